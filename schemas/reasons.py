@@ -40,7 +40,7 @@ MEANINGS: Mapping[Reason, str] = MappingProxyType(
         Reason.EXPIRED: "The reservation's time was over when the order was placed.",
         Reason.FLUENT_UNAVAILABLE: "Fluent did not answer in time whether the units could be held.",
         Reason.EXHAUSTED: "Fewer units of the reservation are left than were asked for.",
-        Reason.INSUFFICIENT_INVENTORY: "Fluent has fewer units of the SKU available than the promotion asked for.",
+        Reason.INSUFFICIENT_INVENTORY: "Fluent has fewer units of the SKU available than were asked for.",
         Reason.INCOMPLETE_ORDER: (
             "Another line of this all-or-nothing order was refused, so this one was given back."
         ),
@@ -54,28 +54,35 @@ RECOMMENDATIONS: Mapping[Reason, str] = MappingProxyType(
         Reason.CONFLICT: (
             "Use a new reference for new content; to repeat an event, send exactly what was sent before."
         ),
-        Reason.CANCELLED: "Nothing to do when the cancel was meant; otherwise place the order under a new reference.",
+        Reason.CANCELLED: (
+            "Nothing to do when the cancel was meant; otherwise place the order under a new reference."
+        ),
         Reason.NO_ORDER: (
-            "Check the order reference and the promotion id. Should the order still arrive, these units are not taken."
+            "Check the order reference and the promotion id. "
+            "Should the order still arrive, these units are not taken."
         ),
         Reason.NO_PROMOTION: (
-            "Check the promotion id. Should the promotion still be started, it is answered ENDED and holds nothing."
+            "Check the promotion id. "
+            "Should the promotion still be started, it is answered ENDED and holds nothing."
         ),
         Reason.NO_RESERVATION: (
-            "Check the SKU and the promotion id, and in reservation-results whether the SKU's reservation succeeded."
+            "Check the SKU and the promotion id, and in reservation-results whether the SKU was reserved."
         ),
         Reason.ENDED: "Sell at the regular price, or start a new promotion under a new id.",
         Reason.EXPIRED: "Sell at the regular price, or start a new promotion with a longer duration.",
         Reason.FLUENT_UNAVAILABLE: (
-            "Check that Fluent can be reached and that its credentials are valid (flashsale check), then place the "
-            "order under a new reference."
+            "Check that Fluent can be reached and that its credentials are valid (flashsale check), "
+            "then try again under a new reference."
         ),
-        Reason.EXHAUSTED: "Offer a smaller quantity or the regular price; cancelled units may become free again.",
+        Reason.EXHAUSTED: (
+            "Offer a smaller quantity or the regular price; cancelled units may become free again."
+        ),
         Reason.INSUFFICIENT_INVENTORY: (
             "Start a new promotion with fewer units of the SKU, or after its stock in Fluent was replenished."
         ),
         Reason.INCOMPLETE_ORDER: (
-            "Place the order again under a new reference without the refused lines, or set orderPolicy to partial."
+            "Place the order again under a new reference without the refused lines, "
+            "or set orderPolicy to partial."
         ),
     }
 )
