@@ -1,0 +1,308 @@
+"""The commands in the three logs, and the answers that come back as commands.
+
+Each log has a closed union of commands: imperative names are wishes (`Claim`), past tense ones are
+answers (`LineDecided`). They are msgspec arrays with small integer tags: decode + encode 0.3 µs.
+A command's own key in its topic: `promotion_id`, `sku`, or `order_key(order_ref, promotion_id)`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.ledger.terms import Source, Terms
+
+Lines = tuple[tuple[str, int], ...]
+"""(sku, quantity) pairs, equal SKUs summed."""
+
+
+def order_key(order_ref: str, promotion_id: str) -> bytes:
+    """Key of an order's log: an order event is identified by (ref, promotion)."""
+    return f"{order_ref}\0{promotion_id}".encode()
+
+
+def reservation_key(promotion_id: str, sku: str) -> bytes:
+    """Key of a reservation's row. NUL can not occur in either part, so the key is unambiguous."""
+    return f"{promotion_id}\0{sku}".encode()
+
+
+class _Command(msgspec.Struct, array_like=True, gc=False):
+    pass
+
+
+# --- every log ------------------------------------------------------------------------------------
+
+
+class Tick(_Command, tag=1):
+    """Time has passed: act on the deadlines up to this record's timestamp."""
+
+
+class Continue(_Command, tag=2):
+    """Go on with work that was too much for one command. `kind` and `subject` are the stage's own."""
+
+    kind: str
+    subject: bytes = b""
+    cursor: int = 0
+
+
+# --- sku-commands: the ledger ---------------------------------------------------------------------
+
+
+class Reserve(_Command, tag=10):
+    """Set `quantity` units of a SKU aside for a promotion until `expires_at_ms`."""
+
+    promotion_id: str
+    sku: str
+    quantity: int
+    expires_at_ms: int
+    terms: Terms
+    attributes: bytes = b""
+
+
+class Claim(_Command, tag=11):
+    """An order's line takes `quantity` units, whole or not at all."""
+
+    promotion_id: str
+    sku: str
+    quantity: int
+    order_ref: str
+    placed_at_ms: int
+    grace_ms: int
+    retention_ms: int
+
+
+class Cancel(_Command, tag=12):
+    """Give back up to `quantity` units of what the ledger still holds of an order's claim (0 = all of it).
+
+    `operation` is the order's number for this request and comes back in `LineCancelled`.
+    A compensation undoes a claim of an all-or-nothing order: its units count as rejected, not as cancelled.
+    """
+
+    promotion_id: str
+    sku: str
+    quantity: int
+    order_ref: str
+    operation: int
+    compensation: bool = False
+
+
+class End(_Command, tag=13):
+    """The promotion ends now: release what is left."""
+
+    promotion_id: str
+    sku: str
+
+
+class HoldConfirmed(_Command, tag=20):
+    """Fluent holds `quantity` units for request `number`."""
+
+    promotion_id: str
+    sku: str
+    number: int
+    quantity: int
+
+
+class HoldFailed(_Command, tag=21):
+    """Fluent can not hold the units; `reason` is a `schemas.reasons.Reason`, `error` says why in words."""
+
+    promotion_id: str
+    sku: str
+    number: int
+    reason: str
+    error: str
+
+
+class SettleConfirmed(_Command, tag=22):
+    """The hold in Fluent is now exactly `remaining` units."""
+
+    promotion_id: str
+    sku: str
+    number: int
+    remaining: int
+
+
+class SettleFailed(_Command, tag=23):
+    """Fluent refuses the settle for good."""
+
+    promotion_id: str
+    sku: str
+    number: int
+    error: str
+
+
+class ReleaseConfirmed(_Command, tag=24):
+    """A read-back shows that nothing of the hold is live any more."""
+
+    promotion_id: str
+    sku: str
+    number: int
+
+
+class ReleaseFailed(_Command, tag=25):
+    """Fluent refuses the release for good; `held` units are still held there."""
+
+    promotion_id: str
+    sku: str
+    number: int
+    held: int
+    error: str
+
+
+class Verified(_Command, tag=26):
+    """What Fluent really holds for a reservation, compared with what was asked for.
+
+    `drift_units` 0 means agreement. `corrected_units` were put right by this verify.
+    `drift_kind` is one of `DRIFT_KINDS`.
+    """
+
+    promotion_id: str
+    sku: str
+    number: int
+    held: int
+    drift_units: int = 0
+    drift_kind: str = ""
+    corrected_units: int = 0
+
+
+DRIFT_KINDS = (
+    "MISSING_HOLD",
+    "ORPHAN_HOLD",
+    "WRONG_QUANTITY",
+    "LATE_ACTIVATION",
+    "DUPLICATE",
+    "FOREIGN_CHANGE",
+    "RELEASE_REFUSED",
+    "SETTLE_REFUSED",
+)
+
+SkuCommand = (
+    Tick | Continue | Reserve | Claim | Cancel | End
+    | HoldConfirmed | HoldFailed | SettleConfirmed | SettleFailed
+    | ReleaseConfirmed | ReleaseFailed | Verified
+)  # fmt: skip
+
+
+# --- order-commands -------------------------------------------------------------------------------
+
+
+class LineDecided(_Command, tag=30):
+    """The ledger's answer to a Claim: `reason` is "" when the units were taken."""
+
+    promotion_id: str
+    order_ref: str
+    sku: str
+    quantity: int
+    reason: str
+
+
+class LineCancelled(_Command, tag=31):
+    """The ledger's answer to a Cancel: `quantity` units were given back (0: nothing was held any more)."""
+
+    promotion_id: str
+    order_ref: str
+    sku: str
+    operation: int
+    quantity: int
+
+
+OrderCommand = Tick | Continue | LineDecided | LineCancelled
+
+
+# --- promotion-commands ---------------------------------------------------------------------------
+
+
+class LineReserved(_Command, tag=40):
+    """The ledger's answer to a Reserve: `reason` is "" when the units are held."""
+
+    promotion_id: str
+    sku: str
+    quantity: int
+    reservation_ref: str
+    expires_at_ms: int
+    reason: str = ""
+    error: str = ""
+
+
+class LineFigures(_Command, tag=41):
+    """Absolute figures of one reservation; a higher `version` replaces a lower one.
+
+    `state` is a reservation's state name; `held` and `fluent_status` mirror Fluent as last confirmed at
+    `checked_at_ms` (0: never). reserved = consumed + available while open, consumed + released at CLOSED.
+    """
+
+    promotion_id: str
+    sku: str
+    version: int
+    state: str
+    reserved: int
+    consumed: int
+    cancelled: int
+    released: int
+    rejected_units: int
+    rejected_orders: int
+    held: int
+    fluent_status: str
+    checked_at_ms: int
+    drift_units: int = 0
+    drift_kind: str = ""
+
+
+PromotionCommand = Tick | Continue | LineReserved | LineFigures
+
+
+# --- input events, as the shells hand them to the pure cores ----------------------------------------
+
+
+class PlaceOrder(_Command):
+    """An order event: `original` are the bytes as they came in, for a dead letter."""
+
+    source: Source
+    terms: Terms
+    placed_at_ms: int
+    order_ref: str
+    promotion_id: str
+    lines: Lines
+    original: bytes
+
+
+class CancelOrder(_Command):
+    """A cancel event; `lines` empty means the whole order."""
+
+    source: Source
+    terms: Terms
+    placed_at_ms: int
+    order_ref: str
+    promotion_id: str
+    cancellation_ref: str
+    lines: Lines
+    original: bytes
+
+
+class StartPromotion(_Command):
+    """A promotion-start event. `expires_at_ms` is 0 and `duration_ms` 0 where the event leaves them out."""
+
+    source: Source
+    terms: Terms
+    placed_at_ms: int
+    promotion_id: str
+    lines: Lines
+    duration_ms: int
+    expires_at_ms: int
+    attributes: bytes
+    original: bytes
+
+
+class EndPromotion(_Command):
+    """A promotion-end event."""
+
+    source: Source
+    terms: Terms
+    placed_at_ms: int
+    promotion_id: str
+    reason: str
+    original: bytes
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_sku_command = msgspec.msgpack.Decoder(SkuCommand).decode
+decode_order_command = msgspec.msgpack.Decoder(OrderCommand).decode
+decode_promotion_command = msgspec.msgpack.Decoder(PromotionCommand).decode

@@ -1,0 +1,174 @@
+"""Rows: the state of one task, as the cores see it.
+
+A `Table` is a key prefix and a row type. `Rows` overlays what was decided but is not committed yet over
+a `Store` (RocksDB in a worker, a sorted dict in tests). A batch is decided against the overlay;
+`flush` hands out its changed rows, encoded, for the changelog; `committed` lets them go once they are in
+the store; `reset` forgets everything that was not committed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+Changes = dict[bytes, bytes | None]
+"""Encoded rows by physical key; None is a deleted row (a tombstone in the changelog)."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_MISSING = object()
+
+
+class Store(Protocol):
+    """Committed rows by physical key."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row's bytes, or None."""
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` rows with start <= key < end, in key order."""
+
+    def write(self, changes: Changes) -> None:
+        """Apply all changes at once."""
+
+
+class MemoryStore:
+    """A `Store` in a dict with a sorted key list: for tests and simulations."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row's bytes, or None."""
+        return self.rows.get(key)
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` rows with start <= key < end, in key order."""
+        first = bisect_left(self._keys, start)
+        last = min(bisect_left(self._keys, end), first + limit)
+        return [(key, self.rows[key]) for key in self._keys[first:last]]
+
+    def write(self, changes: Changes) -> None:
+        """Apply all changes at once."""
+        for key, value in changes.items():
+            known = key in self.rows
+            if value is None:
+                if known:
+                    del self.rows[key]
+                    del self._keys[bisect_left(self._keys, key)]
+                continue
+            self.rows[key] = value
+            if not known:
+                insort(self._keys, key)
+
+
+class Table(Generic[R]):
+    """One kind of row: a one- or two-byte key prefix, unique among all tables of a task, and the row type.
+
+    `hot` rows stay decoded in memory after their commit (a reservation that every claim reads);
+    the others leave with it.
+    """
+
+    __slots__ = ("decode", "hot", "prefix")
+
+    def __init__(self, prefix: bytes, row: type[R], *, hot: bool = False) -> None:
+        self.prefix = prefix
+        self.hot = hot
+        self.decode = msgspec.msgpack.Decoder(row).decode
+
+
+MAX_HOT_ROWS = 50_000
+
+
+class Rows:
+    """The rows of one task. Rows may be changed in place if they are `put` afterwards."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._live: dict[bytes, msgspec.Struct | None] = {}
+        self._dirty: dict[bytes, bool] = {}
+        self._flushed: list[Changes] = []
+        self._hot: dict[bytes, msgspec.Struct | None] = {}
+        self.floors: dict[bytes, bytes] = {}
+        """By table prefix: no row of that table lies below this key (spares a scan over deleted rows)."""
+
+    def get(self, table: Table[R], key: bytes) -> R | None:
+        """The row under `key`, or None."""
+        physical = table.prefix + key
+        row = self._live.get(physical, _MISSING)
+        if row is _MISSING:
+            row = self._hot.get(physical, _MISSING)
+        if row is not _MISSING:
+            return row  # type: ignore[return-value]
+        raw = self._store.get(physical)
+        found = None if raw is None else table.decode(raw)
+        if table.hot and found is not None:
+            self._keep_hot(physical, found)
+        return found
+
+    def put(self, table: Table[R], key: bytes, row: R) -> None:
+        """Write a row (also after changing it in place)."""
+        physical = table.prefix + key
+        self._live[physical] = row
+        self._dirty[physical] = table.hot
+
+    def delete(self, table: Table[R], key: bytes) -> None:
+        """Delete a row; deleting one that does not exist is harmless."""
+        physical = table.prefix + key
+        self._live[physical] = None
+        self._dirty[physical] = False
+        self._hot.pop(physical, None)
+
+    def scan(self, table: Table[R], start: bytes, end: bytes, limit: int) -> list[tuple[bytes, R]]:
+        """Up to `limit` rows with start <= key < end, in key order, keys without the prefix."""
+        low, high = table.prefix + start, table.prefix + end
+        overlay = sorted(key for key in self._live if low <= key < high)
+        stored = self._store.scan(low, high, limit + len(overlay))
+        merged: dict[bytes, R | None] = {key: table.decode(raw) for key, raw in stored}
+        for key in overlay:
+            merged[key] = self._live[key]  # type: ignore[assignment]
+        cut = len(table.prefix)
+        found = [(key[cut:], row) for key, row in sorted(merged.items()) if row is not None]
+        return found[:limit]
+
+    def flush(self) -> Changes:
+        """The rows changed since the last flush, encoded; they stay readable until `committed`."""
+        live = self._live
+        changes: Changes = {}
+        for key in self._dirty:
+            row = live[key]
+            changes[key] = None if row is None else _encode(row)
+        self._hot_from(changes)
+        self._flushed.append(changes)
+        self._dirty = {}
+        return changes
+
+    def committed(self) -> None:
+        """The oldest flush is in the store: its rows need no overlay any more."""
+        changes = self._flushed.pop(0)
+        kept = self._dirty
+        for key in changes:
+            if key not in kept and not any(key in later for later in self._flushed):
+                self._live.pop(key, None)
+
+    def reset(self) -> None:
+        """Forget everything that was not committed."""
+        self._live = {}
+        self._dirty = {}
+        self._flushed = []
+        self._hot = {}
+        self.floors = {}
+
+    def _hot_from(self, changes: Changes) -> None:
+        for key in changes:
+            if self._dirty[key]:
+                self._keep_hot(key, self._live[key])
+
+    def _keep_hot(self, key: bytes, row: msgspec.Struct | None) -> None:
+        if len(self._hot) >= MAX_HOT_ROWS:
+            self._hot.clear()
+        self._hot[key] = row

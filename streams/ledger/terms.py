@@ -1,0 +1,61 @@
+"""What travels with an input event from intake to the decision: its source and the terms in force."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The settings that decisions depend on, recorded with each event.
+
+    They travel in the event's header so that a changed configuration, or two workers that differ, can
+    not change a decision that the log already determines. All times in milliseconds.
+    """
+
+    default_duration_ms: int = 7_200_000
+    claim_grace_ms: int = 5_000
+    expiry_grace_ms: int = 2_000
+    hold_timeout_ms: int = 60_000
+    close_timeout_ms: int = 60_000
+    retention_ms: int = 168 * 3_600_000
+    report_interval_ms: int = 60_000
+    settle_delay_ms: int = 30_000
+    settle_interval_ms: int = 5_000
+    verify_ms: int = 60_000
+    ask_again_ms: int = 10_000
+    auto_release: bool = True
+    all_or_nothing: bool = False
+    book_sale: bool = False
+
+
+class Source(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Where an input event came from: the record that an outcome or a dead letter answers."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None = None
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The three headers by which a reader matches an answer to its own event."""
+        return [
+            ("source-topic", self.topic.encode()),
+            ("source-partition", b"%d" % self.partition),
+            ("source-offset", b"%d" % self.offset),
+        ]
+
+
+class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The one header that intake adds to the unchanged bytes of an input event.
+
+    `mapped` is the event in our shape where the input topic carries foreign JSON, else None.
+    """
+
+    source: Source
+    placed_at_ms: int
+    terms: Terms
+    mapped: bytes | None = None
+
+
+ENVELOPE_HEADER = "envelope"
+"""Name of the header that carries an encoded `Envelope`; a record without it is one of our commands."""

@@ -1,0 +1,109 @@
+"""Every topic in one table: what it is for, how it is keyed, kept and partitioned.
+
+The names here are logical ones; `TOPIC_PREFIX` goes in front of each on the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PROMOTION_START = "promotion-start"
+PROMOTION_END = "promotion-end"
+ORDER_PLACED = "order-placed"
+ORDER_CANCELLED = "order-cancelled"
+
+ORDER_COMMANDS = "order-commands"
+PROMOTION_COMMANDS = "promotion-commands"
+SKU_COMMANDS = "sku-commands"
+FLUENT_REQUESTS = "fluent-requests"
+
+RESERVATION_RESULTS = "reservation-results"
+PROMOTION_RESULTS = "promotion-results"
+ORDER_OUTCOMES = "order-outcomes"
+RESERVATION_RELEASES = "reservation-releases"
+RECONCILIATION_REPORTS = "reconciliation-reports"
+DEAD_LETTERS = "dead-letters"
+
+TASK_CHANGELOG = "flashsale-tasks-changelog"
+INTAKE_POSITIONS = "intake-positions"
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Limit of our own topics, producers and fetches: above every input topic's, so that whatever came in
+also fits into `dead-letters` together with its headers."""
+
+HEADROOM_BYTES = 64 * 1024
+"""By this much our limit must exceed the limit of every input topic (room for headers)."""
+
+DAY_MS = 86_400_000
+
+
+class Role(StrEnum):
+    """Who writes a topic, and therefore who decides about its partitions."""
+
+    INPUT = "input"
+    COMMANDS = "commands"
+    OUTPUT = "output"
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: its role, its key, for how long (ms) records are kept, whether it is compacted.
+
+    `partitions` is None where the configuration's `partitions` counts.
+    """
+
+    name: str
+    role: Role
+    key: str
+    purpose: str
+    retention_ms: int = 7 * DAY_MS
+    compacted: bool = False
+    partitions: int | None = None
+
+    @property
+    def log_append_time(self) -> bool:
+        """Decisions take the broker's clock: on input and command topics records are stamped on append."""
+        return self.role in (Role.INPUT, Role.COMMANDS)
+
+    def broker_config(self) -> dict[str, str]:
+        """Topic configuration as Kafka's `CreateTopics` takes it."""
+        config = {
+            "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
+            "cleanup.policy": "compact" if self.compacted else "delete",
+        }
+        if self.role is not Role.INPUT:
+            config["max.message.bytes"] = str(MAX_MESSAGE_BYTES)
+        if self.compacted:
+            config["delete.retention.ms"] = str(DAY_MS)
+        else:
+            config["retention.ms"] = str(self.retention_ms)
+        return config
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(PROMOTION_START, Role.INPUT, "any", "a sale begins: reserve these SKUs"),
+    Topic(PROMOTION_END, Role.INPUT, "any", "a sale ends early"),
+    Topic(ORDER_PLACED, Role.INPUT, "any", "an order takes units of a promotion"),
+    Topic(ORDER_CANCELLED, Role.INPUT, "any", "an order, or part of it, gives units back"),
+    Topic(ORDER_COMMANDS, Role.COMMANDS, "order", "everything about one order, in one log"),
+    Topic(PROMOTION_COMMANDS, Role.COMMANDS, "promotion", "everything about one promotion, in one log"),
+    Topic(SKU_COMMANDS, Role.COMMANDS, "SKU", "everything that changes one SKU, in one log"),
+    Topic(FLUENT_REQUESTS, Role.COMMANDS, "SKU", "what the ledger asks of Fluent"),
+    Topic(RESERVATION_RESULTS, Role.OUTPUT, "promotion id", "one answer per SKU of a promotion"),
+    Topic(PROMOTION_RESULTS, Role.OUTPUT, "promotion id", "the answers of a promotion together"),
+    Topic(ORDER_OUTCOMES, Role.OUTPUT, "order ref", "the decision about an order or a cancel"),
+    Topic(RESERVATION_RELEASES, Role.OUTPUT, "SKU", "units that went back on sale"),
+    Topic(RECONCILIATION_REPORTS, Role.OUTPUT, "promotion id", "what adds up, per SKU", 30 * DAY_MS),
+    Topic(DEAD_LETTERS, Role.OUTPUT, "original key", "what could not be decided, bytes unchanged"),
+    Topic(TASK_CHANGELOG, Role.STATE, "row", "every task's rows: the truth behind RocksDB", compacted=True),
+    Topic(
+        INTAKE_POSITIONS, Role.STATE, "topic/partition", "how far intake read", compacted=True, partitions=1
+    ),
+)
+
+BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
+INPUTS: tuple[str, ...] = tuple(t.name for t in TOPICS if t.role is Role.INPUT)
+STAGES: tuple[str, ...] = (ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS)
+"""The command topics whose partition i together make up task i."""
