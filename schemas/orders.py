@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import FailFast, Field
+from pydantic import Field
 
 from schemas.fields import MAX_LINES, Item, Lines, Message, Ref, compact_json, summed
 
-OrderLines = Annotated[tuple[Item, ...], Field(min_length=1, max_length=MAX_LINES), FailFast()]
+OrderLines = Annotated[tuple[Item, ...], Field(min_length=1, max_length=MAX_LINES, fail_fast=True)]
 
 
 class PlacedOrder(Message):

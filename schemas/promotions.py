@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, ConfigDict, FailFast, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from schemas.fields import (
     MAX_SKUS,
@@ -26,7 +26,7 @@ USUAL_MINUTES = range(30, 121)
 """Outside of these a duration is taken, with a warning (the seed's production checklist)."""
 
 PromotionId = Annotated[Ref, Field(validation_alias=AliasChoices("id", "ref"))]
-Reserved = Annotated[tuple[Item, ...], Field(min_length=1), FailFast()]
+Reserved = Annotated[tuple[Item, ...], Field(min_length=1, fail_fast=True)]
 
 
 def _id_or_ref(schema: dict[str, Any]) -> None:
