@@ -1,0 +1,218 @@
+"""Faust's consumer, made to hand over whole fetches and to take its positions from the engine only."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import aiokafka
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.engine.fetched import Fetched
+from streams.engine.host.fetching import drain
+
+MAX_QUEUED = 8
+"""Fetches that may wait in front of agents before fetching pauses."""
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the broker."""
+
+    heartbeat_at: float = 0.0
+    """Monotonic time at which the last heartbeat that the broker accepted was sent: the lease begins here."""
+
+    async def on_start(self) -> None:
+        """Start, then watch heartbeats: a fetch may come out of a buffer, a heartbeat is the broker's word."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        beat = coordinator._do_heartbeat
+
+        async def heartbeat() -> bool:
+            sent_at = time.monotonic()
+            accepted: bool = await beat()
+            if accepted:
+                self.heartbeat_at = sent_at
+            return accepted
+
+        coordinator._do_heartbeat = heartbeat
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        """drivers/aiokafka.py:571 ties read_committed to exactly_once; our own stages must never read
+        commands of an aborted transaction: the redo may decide otherwise."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """drivers/aiokafka.py:811 crashes the app on any error of a commit. Group offsets are for
+        monitoring and for requests that can be asked again: a failed commit costs nothing."""
+        try:
+            await self._ensure_consumer().commit(
+                {
+                    driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
+                    for tp, offset in offsets.items()
+                }
+            )
+        except (TimeoutError, KafkaError) as error:
+            self.log.warning("offsets were not committed: %r", error)
+            return False
+        return True
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[TP, list[Fetched]]:
+        """Fetches with their exact ranges: the offsets between two fetches' records may be markers or
+        aborted records, and only aiokafka's positions tell that apart from a loss."""
+        if not self.consumer.flow_active:
+            return {}
+        return await drain(consumer, active_partitions, timeout or 0.0, max_records or 4_000)
+
+    async def reposition(self, tp: TopicPartition, offset: int | None) -> None:
+        """Continue at `offset` (None: at the beginning). Partitions that are not ours any more are ignored."""
+        await self.call_thread(self._reposition, tp, offset)
+
+    async def _reposition(self, tp: TopicPartition, offset: int | None) -> None:
+        consumer = self._ensure_consumer()
+        if tp not in consumer.assignment():
+            return
+        if offset is None:
+            await consumer.seek_to_beginning(tp)
+        else:
+            consumer.seek(tp, offset)
+
+    async def group_offset(self, tp: TopicPartition) -> int | None:
+        """The group's committed offset, or None."""
+        offset: int | None = await self.call_thread(self._ensure_consumer().committed, tp)
+        return offset
+
+
+class Unchecked(dict[TP, int | None]):
+    """Stands in for Faust's read offsets (transport/consumer.py:1228 drops what lies below them): what
+    was sought back for must come through. Continuity is the engine's business."""
+
+    def __getitem__(self, key: TP) -> None:
+        return None
+
+    def __setitem__(self, key: TP, value: int | None) -> None:
+        return
+
+
+class Consumer(driver.Consumer):
+    """The consumer in the event loop."""
+
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = Unchecked()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def lease_began_at(self) -> float:
+        """Monotonic time from which the broker grants this worker one more session."""
+        return self._thread.heartbeat_at
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Back-pressure before the fetch: transport/consumer.py takes a full queue's partition out of the
+        active set, and with none left it sleeps a whole second."""
+        while self._queued() > MAX_QUEUED and self.flow_active and not self.should_stop:
+            await asyncio.sleep(0.001)
+        return await super()._getmany(active_partitions, timeout)
+
+    def _queued(self) -> int:
+        return sum(channel.queue.qsize() for channel in self.app.topics)
+
+    async def sleep(self, n: float, *, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """transport/consumer.py:808 sleeps 1 s when nothing is active: a second lost at every rebalance."""
+        await super().sleep(0.02 if n == 1 else n)
+
+    def _to_message(self, tp: TP, record: Fetched) -> ConsumerMessage:
+        """One event is one fetch."""
+        return ConsumerMessage(
+            record.topic,
+            record.partition,
+            record.following - 1,
+            0.0,
+            0,
+            (),
+            None,
+            record,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Gaps are part of a fetch's range here; the interval tree is not used."""
+
+    def ack(self, message: Any) -> bool:
+        """An ack means nothing: what is durable counts (`_new_offset`)."""
+        if not message.acked:
+            message.acked = True
+            self._unacked_messages.discard(message)
+        return False
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from (tp for tp in self.assignment() if not self._is_changelog_tp(tp))
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """What is durable: a task's committed position, or the requests answered so far."""
+        offset: int | None = self.app.durable_offset(tp.topic, tp.partition)
+        return offset
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        """transport/consumer.py:1080 marks offsets as committed even when the commit failed."""
+        ours = {tp: offset for tp, offset in offsets.items() if tp in self.assignment()}
+        if not ours or not await self._commit(ours):
+            return False
+        self._committed_offset.update(ours)
+        return True
+
+    async def wait_empty(self) -> None:
+        """Rebalance or stop: commit what is decided, then the group's offsets (transport/consumer.py:948
+        skips a commit while another one runs)."""
+        await self.app.suspend_engine()
+        await self.maybe_wait_for_commit_to_finish()
+        await self.force_commit()
+
+    async def perform_seek(self) -> None:
+        """All positions from the engine; aiokafka does not rewind partitions without a committed offset, and
+        super() reads maps that a concurrent revoke empties."""
+        for tp in self.assignment():
+            if not self._is_changelog_tp(tp):
+                await self._restart(tp)
+
+    async def _restart(self, tp: TP) -> None:
+        where = TopicPartition(tp.topic, tp.partition)
+        offset = self.app.engine.position(tp.topic, tp.partition)
+        if offset is None and not self.app.engine.owns(tp.topic):
+            offset = await self._thread.group_offset(where)
+        await self._thread.reposition(where, offset)
+
+    async def reposition(self, topic: str, partition: int, offset: int | None) -> None:
+        """Continue reading a partition at `offset`."""
+        await self._thread.reposition(TopicPartition(topic, partition), offset)
+
+
+class Transport(driver.Transport):
+    """Installs the consumer above."""
+
+    Consumer = Consumer
+
+
+def partitions(tps: Iterable[TP]) -> list[tuple[str, int]]:
+    """Faust's partitions as plain pairs."""
+    return [(tp.topic, tp.partition) for tp in tps]

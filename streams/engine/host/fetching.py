@@ -1,0 +1,82 @@
+"""Taking fetched records out of aiokafka with the exact range of offsets that each fetch covers.
+
+`Fetcher.fetched_records` returns records only. A consumer of transactional logs must also know which
+offsets held none (transaction markers, aborted records), or it can not tell a hole from a loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiokafka
+from aiokafka.consumer.fetcher import FetchResult
+from faust.exceptions import ConsumerNotStarted
+from faust.types import TP
+
+from streams.engine.fetched import Fetched
+
+Fetches = dict[TP, list[Fetched]]
+
+
+async def drain(
+    consumer: aiokafka.AIOKafkaConsumer, active: set[TP] | None, timeout: float, max_records: int
+) -> Fetches:
+    """What was fetched for the active partitions, waiting up to `timeout` seconds for the first of it.
+
+    Runs in the consumer's thread. Raises the broker's error when there is one and nothing else.
+    """
+    fetcher = consumer._fetcher
+    if consumer._closed or fetcher._closed:
+        raise ConsumerNotStarted("the consumer is closed")
+    with fetcher._subscriptions.fetch_context():
+        if fetcher._subscriptions.reassignment_in_progress:
+            await fetcher._subscriptions.wait_for_assignment()
+        fetches = _take(fetcher, active, max_records)
+        if fetches or not timeout:
+            return fetches
+        waiter = fetcher._create_fetch_waiter()
+        done, _ = await asyncio.wait([waiter], timeout=timeout)
+        if not done:
+            waiter.cancel()
+            return {}
+        return _take(fetcher, active, max_records)
+
+
+def _take(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
+    fetches: Fetches = {}
+    room = max_records
+    for tp in list(fetcher._records):
+        if active and tp not in active:
+            if not fetcher._subscriptions.is_assigned(tp):
+                del fetcher._records[tp]
+            continue
+        result = fetcher._records[tp]
+        if not isinstance(result, FetchResult):
+            if not fetches:
+                del fetcher._records[tp]
+                fetcher._notify(fetcher._wait_consume_future)
+                result.check_raise()
+            continue
+        fetched = _range(fetcher, tp, result, room)
+        if fetched is not None:
+            fetches[TP(tp.topic, tp.partition)] = [fetched]
+            room -= len(fetched.records)
+            if room <= 0:
+                break
+    return fetches
+
+
+def _range(fetcher: Any, tp: Any, result: Any, max_records: int) -> Fetched | None:
+    """One fetch's records and the offsets that they cover, or None when it is stale or covers nothing."""
+    source = result._partition_records
+    start = source.next_fetch_offset if source is not None else 0
+    records = result.getall(max_records)
+    following = source.next_fetch_offset if source is not None else 0
+    stale = source is None or (result._partition_records is None and not records and following == start)
+    if not result.has_more():
+        del fetcher._records[tp]
+        fetcher._notify(fetcher._wait_consume_future)
+    if stale or following == start:
+        return None
+    return Fetched(tp.topic, tp.partition, start, following, records)

@@ -1,0 +1,90 @@
+"""Faust's tables and recovery, reduced to what is wanted of them: co-partitioning and a place to restore.
+
+The one table has no data in Faust; it makes the assignor hand out its changelog's partition together with
+the command topics' partition. The engine restores the rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from faust.stores.base import Store
+from faust.tables import Table, TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery
+
+from streams.engine.host.consumer import partitions
+
+
+class EngineStore(Store):
+    """A store without data: the engine has it."""
+
+    def persisted_offset(self, tp: Any) -> int | None:
+        """Nothing is persisted by Faust."""
+        return None
+
+    def apply_changelog_batch(self, batch: Any, to_key: Any, to_value: Any) -> None:
+        """Faust's recovery reads nothing (see `EngineRecovery`)."""
+
+    def reset_state(self) -> None:
+        """There is none."""
+
+    async def backup_partition(self, tp: Any, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
+        """Abstract in Faust; the changelog is the backup."""
+
+    def restore_backup(self, tp: Any, latest: bool = True, backup_id: int = 0) -> None:
+        """Abstract in Faust; the changelog is the backup."""
+
+    def __getitem__(self, key: Any) -> Any:
+        raise KeyError(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("rows are written by the engine, in the task's transaction")
+
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError("rows are deleted by the engine, in the task's transaction")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class EngineTable(Table):  # type: ignore[type-arg]
+    """A Faust table over the store above."""
+
+    def _new_store(self) -> EngineStore:
+        return EngineStore("engine://", self.app, self, key_type=bytes, value_type=bytes)
+
+
+class EngineRecovery(Recovery):
+    """Faust's recovery service with the engine doing the work."""
+
+    async def _seek_offsets(self, consumer: Any, tps: Any, offsets: Any, title: str) -> None:
+        """tables/recovery.py restores record by record between a seek and the highwaters; offsets that are at
+        the highwater leave it nothing to do."""
+        for tp in tps:
+            offsets[tp] = self.active_highwaters[tp] if title == "active" else -1
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Open the tasks, then let Faust resume. tables/recovery.py:644 misses a revoke that is in progress:
+        a generation that is not the current one any more starts over."""
+        assigned = partitions(self.app.consumer.assignment())
+        if generation_id == self.app.consumer_generation_id:
+            await asyncio.shield(self.app.engine.open(assigned, generation_id))
+        if generation_id != self.app.consumer_generation_id:
+            raise RebalanceAgain
+        await super().on_recovery_completed(generation_id)
+
+
+class EngineTableManager(TableManager):
+    """Installs the recovery above."""
+
+    @property
+    def recovery(self) -> EngineRecovery:
+        """The recovery service."""
+        if self._recovery is None:
+            self._recovery = EngineRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

@@ -1,0 +1,58 @@
+"""What the engine asks of a stage: decide a batch of records, say when the next deadline is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from streams.ledger.effects import Effects
+from streams.ledger.rows import Rows, Table
+
+
+class Record(Protocol):
+    """One record as the consumer hands it out (aiokafka's ConsumerRecord)."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Stage(Protocol):
+    """One stage of a task: the decisions about one source topic.
+
+    `decide` must not raise for anything that a record can contain: what can not be decided becomes a dead
+    letter. An exception that escapes is a bug and stops the process, before anything of the batch is visible.
+    """
+
+    topic: str
+
+    def decide(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+        """Decide the records in order."""
+
+    def earliest_deadline_ms(self, rows: Rows) -> int | None:
+        """When a Tick is needed next, or None."""
+
+
+class Clock(msgspec.Struct, array_like=True):
+    """The latest time that a log has shown: time never goes back, whatever a broker's clock does."""
+
+    seen_ms: int
+
+
+CLOCKS = Table(b"!t", Clock, hot=True)
+
+
+def seen_ms(rows: Rows, topic: str) -> int:
+    """The latest timestamp decided so far in that source log (0 for a new one)."""
+    clock = rows.get(CLOCKS, topic.encode())
+    return 0 if clock is None else clock.seen_ms
+
+
+def remember_seen_ms(rows: Rows, topic: str, now_ms: int) -> None:
+    """Record the latest timestamp decided, with the batch's rows."""
+    rows.put(CLOCKS, topic.encode(), Clock(now_ms))

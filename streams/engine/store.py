@@ -1,0 +1,127 @@
+"""RocksDB under a task: a cache of its changelog partition.
+
+Settings and sizes are kept small on purpose (a worker opens one database per task): two 16 MiB memtables,
+one block cache shared by all, ten bloom bits, 64 open files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import msgspec
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+
+from streams.ledger.rows import Changes
+
+_MARK = b"\x00mark"
+MEBI = 1 << 20
+
+
+class Mark(msgspec.Struct, array_like=True):
+    """Which prefix of which changelog the database holds: topic id, next offset, when it was written."""
+
+    topic_id: str
+    next_offset: int
+    written_at_ms: int
+
+
+class StoreInUse(Exception):
+    """Another process has the database open."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_mark = msgspec.msgpack.Decoder(Mark).decode
+_cache: Cache | None = None
+
+
+def _shared_cache() -> Cache:
+    global _cache
+    if _cache is None:
+        _cache = Cache(64 * MEBI)
+    return _cache
+
+
+def _options() -> Options:
+    table = BlockBasedOptions()
+    table.set_block_cache(_shared_cache())
+    table.set_bloom_filter(10, False)
+    table.set_cache_index_and_filter_blocks(True)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(16 * MEBI)
+    options.set_max_write_buffer_number(2)
+    options.set_max_open_files(64)
+    options.set_max_background_jobs(1)
+    options.set_max_total_wal_size(32 * MEBI)
+    options.set_keep_log_file_num(2)
+    options.set_compression_type(DBCompressionType.lz4())
+    return options
+
+
+class RocksStore:
+    """One task's rows on disk. One WriteBatch per Kafka transaction; its mark travels in the same batch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = Rdict(str(path), _options())
+        except Exception as error:
+            if "lock" in str(error).lower():
+                raise StoreInUse(f"another process has {path} open") from error
+            raise
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row's bytes, or None."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` rows with start <= key < end, in key order."""
+        found: list[tuple[bytes, bytes]] = []
+        rows = cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=start))
+        for key, value in rows:
+            if key >= end or len(found) >= limit:
+                break
+            found.append((key, value))
+        return found
+
+    def write(self, changes: Changes) -> None:
+        """Apply all changes at once."""
+        self._db.write(self._batch(changes))
+
+    def write_marked(self, changes: Changes, mark: Mark) -> None:
+        """Apply all changes at once, with the changelog prefix that they complete."""
+        batch = self._batch(changes)
+        batch.put(_MARK, _encode(mark))
+        self._db.write(batch)
+
+    def mark(self) -> Mark | None:
+        """The changelog prefix that this database holds, or None for a new one."""
+        raw = self._db.get(_MARK)
+        return None if raw is None else _decode_mark(raw)
+
+    def close(self) -> None:
+        """Close the database; it can be opened again."""
+        self._db.close()
+
+    def wiped(self) -> RocksStore:
+        """Delete everything and start empty."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        return RocksStore(self.path)
+
+    @staticmethod
+    def _batch(changes: Changes) -> WriteBatch:
+        batch = WriteBatch(raw_mode=True)
+        put = batch.put
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                put(key, value)
+        return batch
