@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.fields import NO_CONTROL_CHARACTERS, OFFSET_TIME
 from schemas.reasons import RECOMMENDATIONS, Reason
 
 SHOWN_CHARACTERS = 80
@@ -23,15 +24,21 @@ class InvalidEvent(ValueError):
         self.recommendation = recommendation
 
 
-def sentence(failure: ValidationError) -> str:
-    """The first thing that is wrong, as "<field> <what it must be>, but is <value>."."""
+def sentence(
+    failure: ValidationError, subject: str = "The message", secret: Collection[str] = frozenset()
+) -> str:
+    """The first thing that is wrong, as "<field> <what it must be>, but is <value>.".
+
+    `subject` stands where no field can be named. Values of fields in `secret` are left out.
+    """
     first = failure.errors(include_url=False)[0]
-    field = path(first["loc"]) or "The message"
+    field = path(first["loc"])
     if first["type"] == "json_invalid":
-        return f"The message is not valid JSON: {first['ctx']['error']}."
+        return f"{subject} is not valid JSON: {first['ctx']['error']}."
     if first["type"] == "missing":
         return f"{field} is missing."
-    return f"{field} {_rule(first)}{_but_is(first)}."
+    value = "" if field in secret else _but_is(first)
+    return f"{field or subject} {_rule(first)}{value}."
 
 
 def path(location: tuple[str | int, ...]) -> str:
@@ -58,7 +65,7 @@ _RULES: Mapping[str, str] = {
     "less_than_equal": "must be at most {le:,}",
     "greater_than": "must be more than {gt}",
     "finite_number": "must be a finite number",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "string_unicode": "must be valid UTF-8",
     "string_too_short": "must not be empty",
     "string_too_long": "must be at most {max_length:,} characters",
@@ -72,8 +79,8 @@ _RULES: Mapping[str, str] = {
 }
 
 _PATTERNS: Mapping[str, str] = {
-    "[^": "must not contain control characters",
-    "T": "must be a time like 2025-11-28T09:00:00Z (ISO 8601 with offset)",
+    NO_CONTROL_CHARACTERS: "must not contain control characters",
+    OFFSET_TIME: "must be a time like 2025-11-28T09:00:00Z (ISO 8601 with offset)",
 }
 
 _ABOUT_CONTAINERS = frozenset({"too_short", "too_long", "extra_forbidden"})
@@ -85,7 +92,7 @@ def _rule(error: Mapping[str, Any]) -> str:
     if error["type"] == "value_error":
         return str(context["error"])
     if error["type"] == "string_pattern_mismatch":
-        return next((text for mark, text in _PATTERNS.items() if mark in context["pattern"]), "is not valid")
+        return _PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
     rule = _RULES.get(error["type"])
     return rule.format(**context) if rule else f"is not valid: {error['msg']}"
 

@@ -1,0 +1,116 @@
+"""Structured logs on standard error: JSON for machines, key=value for a terminal.
+
+Standard output belongs to the lines that commands announce; nothing here writes to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+from structlog.stdlib import BoundLogger
+from structlog.typing import Processor
+
+REDACTED = "[redacted]"
+SECRET_WORDS = (
+    "secret",
+    "password",
+    "passwd",
+    "token",
+    "authorization",
+    "signature",
+    "credential",
+    "api_key",
+)
+LIBRARIES = (
+    "faust",
+    "aiokafka",
+    "kafka",
+    "mode",
+    "librdkafka",
+    "uvicorn",
+    "httpx",
+    "httpcore",
+    "asyncio",
+)
+"""Their warnings are ours, their chatter is not."""
+
+EventDict = MutableMapping[str, Any]
+
+
+def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Processor: values under keys that look like secrets are replaced, nested ones included."""
+    for key, value in event.items():
+        event[key] = _redacted(key, value)
+    return event
+
+
+def _redacted(key: object, value: object) -> object:
+    if any(word in str(key).lower() for word in SECRET_WORDS):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {inner: _redacted(inner, kept) for inner, kept in value.items()}
+    return value
+
+
+def configure(level: str = "INFO", *, json: bool | None = None) -> None:
+    """Set up structlog and the standard library's logging. `json` None: unless standard error is a terminal.
+
+    Raises ValueError for a level that logging does not know.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redact,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(shared, not sys.stderr.isatty() if json is None else json))
+    _take_over(handler, level)
+
+
+def _formatter(shared: list[Processor], json: bool) -> logging.Formatter:
+    last: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        if json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
+
+
+def _take_over(handler: logging.Handler, level: str) -> None:
+    """Everything goes through one handler at the root, the libraries' own handlers are removed."""
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in LIBRARIES:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(max(logging.WARNING, root.level))
+    logging.captureWarnings(True)
+
+
+def get_logger(name: str) -> BoundLogger:
+    """A logger: `log.warning("claim_refused", sku=…, reason=…)`; the event first, its facts by name."""
+    logger: BoundLogger = structlog.stdlib.get_logger(name)
+    return logger

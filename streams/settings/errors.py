@@ -1,0 +1,7 @@
+"""The one error of everything that is configured wrongly."""
+
+from __future__ import annotations
+
+
+class ConfigurationError(Exception):
+    """Configuration, environment or connection does not allow a start: one sentence, exit status 2."""
