@@ -20,6 +20,7 @@ Config = dict[str, Any]
 
 CHECK_TIMEOUT_S = 10.0
 _log = logging.getLogger("librdkafka")
+_silent = logging.Logger("librdkafka.check", level=logging.CRITICAL + 1)
 
 
 def client_config(settings: Settings) -> Config:
@@ -135,8 +136,10 @@ def check_broker(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> int:
     """How many brokers the cluster has. Raises ConfigurationError when none answers in time."""
     servers = settings.require_kafka()
     seen: list[str] = []
-    errors = {"error_cb": lambda error: seen.append(_cause(error))}
-    client = AdminClient(client_config(settings) | errors)
+    ssl_context(settings)  # names the file where librdkafka would name its own setting
+    # What goes wrong here is said once, in the sentence below.
+    told = {"error_cb": lambda error: seen.append(_cause(error)), "logger": _silent}
+    client = AdminClient(client_config(settings) | told)
     try:
         return len(client.list_topics(timeout=timeout_s).brokers)
     except KafkaException as failure:
@@ -149,9 +152,8 @@ def check_broker(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> int:
 
 
 def _cause(error: KafkaError) -> str:
-    """librdkafka's text without the client's own name in front of it."""
-    text = error.str()
-    return text.split("]: ", 1)[-1] if text.startswith("[thrd:") else text
+    """librdkafka's text without its own names in front and its state behind."""
+    return error.str().split("/bootstrap: ", 1)[-1].split(" (after ", 1)[0]
 
 
 def _bad_file(variable: str, error: ssl.SSLError) -> ConfigurationError:
