@@ -1,0 +1,28 @@
+"""Fixtures that every suite may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from rehearsal.kafka import EmbeddedKafkaError
+from tests.support.kafka import KafkaUnderTest, NoKafkaError, kafka_for_tests, unique_prefix
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaUnderTest]:
+    """One broker for the whole session; without one no test could tell anything, so the session ends."""
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(kafka_for_tests())
+        except (NoKafkaError, EmbeddedKafkaError) as error:
+            pytest.exit(str(error), returncode=2)
+        yield broker
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A `TOPIC_PREFIX` of this test's own: tests share the broker, never its topics."""
+    return unique_prefix()

@@ -1,0 +1,1 @@
+"""What tests share. Each module is one kind of help; conftest.py turns them into fixtures."""
