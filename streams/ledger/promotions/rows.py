@@ -1,0 +1,196 @@
+"""The rows of the promotions stage: one per promotion, two per line, few others.
+
+Keys: a promotion's row is under its id; a line's and its result's under id NUL sku; a waiting repeat's under
+id NUL number. NUL can not occur in an id or a SKU, so all lines of a promotion lie between id NUL and id SOH.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.ledger.commands import LineFigures, Lines
+from streams.ledger.deadlines import Deadlines
+from streams.ledger.rows import Table
+from streams.ledger.terms import Source, Terms
+
+CLOSED_STATES = ("CLOSED", "REJECTED")
+"""States of a reservation in which Fluent holds nothing of it any more."""
+
+CLOSING_STATES = ("RELEASING", "CLOSED")
+"""States of a reservation that show that its promotion ended or expired."""
+
+
+class Figures(msgspec.Struct, array_like=True):
+    """The newest figures of one reservation, as its ledger sent them. Units, except for the orders."""
+
+    version: int = 0
+    state: str = "PENDING"
+    reserved: int = 0
+    consumed: int = 0
+    cancelled: int = 0
+    released: int = 0
+    rejected_units: int = 0
+    rejected_orders: int = 0
+    held: int = 0
+    fluent_status: str = ""
+    checked_at_ms: int = 0
+    drift_units: int = 0
+    drift_kind: str = ""
+
+
+def figures_of(command: LineFigures) -> Figures:
+    """The figures of a command, without the names of its subject."""
+    return Figures(
+        command.version,
+        command.state,
+        command.reserved,
+        command.consumed,
+        command.cancelled,
+        command.released,
+        command.rejected_units,
+        command.rejected_orders,
+        command.held,
+        command.fluent_status,
+        command.checked_at_ms,
+        command.drift_units,
+        command.drift_kind,
+    )
+
+
+class Totals(msgspec.Struct, array_like=True):
+    """Sums over all lines of a promotion, kept by difference: a change costs the same with 10,000 lines."""
+
+    reserved: int = 0
+    consumed: int = 0
+    cancelled: int = 0
+    released: int = 0
+    rejected_units: int = 0
+    rejected_orders: int = 0
+    drift_units: int = 0
+
+    def replace(self, old: Figures, new: Figures) -> None:
+        """Take a line's old figures out and its new ones in."""
+        self.reserved += new.reserved - old.reserved
+        self.consumed += new.consumed - old.consumed
+        self.cancelled += new.cancelled - old.cancelled
+        self.released += new.released - old.released
+        self.rejected_units += new.rejected_units - old.rejected_units
+        self.rejected_orders += new.rejected_orders - old.rejected_orders
+        self.drift_units += new.drift_units - old.drift_units
+
+
+class Line(msgspec.Struct, array_like=True):
+    """One SKU of a promotion. `index` is its place in the event; `refused` counts once it is `decided`."""
+
+    index: int
+    quantity: int
+    decided: bool = False
+    refused: bool = False
+    figures: Figures = msgspec.field(default_factory=Figures)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing is held for it. A refused line is closed unless its ledger still releases a late hold."""
+        state = self.figures.state
+        return state in CLOSED_STATES or (self.refused and state != "RELEASING")
+
+
+class Result(msgspec.Struct, array_like=True):
+    """A line's `reservation-results` value as it was published, so that every repeat gets the same bytes."""
+
+    index: int
+    value: bytes
+
+
+class Promotion(msgspec.Struct, array_like=True):
+    """A promotion. It is never forgotten: an id must not be used twice.
+
+    `line_count`, `sent`, `decided`, `refused` and `closed` count lines: those of the event, those whose
+    Reserve was sent, those answered, those answered with a reason, those for which nothing is held any more.
+    `repeats_head` to `repeats_tail` number the repeats that wait for the decision.
+    A deadline that is 0 is not set; `closed_at_ms` is 0 while a line is open.
+    """
+
+    digest: bytes
+    terms: Terms
+    source: Source
+    started_at_ms: int
+    expires_at_ms: int
+    line_count: int
+    ended: bool = False
+    end_reason: str = ""
+    ended_before_start: bool = False
+    sent: int = 0
+    decided: int = 0
+    refused: int = 0
+    closed: int = 0
+    closing: bool = False
+    overdue: bool = False
+    closed_at_ms: int = 0
+    close_due_ms: int = 0
+    report_due_ms: int = 0
+    reported_at_ms: int = 0
+    interim_revision: int = 0
+    final_revision: int = 0
+    repeats_head: int = 0
+    repeats_tail: int = 0
+    totals: Totals = msgspec.field(default_factory=Totals)
+
+    @property
+    def all_decided(self) -> bool:
+        """Every SKU has its answer."""
+        return self.decided == self.line_count
+
+    @property
+    def all_closed(self) -> bool:
+        """Every SKU has its answer, and nothing is held for any of them."""
+        return self.closed == self.line_count and self.all_decided
+
+    @property
+    def status(self) -> str:
+        """PENDING, ACTIVE, CLOSING, CLOSED or REJECTED, as reports give it."""
+        if self.all_closed:
+            return "REJECTED" if self.refused == self.line_count else "CLOSED"
+        if self.closing:
+            return "CLOSING"
+        return "ACTIVE" if self.all_decided else "PENDING"
+
+
+class Backlog(msgspec.Struct, array_like=True):
+    """The lines of a start that is too big for one command, until all of them are sent."""
+
+    lines: Lines
+    attributes: bytes
+
+
+class Repeat(msgspec.Struct, array_like=True):
+    """A repeated start that came before the decision and waits for it."""
+
+    source: Source
+
+
+class EarlyEnd(msgspec.Struct, array_like=True):
+    """An end whose promotion is not known (yet). Kept for ever, without `original` after its dead letter."""
+
+    source: Source
+    reason: str
+    due_ms: int
+    original: bytes | None
+
+
+PROMOTIONS = Table(b"PP", Promotion, hot=True)
+LINES = Table(b"PL", Line)
+RESULTS = Table(b"PA", Result)
+BACKLOGS = Table(b"PB", Backlog)
+REPEATS = Table(b"PR", Repeat)
+EARLY_ENDS = Table(b"PE", EarlyEnd)
+DEADLINES = Deadlines(b"PD")
+
+REPORT_DUE = b"r"
+CLOSE_DUE = b"c"
+END_DUE = b"e"
+
+
+def lines_of(key: bytes) -> tuple[bytes, bytes]:
+    """Range [start, end) of a promotion's keys in `LINES` and `RESULTS`."""
+    return key + b"\0", key + b"\1"
