@@ -81,6 +81,11 @@ class Engine:
         """Whether every task that was assigned takes records in."""
         return self.generation is not None and all(task.running for task in self._tasks.values())
 
+    @property
+    def opening(self) -> bool:
+        """Whether tasks are being taken over or let go right now."""
+        return self._lock.locked()
+
     def owns(self, topic: str) -> bool:
         """Whether records of that topic (wire name) are decided by tasks."""
         return topic in self._inputs or topic in self._commands

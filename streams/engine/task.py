@@ -50,7 +50,7 @@ class Observer(Protocol):
     def discarded(self, task: str, why: str) -> None:
         """Uncommitted decisions were thrown away; they will be made again."""
 
-    def dropped(self, task: str, source: str, start: int, expected: int) -> None:
+    def dropped_fetch(self, task: str, source: str, start: int, expected: int) -> None:
         """A fetch did not continue what was decided."""
 
 
@@ -156,7 +156,7 @@ class Task:
                 self._inbox.append((fetched, action.from_offset))
             elif isinstance(action, protocol.Seek):
                 expected = action.offset or 0
-                self._observer.dropped(self.name, fetched.source, fetched.start, expected)
+                self._observer.dropped_fetch(self.name, fetched.source, fetched.start, expected)
                 await self._seek(action.source, action.offset)
         await self._decide_inbox()
         while self._inbox and self.running:

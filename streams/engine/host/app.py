@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
@@ -29,9 +29,9 @@ def die(why: str) -> None:
 class DeclaredAssignor(PartitionAssignor):
     """Faust's assignor with our topics' declared partition counts.
 
-    assignor/partition_assignor.py:177 leaves topics out that are missing in the leader's metadata; right after
-    a broker restart that is all of them, and everybody is assigned nothing, for good. Foreign topics keep
-    the counts that the broker reports: they may have any number, and may grow.
+    assignor/partition_assignor.py:177 leaves topics out that are missing in the leader's metadata; right
+    after a broker restart that is all of them, and everybody is assigned nothing, for good. Foreign topics
+    keep the counts that the broker reports: they may have any number, and may grow.
     """
 
     @classmethod
@@ -47,7 +47,7 @@ class DeclaredAssignor(PartitionAssignor):
 
 
 DECLARED: dict[str, int] = {}
-"""Partition counts of our own topics by wire name; one app per process (Faust's assignor is made of classes)."""
+"""Partition counts of our own topics by wire name. One app per process: an assignor has class methods."""
 
 
 class EngineApp(faust.App):
@@ -56,6 +56,10 @@ class EngineApp(faust.App):
     engine: Engine
     request_offset: Callable[[str, int], int | None]
     """Next offset of a topic that no task decides (Fluent requests): below it everything is answered."""
+    on_opened: Callable[[int], Awaitable[None]]
+    """Called with the generation when all tasks are open and Faust has resumed."""
+    on_stopped: Callable[[], Awaitable[None]]
+    """Called when Faust has stopped."""
 
     def durable_offset(self, topic: str, partition: int) -> int | None:
         """What the group may commit for monitoring, and for Fluent requests as their position."""
@@ -66,6 +70,11 @@ class EngineApp(faust.App):
     async def suspend_engine(self) -> None:
         """A rebalance begins, or the worker stops."""
         await self.engine.suspend()
+
+    async def on_stop(self) -> None:
+        """Stop Faust, then let go of tasks, gateway and producers."""
+        await super().on_stop()
+        await self.on_stopped()
 
     def _crash(self, reason: BaseException) -> None:
         """mode marks services as crashed and goes on; a half-dead worker would keep its partitions."""

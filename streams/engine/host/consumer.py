@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+from mode.utils.times import Seconds
 
 from streams.engine.fetched import Fetched
 from streams.engine.host.fetching import drain
+
+if TYPE_CHECKING:
+    from streams.engine.host.app import EngineApp
 
 MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
@@ -27,7 +31,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Monotonic time at which the last heartbeat that the broker accepted was sent: the lease begins here."""
 
     async def on_start(self) -> None:
-        """Start, then watch heartbeats: a fetch may come out of a buffer, a heartbeat is the broker's word."""
+        """Start, then watch heartbeats: a fetch may come from a buffer, a heartbeat is the broker's word."""
         await super().on_start()
         coordinator = self._ensure_consumer()._coordinator
         beat = coordinator._do_heartbeat
@@ -77,7 +81,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return await drain(consumer, active_partitions, timeout or 0.0, max_records or 4_000)
 
     async def reposition(self, tp: TopicPartition, offset: int | None) -> None:
-        """Continue at `offset` (None: at the beginning). Partitions that are not ours any more are ignored."""
+        """Continue at `offset` (None: at the beginning); a partition that is not ours any more is ignored."""
         await self.call_thread(self._reposition, tp, offset)
 
     async def _reposition(self, tp: TopicPartition, offset: int | None) -> None:
@@ -115,6 +119,10 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._read_offset = Unchecked()
 
+    @property
+    def _host(self) -> EngineApp:
+        return cast("EngineApp", self.app)
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -133,7 +141,7 @@ class Consumer(driver.Consumer):
     def _queued(self) -> int:
         return sum(channel.queue.qsize() for channel in self.app.topics)
 
-    async def sleep(self, n: float, *, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    async def sleep(self, n: Seconds) -> None:
         """transport/consumer.py:808 sleeps 1 s when nothing is active: a second lost at every rebalance."""
         await super().sleep(0.02 if n == 1 else n)
 
@@ -145,9 +153,9 @@ class Consumer(driver.Consumer):
             record.following - 1,
             0.0,
             0,
-            (),
             None,
-            record,
+            None,
+            cast(bytes, record),  # the raw codec hands it on as it is
             None,
             0,
             0,
@@ -170,8 +178,7 @@ class Consumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         """What is durable: a task's committed position, or the requests answered so far."""
-        offset: int | None = self.app.durable_offset(tp.topic, tp.partition)
-        return offset
+        return self._host.durable_offset(tp.topic, tp.partition)
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         """transport/consumer.py:1080 marks offsets as committed even when the commit failed."""
@@ -184,7 +191,7 @@ class Consumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """Rebalance or stop: commit what is decided, then the group's offsets (transport/consumer.py:948
         skips a commit while another one runs)."""
-        await self.app.suspend_engine()
+        await self._host.suspend_engine()
         await self.maybe_wait_for_commit_to_finish()
         await self.force_commit()
 
@@ -197,14 +204,22 @@ class Consumer(driver.Consumer):
 
     async def _restart(self, tp: TP) -> None:
         where = TopicPartition(tp.topic, tp.partition)
-        offset = self.app.engine.position(tp.topic, tp.partition)
-        if offset is None and not self.app.engine.owns(tp.topic):
+        offset = self._host.engine.position(tp.topic, tp.partition)
+        if offset is None and not self._host.engine.owns(tp.topic):
             offset = await self._thread.group_offset(where)
         await self._thread.reposition(where, offset)
 
     async def reposition(self, topic: str, partition: int, offset: int | None) -> None:
         """Continue reading a partition at `offset`."""
         await self._thread.reposition(TopicPartition(topic, partition), offset)
+
+    def end_offset(self, topic: str, partition: int) -> int | None:
+        """The log end that the last fetch reported, or None."""
+        tp = TP(topic, partition)
+        if tp not in self.assignment():
+            return None
+        end: int | None = self._thread.highwater(tp)
+        return end
 
 
 class Transport(driver.Transport):

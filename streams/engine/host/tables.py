@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from faust.stores.base import Store
 from faust.tables import Table, TableManager
@@ -16,8 +16,11 @@ from faust.tables.recovery import RebalanceAgain, Recovery
 
 from streams.engine.host.consumer import partitions
 
+if TYPE_CHECKING:
+    from streams.engine.host.app import EngineApp
 
-class EngineStore(Store):
+
+class EngineStore(Store):  # type: ignore[type-arg]
     """A store without data: the engine has it."""
 
     def persisted_offset(self, tp: Any) -> int | None:
@@ -62,6 +65,10 @@ class EngineTable(Table):  # type: ignore[type-arg]
 class EngineRecovery(Recovery):
     """Faust's recovery service with the engine doing the work."""
 
+    @property
+    def _host(self) -> EngineApp:
+        return cast("EngineApp", self.app)
+
     async def _seek_offsets(self, consumer: Any, tps: Any, offsets: Any, title: str) -> None:
         """tables/recovery.py restores record by record between a seek and the highwaters; offsets that are at
         the highwater leave it nothing to do."""
@@ -73,10 +80,11 @@ class EngineRecovery(Recovery):
         a generation that is not the current one any more starts over."""
         assigned = partitions(self.app.consumer.assignment())
         if generation_id == self.app.consumer_generation_id:
-            await asyncio.shield(self.app.engine.open(assigned, generation_id))
+            await asyncio.shield(self._host.engine.open(assigned, generation_id))
         if generation_id != self.app.consumer_generation_id:
             raise RebalanceAgain
         await super().on_recovery_completed(generation_id)
+        await self._host.on_opened(generation_id)
 
 
 class EngineTableManager(TableManager):
@@ -87,4 +95,4 @@ class EngineTableManager(TableManager):
         """The recovery service."""
         if self._recovery is None:
             self._recovery = EngineRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
+        return cast(EngineRecovery, self._recovery)

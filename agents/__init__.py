@@ -1,0 +1,1 @@
+"""The Faust agents: thin shells around the pure cores, decode → pure call → effects."""

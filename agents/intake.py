@@ -1,0 +1,85 @@
+"""Intake: can this message be read? Validates it and passes its bytes on under the key of its subject.
+
+It knows nothing about stock. What can not be read becomes a dead letter, its bytes intact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.dead_letters import reject, source_of
+from schemas.invalid import InvalidEvent
+from schemas.orders import OrderCancelled, OrderPlaced
+from schemas.parsing import Event, parse
+from schemas.promotions import PromotionStart
+from streams.engine.stage import Record, remember_seen_ms, seen_ms
+from streams.ledger.commands import encode, order_key
+from streams.ledger.effects import Effects, Notice, Send
+from streams.ledger.rows import Rows
+from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
+from streams.topology import MAX_MESSAGE_BYTES, ORDER_COMMANDS, PROMOTION_COMMANDS
+
+MAX_MAPPED_BYTES = MAX_MESSAGE_BYTES - 65_536
+
+Mapper = Callable[[bytes | None], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The stage of one input topic. `mapper` turns foreign JSON into our shape where one is configured."""
+
+    topic: str
+    wire_topic: str
+    terms: Terms
+    mapper: Mapper | None = None
+
+    def decide(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+        """Pass each record on, or reject it, in order."""
+        now_ms = seen_ms(rows, self.topic)
+        for record in records:
+            now_ms = max(now_ms, record.timestamp)
+            source = source_of(self.wire_topic, record)
+            try:
+                effects.sends.append(self._passed_on(record, source, effects))
+            except InvalidEvent as invalid:
+                reject(source, record.value, invalid.error, now_ms, effects)
+        remember_seen_ms(rows, self.topic, now_ms)
+
+    def earliest_deadline_ms(self, rows: Rows) -> int | None:
+        """Intake waits for nothing."""
+        return None
+
+    def _passed_on(self, record: Record, source: Source, effects: Effects) -> Send:
+        mapped = None
+        if self.mapper is not None:
+            mapped = self.mapper(record.value)
+            if len(mapped) + len(record.value or b"") > MAX_MAPPED_BYTES:
+                raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
+        event = parse(self.topic, record.value if mapped is None else mapped)
+        self._check(event, record, effects)
+        topic, key = _destination(event)
+        envelope = encode(Envelope(source, record.timestamp, self.terms, mapped))
+        return Send(topic, key, record.value, [(ENVELOPE_HEADER, envelope)])
+
+    def _check(self, event: Event, record: Record, effects: Effects) -> None:
+        if not isinstance(event, PromotionStart):
+            return
+        event.expires_at_ms(record.timestamp, self.terms.default_duration_ms)  # raises for a past one
+        minutes = event.unusual_minutes()
+        if minutes is not None:
+            fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
+            effects.notices.append(Notice("warning", "durationMinutes outside the usual 30 to 120", fields))
+
+
+def _destination(event: Event) -> tuple[str, bytes]:
+    if isinstance(event, OrderPlaced | OrderCancelled):
+        return ORDER_COMMANDS, order_key(*event.identity)
+    return PROMOTION_COMMANDS, event.identity.encode()
+
+
+def intakes(
+    wire_name: Callable[[str], str], terms: Terms, mappers: Mapping[str, Mapper], topics: Sequence[str]
+) -> dict[str, Intake]:
+    """The intake stage of each input topic."""
+    return {topic: Intake(topic, wire_name(topic), terms, mappers.get(topic)) for topic in topics}

@@ -1,0 +1,177 @@
+"""Puts a worker together: settings → stages → engine → Faust agents, timers, gateway, metrics."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import faust
+import structlog
+
+from agents import orders, promotions, reservations
+from agents.gateway import RequestAgent
+from agents.intake import Mapper, intakes
+from agents.shell import CommandStage
+from agents.timers import Timers
+from streams.app.faust_app import build
+from streams.app.metrics import Metrics
+from streams.app.terms import terms_of
+from streams.engine.engine import Engine, EngineOptions
+from streams.engine.host.app import EngineApp, die
+from streams.engine.sender import Sender
+from streams.engine.stage import Stage
+from streams.kafka import client_config
+from streams.ledger import orders as orders_core
+from streams.ledger import promotions as promotions_core
+from streams.ledger import reservations as reservations_core
+from streams.settings import Settings
+from streams.settings.mapping import map_message
+from streams.topology import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
+
+log = structlog.get_logger("worker")
+
+NO_PARTITIONS_S = 45.0
+"""A worker that owns nothing for so long although it is not restoring is stuck: a clean one is started."""
+
+
+@dataclass
+class Worker:
+    """Everything that one worker process consists of."""
+
+    settings: Settings
+    app: EngineApp
+    engine: Engine
+    metrics: Metrics
+    sender: Sender
+    requests: RequestAgent
+    timers: Timers
+    opened: bool = False
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the worker owns its partitions and its rows are restored."""
+        if self.opened and self.engine.ready:
+            return True, "ready"
+        return False, "not ready: waiting for partitions, or restoring rows"
+
+
+def compose(settings: Settings) -> Worker:
+    """Build a worker; nothing is started and no broker is asked yet. Raises ConfigurationError."""
+    metrics, client = Metrics(), client_config(settings)
+    options = EngineOptions(client, settings.topic_prefix, settings.data_dir)
+    engine = Engine(options, _stages(settings), _intakes(settings), metrics, die)
+    app = build(settings, engine)
+    sender = Sender(client, settings.prefixed)
+    requests = RequestAgent(settings, sender)
+    app.request_offset = requests.durable_offset
+    worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
+    _add_agents(worker)
+    _add_timers(worker)
+    return worker
+
+
+def _stages(settings: Settings) -> dict[str, Stage]:
+    parts = {
+        ORDER_COMMANDS: (orders.decode, orders_core),
+        PROMOTION_COMMANDS: (promotions.decode, promotions_core),
+        SKU_COMMANDS: (reservations.decode, reservations_core),
+    }
+    return {
+        topic: CommandStage(topic, settings.prefixed(topic), decode, core.decide, core.earliest_deadline_ms)
+        for topic, (decode, core) in parts.items()
+    }
+
+
+def _intakes(settings: Settings) -> dict[str, Stage]:
+    mappers: Mapping[str, Mapper] = {
+        topic: partial(map_message, mapping) for topic, mapping in settings.mappings.items()
+    }
+    return dict(intakes(settings.prefixed, terms_of(settings.config), mappers, INPUTS))
+
+
+def _add_agents(worker: Worker) -> None:
+    app, engine = worker.app, worker.engine
+
+    async def decide(stream: faust.StreamT[Any]) -> None:
+        async for event in stream.events():
+            await _guarded(engine.offer, event.message.value)
+
+    async def ask_fluent(stream: faust.StreamT[Any]) -> None:
+        async for event in stream.events():
+            await _guarded(worker.requests.take, event.message.value)
+
+    for topic in (*INPUTS, *STAGES):
+        app.agent(_channel(worker, topic), name=topic)(decide)
+    app.agent(_channel(worker, FLUENT_REQUESTS), name=FLUENT_REQUESTS)(ask_fluent)
+
+
+async def _guarded(handle: Any, fetched: Any) -> None:
+    """An exception that left an agent would acknowledge the batch; here it ends the process instead."""
+    try:
+        await handle(fetched)
+    except Exception as error:
+        log.exception("a stage failed", source=fetched.source, start=fetched.start)
+        die(f"deciding {fetched.source} from offset {fetched.start} failed: {error!r}")
+
+
+def _channel(worker: Worker, topic: str) -> faust.TopicT[Any]:
+    return worker.app.topic(
+        worker.settings.prefixed(topic),
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
+
+
+def _add_timers(worker: Worker) -> None:
+    app, engine = worker.app, worker.engine
+    look_every_s = min(0.25, worker.settings.config.release_interval_ms / 4_000)
+
+    async def on_opened(generation: int) -> None:
+        """Faust resumed after a rebalance: tell those who wait for it."""
+        worker.opened = True
+        print("ready", file=sys.stderr, flush=True)
+
+    app.on_opened = on_opened
+    engine.seek = lambda topic, partition, offset: app.consumer.reposition(topic, partition, offset)
+
+    @app.timer(interval=look_every_s, name="ticks")
+    async def ticks() -> None:
+        worker.timers.look(engine.tasks, time.time_ns() // 1_000_000)
+
+    @app.timer(interval=1.0, name="gauges")
+    async def gauges() -> None:
+        _measure(worker)
+
+
+def _measure(worker: Worker) -> None:
+    metrics, app = worker.metrics, worker.app
+    metrics.tasks.set(len(worker.engine.tasks))
+    metrics.ready.set(worker.ready()[0])
+    metrics.fluent_outstanding.set(worker.requests.outstanding)
+    for task in worker.engine.tasks.values():
+        for source, position in task.position.items():
+            topic, _, number = source.rpartition("/")
+            end = app.consumer.end_offset(topic, int(number))
+            if end is not None and position is not None:
+                metrics.lag.labels(topic, number).set(max(0, end - position))
+
+
+def watch(engine: Engine) -> None:
+    """End a worker that owns nothing and restores nothing for too long (a recovery task that died)."""
+
+    def loop() -> None:
+        idle_since = time.monotonic()
+        while True:
+            time.sleep(1.0)  # a watchdog's period, not a wait for a condition
+            if engine.generation is not None or engine.opening:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > NO_PARTITIONS_S:
+                die(f"no partitions for {NO_PARTITIONS_S:.0f} s")
+
+    threading.Thread(target=loop, name="watchdog", daemon=True).start()

@@ -1,0 +1,64 @@
+"""Commands from outside the transactions: ticks and Fluent's answers. Both may be lost or repeated."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, Message, Producer
+
+from streams.topology import MAX_MESSAGE_BYTES
+
+log = structlog.get_logger("engine.sender")
+
+
+class Sender:
+    """A plain idempotent producer with a thread that serves its callbacks."""
+
+    def __init__(self, client: Mapping[str, Any], wire_name: Callable[[str], str]) -> None:
+        self._wire_name = wire_name
+        self._producer = Producer(
+            {
+                **client,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 2,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
+                "message.timeout.ms": 30_000,
+                "reconnect.backoff.max.ms": 500,
+                "queue.buffering.max.messages": 100_000,
+                "socket.nagle.disable": True,
+                "partitioner": "murmur2_random",
+            }
+        )
+        self._stopped = threading.Event()
+        threading.Thread(target=self._serve, name="sender", daemon=True).start()
+
+    def to_partition(self, topic: str, partition: int, value: bytes) -> None:
+        """Send a command to one partition of a logical topic."""
+        self._send(self._wire_name(topic), value, None, partition)
+
+    def keyed(self, topic: str, key: bytes, value: bytes) -> None:
+        """Send a command under its subject's key."""
+        self._send(self._wire_name(topic), value, key, -1)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send what is queued, then stop."""
+        self._producer.flush(timeout_s)
+        self._stopped.set()
+
+    def _send(self, topic: str, value: bytes, key: bytes | None, partition: int) -> None:
+        try:
+            self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
+        except BufferError:
+            log.warning("command dropped, the queue is full", topic=topic, recommendation="it is sent again")
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            log.warning("command not delivered", topic=message.topic(), error=str(error))
+
+    def _serve(self) -> None:
+        while not self._stopped.is_set():
+            self._producer.poll(0.1)
