@@ -120,6 +120,12 @@ Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 Count = Annotated[int, Field(ge=0)]
 """Units or orders counted."""
 
+Units = Annotated[int, Field(ge=1)]
+"""Units in an answer: a sum over lines, so it may exceed what one line may ask for."""
+
+PageNumber = Annotated[int, Field(ge=1)]
+"""Pages are counted from 1; `page` = `pages` is the last one."""
+
 DurationMinutes = Annotated[int, Field(ge=MIN_DURATION_MINUTES, le=MAX_DURATION_MINUTES)]
 
 OffsetTime = Annotated[str, StringConstraints(pattern=OFFSET_TIME), AfterValidator(_in_the_calendar)]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.fields import MAX_LINES, Item, Lines, Message, Ref, compact_json, summed
+from schemas.fields import MAX_LINES, Item, Lines, Message, Ref, summed
 
 OrderLines = Annotated[tuple[Item, ...], Field(min_length=1, max_length=MAX_LINES, fail_fast=True)]
 
@@ -42,10 +42,6 @@ class OrderPlaced(Message):
         """(sku, units) with equal SKUs summed, in first-seen order."""
         return summed(self.order.items)
 
-    def content(self) -> bytes:
-        """Equal for events with the same content, whatever the order of lines and unknown fields."""
-        return compact_json([*self.identity, sorted(self.normalised_items())])
-
 
 class OrderCancelled(Message):
     """Value of `order-cancelled`: an order, or part of it, gives units back."""
@@ -65,8 +61,3 @@ class OrderCancelled(Message):
     def normalised_items(self) -> Lines:
         """(sku, units) with equal SKUs summed, in first-seen order; empty for the whole order."""
         return summed(self.order.items) if self.order.items else ()
-
-    def content(self) -> bytes:
-        """Equal for cancels with the same content; without `cancellationRef` that makes one a repeat."""
-        lines = sorted(self.normalised_items())
-        return compact_json([*self.identity, self.order.cancellation_ref, lines])

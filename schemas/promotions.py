@@ -108,6 +108,7 @@ class PromotionStart(Message):
             )
         return deadline_ms
 
+    @property
     def unusual_minutes(self) -> int | None:
         """The duration where it was given and lies outside 30 to 120 minutes: worth a warning."""
         minutes = self.promotion.duration_minutes
@@ -117,15 +118,6 @@ class PromotionStart(Message):
         """The attributes as compact JSON with sorted keys; empty when there are none."""
         attributes = self.promotion.attributes
         return b"" if attributes is None else compact_json(attributes)
-
-    def content(self) -> bytes:
-        """Equal for starts with the same content, before any default is applied."""
-        promotion = self.promotion
-        expires_at_ms = promotion.expires_at and milliseconds(promotion.expires_at)
-        lines = sorted(self.normalised_items())
-        return compact_json(
-            [promotion.id, lines, promotion.duration_minutes, expires_at_ms, promotion.attributes]
-        )
 
 
 class PromotionEnd(Message):

@@ -1,0 +1,63 @@
+"""What adds up at the end of a sale: the records of `reconciliation-reports`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.fields import Count, Message, PageNumber, Ref, Sku, UtcTime
+
+
+class FluentFigures(Message):
+    """The hold of a SKU as Fluent last confirmed it; `checkedAt` is absent before the first time."""
+
+    ref: str
+    status: str
+    held: Annotated[int, Field(description="Units still held in Fluent.")]
+    checked_at: UtcTime | None = None
+
+
+class ReportLine(Message):
+    """One SKU of the promotion, in units except for `rejectedOrders`."""
+
+    sku: Sku
+    reserved: Count
+    consumed: Annotated[Count, Field(description="Units sold, net of cancels.")]
+    cancelled: Annotated[Count, Field(description="Units that orders took and gave back.")]
+    released: Annotated[Count, Field(description="Units that went back on sale.")]
+    rejected_units: Count
+    rejected_orders: Count
+    fluent: FluentFigures
+    drift: Annotated[int, Field(description="Fluent's units minus ours; 0 is agreement.")]
+    drift_kind: str | None = None
+    drift_action: str | None = None
+
+
+class ReportTotals(Message):
+    """The sums of the lines' columns, over all pages."""
+
+    reserved: Count
+    consumed: Count
+    cancelled: Count
+    released: Count
+    rejected_units: Count
+    rejected_orders: Count
+    drift: int
+
+
+class ReconciliationReport(Message):
+    """Value of `reconciliation-reports`: one page of 500 lines of a promotion's report."""
+
+    promotion_id: Ref
+    kind: Literal["INTERIM", "FINAL"]
+    status: Literal["PENDING", "ACTIVE", "CLOSING", "CLOSED", "REJECTED"]
+    lines: tuple[ReportLine, ...]
+    totals: ReportTotals
+    page: PageNumber
+    pages: PageNumber
+    revision: Annotated[int, Field(ge=1, description="Counts the reports of this kind; the highest holds.")]
+    generated_at: UtcTime
+    waiting_for: tuple[Sku, ...] | None = Field(
+        None, description="SKUs whose end Fluent has not confirmed in time; on status CLOSING only."
+    )
