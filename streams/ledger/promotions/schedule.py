@@ -17,19 +17,17 @@ def begin_closing(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> 
         return
     promotion.closing = True
     if not promotion.all_closed:
-        promotion.close_due_ms = now_ms + promotion.terms.close_timeout_ms
-        DEADLINES.set(rows, promotion.close_due_ms, CLOSE_DUE, key)
+        _await_close(rows, key, promotion, now_ms)
 
 
 def note_change(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> None:
     """Something that a report shows has changed: see to it that one will be made."""
-    if not promotion.all_closed:
-        promotion.closed_at_ms = 0
-        _report_unless_due(rows, key, promotion, now_ms)
-    elif promotion.closed_at_ms == 0:
+    if promotion.all_closed and promotion.closed_at_ms == 0:
         _last_line_closed(rows, key, promotion, now_ms)
-    else:
-        _report_unless_due(rows, key, promotion, now_ms)
+        return
+    if promotion.closed_at_ms and not promotion.all_closed:
+        _opened_again(rows, key, promotion, now_ms)
+    _report_unless_due(rows, key, promotion, now_ms)
 
 
 def reported(promotion: Promotion, now_ms: int) -> None:
@@ -56,6 +54,19 @@ def _last_line_closed(rows: Rows, key: bytes, promotion: Promotion, now_ms: int)
     if promotion.final_revision:
         due_ms = max(due_ms, promotion.reported_at_ms + promotion.terms.report_interval_ms)
     _set_report(rows, key, promotion, due_ms)
+
+
+def _opened_again(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> None:
+    """A refused line's ledger still had a hold to release, and said so a moment after the refusal."""
+    promotion.closed_at_ms = 0
+    clear_report(rows, key, promotion)
+    if promotion.closing:
+        _await_close(rows, key, promotion, now_ms)
+
+
+def _await_close(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> None:
+    promotion.close_due_ms = now_ms + promotion.terms.close_timeout_ms
+    DEADLINES.set(rows, promotion.close_due_ms, CLOSE_DUE, key)
 
 
 def _report_unless_due(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> None:

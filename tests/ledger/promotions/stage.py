@@ -21,7 +21,7 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
 from streams.ledger.promotions import decide, earliest_deadline_ms
-from streams.ledger.rows import MemoryStore, Rows
+from streams.ledger.rows import MemoryStore, R, Rows, Table
 from streams.ledger.terms import Source, Terms
 from streams.topology import (
     DEAD_LETTERS,
@@ -100,25 +100,42 @@ def figures(sku: str, version: int, state: str = "ACTIVE", **columns: Any) -> Li
     return LineFigures(PROMOTION, sku, version, state, **{**zero, **columns})
 
 
+class CountedRows(Rows):
+    """Rows that know which of them one command changed."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.changed: set[bytes] = set()
+
+    def put(self, table: Table[R], key: bytes, row: R) -> None:
+        """Write a row."""
+        self.changed.add(table.prefix + key)
+        super().put(table, key, row)
+
+    def delete(self, table: Table[R], key: bytes) -> None:
+        """Delete a row."""
+        self.changed.add(table.prefix + key)
+        super().delete(table, key)
+
+
 class Stage:
     """Decides commands one by one, with time going only where a test lets it."""
 
     def __init__(self, now_ms: int = NOON_MS) -> None:
-        self.rows = Rows(MemoryStore())
+        self.store = MemoryStore()
+        self.rows = CountedRows(self.store)
         self.now_ms = now_ms
         self.sends: list[Send] = []
         self.notices: list[Notice] = []
         self.most_effects = 0
-        self.commands = 0
 
     def decide(self, command: Command) -> list[Send]:
         """Decide one command, without the continuations that it writes; what it sent."""
-        before = set(self.rows._dirty)
+        self.rows.changed.clear()
         effects = Effects()
         decide(self.rows, command, self.now_ms, effects)
-        changed = len(set(self.rows._dirty) - before)
-        self.most_effects = max(self.most_effects, len(effects.sends) + len(effects.notices) + changed)
-        self.commands += 1
+        cost = len(effects.sends) + len(effects.notices) + len(self.rows.changed)
+        self.most_effects = max(self.most_effects, cost)
         self.sends += effects.sends
         self.notices += effects.notices
         return effects.sends
@@ -135,8 +152,7 @@ class Stage:
 
     def commit(self) -> None:
         """Write what changed to the store, as a worker does after its transaction."""
-        changes = self.rows.flush()
-        self.rows._store.write(changes)
+        self.store.write(self.rows.flush())
         self.rows.committed()
 
     def wait(self, after_ms: int) -> list[Send]:
@@ -144,7 +160,6 @@ class Stage:
         self.now_ms += after_ms
         return self.take(Tick())
 
-    @property
     def deadline_ms(self) -> int | None:
         """How long until the next Tick is needed."""
         at_ms = earliest_deadline_ms(self.rows)

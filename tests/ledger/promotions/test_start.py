@@ -31,11 +31,12 @@ RESERVED_1 = {
     "quantity": 10,
     "expiresAt": "2027-01-15T10:00:00.000Z",
 }
+SHORTAGE = "Fluent has 3 units, 5 were asked for."
 REFUSED_2 = {
     "promotionId": "FLASH-1",
     "sku": "SKU-2",
     "success": False,
-    "error": "Fluent has 3 units, 5 were asked for.",
+    "error": SHORTAGE,
     "reason": "INSUFFICIENT_INVENTORY",
     "recommendation": RECOMMENDATIONS[Reason.INSUFFICIENT_INVENTORY],
 }
@@ -101,7 +102,7 @@ def test_every_sku_gets_its_own_result_as_soon_as_it_is_decided() -> None:
 
 def test_a_refused_sku_is_answered_with_error_reason_and_recommendation_and_warned_about() -> None:
     stage = started()
-    sent = stage.take(refused("SKU-2", error=REFUSED_2["error"]))
+    sent = stage.take(refused("SKU-2", error=SHORTAGE))
     assert sku_results(sent) == [REFUSED_2]
     (notice,) = stage.notices
     assert notice.level == "warning"
@@ -109,7 +110,7 @@ def test_a_refused_sku_is_answered_with_error_reason_and_recommendation_and_warn
         "promotion": "FLASH-1",
         "sku": "SKU-2",
         "reason": "INSUFFICIENT_INVENTORY",
-        "error": REFUSED_2["error"],
+        "error": SHORTAGE,
         "recommendation": REFUSED_2["recommendation"],
     }
 
@@ -121,7 +122,7 @@ def test_a_refusal_without_words_gets_the_meaning_of_its_reason() -> None:
 
 def test_the_promotion_is_answered_when_the_last_sku_is_decided_in_the_events_order() -> None:
     stage = started()
-    sent = stage.take(refused("SKU-2", error=REFUSED_2["error"]), held("SKU-1"))
+    sent = stage.take(refused("SKU-2", error=SHORTAGE), held("SKU-1"))
     assert results(sent) == [
         {
             "promotionId": "FLASH-1",
