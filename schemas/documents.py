@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
-from schemas.catalogue import MESSAGES, MessageKind
+from schemas.catalogue import MESSAGES, PAYLOADS, MessageKind
 from schemas.dead_letters import DeadLetterHeaders
 
 CONTRACT_VERSION = "1.0.0"
@@ -20,9 +21,21 @@ CONTRACT_VERSION = "1.0.0"
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DEFS = "#/$defs/{model}"
 COMPONENTS = "#/components/schemas/{model}"
 
 Document = dict[str, Any]
+
+
+class _Plain(GenerateJsonSchema):
+    """Without pydantic's title for each field, which only repeats its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def _schema(model: type[BaseModel], references: str = DEFS) -> Document:
+    return model.model_json_schema(ref_template=references, schema_generator=_Plain)
 
 
 def documents() -> dict[Path, str]:
@@ -34,10 +47,9 @@ def documents() -> dict[Path, str]:
 
 def json_schemas() -> dict[str, Document]:
     """JSON Schema of each message's value, and of the headers of a dead letter, by name."""
-    models: dict[str, type[BaseModel]] = {kind.topic: kind.payload for kind in MESSAGES if kind.payload}
-    models["dead-letter-headers"] = DeadLetterHeaders
+    models = PAYLOADS | {"dead-letter-headers": DeadLetterHeaders}
     return {
-        name: {"$schema": DIALECT, "$id": f"urn:flash-sale-reservations:{name}", **model.model_json_schema()}
+        name: {"$schema": DIALECT, "$id": f"urn:flash-sale-reservations:{name}", **_schema(model)}
         for name, model in models.items()
     }
 
@@ -52,8 +64,9 @@ def asyncapi() -> Document:
             "title": "Flash-sale reservations",
             "version": CONTRACT_VERSION,
             "description": (
-                "Reserves flash-sale stock in Fluent Commerce. Messages are JSON in UTF-8; unknown fields are "
-                "ignored. Every topic name takes the optional prefix TOPIC_PREFIX. Read with read_committed."
+                "Reserves flash-sale stock in Fluent Commerce. Messages are JSON in UTF-8; unknown fields "
+                "are ignored. Every topic name takes the optional prefix TOPIC_PREFIX. "
+                "Read with read_committed."
             ),
             "license": {"name": "Apache-2.0"},
         },
@@ -97,7 +110,7 @@ def _message(kind: MessageKind, shared: Document) -> Document:
 
 def _shared(model: type[BaseModel], shared: Document) -> Document:
     """The model's schema goes to the document's components; what is left here is a reference to it."""
-    schema = model.model_json_schema(ref_template=COMPONENTS)
+    schema = _schema(model, COMPONENTS)
     shared |= schema.pop("$defs", {})
     shared[model.__name__] = schema
     return {"$ref": COMPONENTS.format(model=model.__name__)}

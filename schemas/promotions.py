@@ -31,7 +31,7 @@ Reserved = Annotated[tuple[Item, ...], Field(min_length=1, fail_fast=True)]
 
 def _id_or_ref(schema: dict[str, Any]) -> None:
     """JSON Schema of "`ref` is accepted in place of `id`"."""
-    schema["properties"]["ref"] = {**schema["properties"]["id"], "title": "Ref"}
+    schema["properties"]["ref"] = schema["properties"]["id"]
     schema["required"] = [name for name in schema["required"] if name != "id"]
     schema["anyOf"] = [{"required": ["id"]}, {"required": ["ref"]}]
     if not schema["required"]:
