@@ -66,7 +66,7 @@ def compose(settings: Settings) -> Worker:
     engine = Engine(options, _stages(settings), _intakes(settings), metrics, die)
     app = build(settings, engine)
     sender = Sender(client, settings.prefixed)
-    requests = RequestAgent(settings, sender)
+    requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), asker_of(settings, app), sender)
     app.request_offset = requests.durable_offset
     worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
     _add_agents(worker)
