@@ -1,0 +1,142 @@
+"""Which request suffers what. The same seed and the same requests give the same faults and latencies.
+
+Each request draws from a generator of its own, seeded by the simulator's seed, the request's body and how
+often that body came before, so that the order in which concurrent requests arrive does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Any
+
+from rehearsal.fluent.controls import Controls, Fault, NextRequest, Sale
+
+KEPT_FINGERPRINTS = 200_000
+STATUSES = (500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """Of one request; ``status`` is that of an error fault."""
+
+    latency_ms: float = 0
+    fault: Fault | None = None
+    status: int = 503
+    sales: tuple[Sale, ...] = ()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A one-shot with what is left of its ``skip`` and ``count``."""
+
+    shot: NextRequest
+    skip: int
+    count: int
+
+
+class FaultPlan:
+    def __init__(self, seed: int, controls: Controls) -> None:
+        self._seed = seed
+        self._controls = controls
+        self._seen: OrderedDict[bytes, int] = OrderedDict()
+        self._waiting: list[_Waiting] = []
+        self.delivered: Counter[str] = Counter()
+
+    def fate(self, names: Set[str], body: bytes, *, reads_only: bool) -> Fate:
+        """``names``: what a one-shot's ``match`` may name; ``reads_only``: whether it can be a stale read."""
+        generator = self._generator(body)
+        latency_ms = self._latency_ms(generator)
+        due = self._due(names, body)
+        sales = tuple(shot.sell for shot in due if shot.sell is not None)
+        shot = next((shot for shot in due if shot.fault is not None), None)
+        if shot is not None:
+            fate = Fate(latency_ms, shot.fault, shot.status, sales)
+        else:
+            fault = self._drawn(generator, reads_only)
+            fate = Fate(latency_ms, fault, generator.choice(STATUSES) if fault else 503, sales)
+        if fate.fault is not None:
+            self.delivered[fate.fault.value] += 1
+        return fate
+
+    def _generator(self, body: bytes) -> random.Random:
+        fingerprint = hashlib.blake2b(body, digest_size=8, key=b"%d" % self._seed).digest()
+        times = self._seen.pop(fingerprint, 0) + 1
+        self._seen[fingerprint] = times
+        if len(self._seen) > KEPT_FINGERPRINTS:
+            self._seen.popitem(last=False)
+        return random.Random(fingerprint + b"%d" % times)
+
+    def _latency_ms(self, generator: random.Random) -> float:
+        """Gamma distributed: never negative, with the long tail that answers over a network have."""
+        mean = self._controls.latency_ms
+        jitter = mean / 4 if self._controls.jitter_ms is None else self._controls.jitter_ms
+        if not mean or not jitter:
+            return mean
+        return generator.gammavariate((mean / jitter) ** 2, jitter**2 / mean)
+
+    def _due(self, names: Set[str], body: bytes) -> list[NextRequest]:
+        due = []
+        for waiting in self._waiting:
+            shot = waiting.shot
+            if shot.match not in ("*", *names) or shot.contains.encode() not in body:
+                continue
+            if waiting.skip:
+                waiting.skip -= 1
+                continue
+            waiting.count -= 1
+            due.append(shot)
+        if due:
+            self._waiting = [waiting for waiting in self._waiting if waiting.count]
+        return due
+
+    def expect(self, shots: list[NextRequest]) -> None:
+        """Adds one-shots behind those that are waiting."""
+        self._waiting += [_Waiting(shot, shot.skip, shot.count) for shot in shots]
+
+    def forget_expected(self) -> None:
+        self._waiting.clear()
+
+    def expected(self) -> list[dict[str, Any]]:
+        """The one-shots that are waiting, with what is left of them."""
+        return [
+            waiting.shot.model_dump(by_alias=True, exclude_none=True)
+            | {"skip": waiting.skip, "count": waiting.count}
+            for waiting in self._waiting
+        ]
+
+    def _drawn(self, generator: random.Random, reads_only: bool) -> Fault | None:
+        kinds = [fault for fault in Fault if reads_only or fault is not Fault.STALE_READ]
+        share = generator.random()
+        for kind in kinds:
+            share -= self._controls.faults.get(kind, 0) + self._controls.fault_rate / len(kinds)
+            if share < 0:
+                return kind
+        return None
+
+
+class RateLimit:
+    """A bucket that fills at the allowed rate and holds one second's worth."""
+
+    def __init__(self, controls: Controls, clock: Callable[[], int]) -> None:
+        self._controls = controls
+        self._clock = clock
+        self._left = 0.0
+        self._at_ms = 0
+        self.refused = 0
+
+    def take(self) -> bool:
+        rate = self._controls.requests_per_second
+        if not rate:
+            return True
+        now = self._clock()
+        self._left = min(max(rate, 1), self._left + (now - self._at_ms) * rate / 1000)
+        self._at_ms = now
+        if self._left < 1:
+            self.refused += 1
+            return False
+        self._left -= 1
+        return True

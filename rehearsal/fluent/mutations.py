@@ -1,0 +1,116 @@
+"""The mutations of the SDL. Values are absolute; anybody may set any status, as in Fluent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rehearsal.fluent.errors import INVALID, FluentError
+from rehearsal.fluent.records import Position, Quantity
+from rehearsal.fluent.resolvers import Info, Resolver
+
+SOURCE = "api"
+
+_POSITION_FIELDS = {
+    "status": "status",
+    "type": "type",
+    "productRef": "product_ref",
+    "onHand": "on_hand",
+    "locationRef": "location_ref",
+}
+_QUANTITY_FIELDS = {
+    "status": "status",
+    "type": "type",
+    "quantity": "quantity",
+    "condition": "condition",
+    "expectedOn": "expected_on",
+    "storageAreaRef": "storage_area_ref",
+}
+
+
+def required(args: dict[str, Any], name: str = "input") -> dict[str, Any]:
+    """The argument, which the schema calls nullable and every mutation needs all the same."""
+    value: dict[str, Any] | None = args.get(name)
+    if value is None:
+        raise FluentError(INVALID, f"{name} must not be null")
+    return value
+
+
+def _changes(given: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    changes = {ours: given[theirs] for theirs, ours in names.items() if given.get(theirs) is not None}
+    if given.get("attributes") is not None:
+        changes["attributes"] = tuple(given["attributes"])
+    return changes
+
+
+def create_quantity(_: object, info: Info, **args: Any) -> Quantity:
+    given = required(args)
+    store = info.context.store
+    if given["position"]["catalogue"]["ref"] != given["catalogue"]["ref"]:
+        raise FluentError(INVALID, "a quantity and its position must be of the same catalogue")
+    return store.create_quantity(
+        ref=given["ref"],
+        catalogue=given["catalogue"]["ref"],
+        position=given["position"]["ref"],
+        type=given["type"],
+        quantity=given["quantity"],
+        attributes=given.get("attributes") or (),
+        condition=given.get("condition"),
+        expected_on=given.get("expectedOn"),
+        storage_area_ref=given.get("storageAreaRef"),
+        source=SOURCE,
+    )
+
+
+def update_quantity(_: object, info: Info, **args: Any) -> Quantity:
+    given = required(args)
+    store = info.context.store
+    changes = _changes(given, _QUANTITY_FIELDS)
+    return store.update_quantity(given["catalogue"]["ref"], given["ref"], source=SOURCE, **changes)
+
+
+def update_quantities_status(
+    _: object, info: Info, filter: dict[str, Any], input: dict[str, Any]
+) -> dict[str, int]:
+    store = info.context.store
+    position = store.require_position(filter["position"]["catalogue"]["ref"], filter["position"]["ref"])
+    statuses = filter.get("status")
+    found = [
+        record
+        for record in store.quantities_of(position, filter.get("type"))
+        if statuses is None or record.status in statuses
+    ]
+    for record in found:
+        store.update_quantity(record.catalogue, record.ref, source=SOURCE, status=input["status"])
+    return {"count": len(found)}
+
+
+def create_position(_: object, info: Info, **args: Any) -> Position:
+    given = required(args)
+    store = info.context.store
+    return store.create_position(
+        ref=given["ref"],
+        catalogue=given["catalogue"]["ref"],
+        product_ref=given["productRef"],
+        location_ref=given["locationRef"],
+        type=given["type"],
+        on_hand=given.get("onHand") or 0,
+        attributes=given.get("attributes") or (),
+    )
+
+
+def update_position(_: object, info: Info, **args: Any) -> Position:
+    given = required(args)
+    store = info.context.store
+    changes = _changes(given, _POSITION_FIELDS)
+    return store.update_position(given["catalogue"]["ref"], given["ref"], **changes)
+
+
+MUTATIONS: dict[str, dict[str, Resolver]] = {
+    "Mutation": {
+        "createInventoryPosition": create_position,
+        "updateInventoryPosition": update_position,
+        "createInventoryQuantity": create_quantity,
+        "updateInventoryQuantity": update_quantity,
+        "updateInventoryQuantitiesStatus": update_quantities_status,
+    }
+}

@@ -1,0 +1,244 @@
+"""The queries of the SDL, and how a record shows as a GraphQL object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from graphql import GraphQLResolveInfo, GraphQLSchema
+
+from rehearsal.fluent.errors import INVALID, FluentError
+from rehearsal.fluent.paging import connection
+from rehearsal.fluent.records import Catalogue, Position, Quantity
+from rehearsal.fluent.store import Store
+from rehearsal.fluent.views import View
+
+Resolver = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What a request's resolvers work on: writes go to the store, reads see the view."""
+
+    store: Store
+    view: View
+
+
+Info: TypeAlias = "GraphQLResolveInfo[RequestContext]"
+
+
+def iso(at_ms: int) -> str:
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _millis(value: object) -> int:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise FluentError(INVALID, f"{value!r} is not an ISO 8601 date and time") from None
+    return int(moment.timestamp() * 1000)
+
+
+def _within(at_ms: int | None, wanted: dict[str, Any] | None) -> bool:
+    if wanted is None:
+        return True
+    if at_ms is None:
+        return False
+    lower, upper = wanted.get("from"), wanted.get("to")
+    return (lower is None or at_ms >= _millis(lower)) and (upper is None or at_ms <= _millis(upper))
+
+
+def _among(value: object, wanted: Iterable[object] | None) -> bool:
+    return wanted is None or value in wanted
+
+
+def _position_matches(record: Position, args: dict[str, Any]) -> bool:
+    return (
+        _among(record.ref, args.get("ref"))
+        and _among(record.type, args.get("type"))
+        and _among(record.status, args.get("status"))
+        and _among(record.product_ref, args.get("productRef"))
+        and _among(record.location_ref, args.get("locationRef"))
+        and _among(record.on_hand, args.get("onHand"))
+        and _within(record.created_ms, args.get("createdOn"))
+        and _within(record.updated_ms, args.get("updatedOn"))
+    )
+
+
+def _quantity_matches(record: Quantity, args: dict[str, Any]) -> bool:
+    return (
+        _among(record.ref, args.get("ref"))
+        and _among(record.type, args.get("type"))
+        and _among(record.status, args.get("status"))
+        and _among(record.quantity, args.get("quantity"))
+        and _among(record.condition, args.get("condition"))
+        and _among(record.storage_area_ref, args.get("storageAreaRef"))
+        and _within(record.created_ms, args.get("createdOn"))
+        and _within(record.updated_ms, args.get("updatedOn"))
+        and _within(_millis(record.expected_on) if record.expected_on else None, args.get("expectedOn"))
+    )
+
+
+def _positions(context: RequestContext, args: dict[str, Any], catalogue: str | None) -> dict[str, Any]:
+    store = context.store
+    found: Iterable[Position] = store.positions.values()
+    products = args.get("productRef")
+    if products is not None and catalogue is not None:
+        found = [
+            position for sku in dict.fromkeys(products) for position in store.positions_of(sku, catalogue)
+        ]
+    elif args.get("ref") is not None and catalogue is not None:
+        looked_up = (store.position(catalogue, ref) for ref in dict.fromkeys(args["ref"]))
+        found = [position for position in looked_up if position is not None]
+    return connection(
+        (p for p in found if _among(p.catalogue, catalogue and [catalogue]) and _position_matches(p, args)),
+        args,
+    )
+
+
+def inventory_positions(_: object, info: Info, **args: Any) -> dict[str, Any]:
+    catalogue = args.get("catalogue")
+    return _positions(info.context, args, catalogue["ref"] if catalogue else None)
+
+
+def catalogue_positions(catalogue: Catalogue, info: Info, **args: Any) -> dict[str, Any]:
+    return _positions(info.context, args, catalogue.ref)
+
+
+def inventory_quantities(_: object, info: Info, **args: Any) -> dict[str, Any]:
+    context = info.context
+    key = args.get("catalogue")
+    found: Iterator[Quantity]
+    if key is not None and args.get("ref") is not None:
+        looked_up = (context.view.quantity(key["ref"], ref) for ref in dict.fromkeys(args["ref"]))
+        found = (record for record in looked_up if record is not None)
+    else:
+        found = (q for q in context.view.all_quantities() if key is None or q.catalogue == key["ref"])
+    return connection((record for record in found if _quantity_matches(record, args)), args)
+
+
+def position_quantities(position: Position, info: Info, **args: Any) -> dict[str, Any]:
+    found = info.context.view.quantities_of(position, args.get("type"))
+    return connection((record for record in found if _quantity_matches(record, args)), args)
+
+
+def inventory_position(_: object, info: Info, ref: str, catalogue: dict[str, str]) -> Position | None:
+    store = info.context.store
+    return store.position(catalogue["ref"], ref)
+
+
+def inventory_quantity(_: object, info: Info, ref: str, catalogue: dict[str, str]) -> Quantity | None:
+    return info.context.view.quantity(catalogue["ref"], ref)
+
+
+def inventory_catalogue(_: object, info: Info, ref: str) -> Catalogue | None:
+    store = info.context.store
+    return store.catalogues.get(ref)
+
+
+def quantity_aggregate(
+    _: object,
+    info: Info,
+    position: dict[str, Any],
+    type: list[str] | None = None,
+    status: list[str] | None = None,
+    expectedOn: dict[str, Any] | None = None,
+) -> dict[str, int]:
+    context = info.context
+    place = context.store.require_position(position["catalogue"]["ref"], position["ref"])
+    if expectedOn is None:
+        total, count = context.view.aggregate(place, type, status)
+        return {"sum": total, "count": count}
+    args = {"status": status, "expectedOn": expectedOn}
+    found = [q for q in context.view.quantities_of(place, type) if _quantity_matches(q, args)]
+    return {"sum": sum(q.quantity for q in found), "count": len(found)}
+
+
+def position_aggregate(
+    _: object, info: Info, catalogue: dict[str, str], productRef: str, **args: Any
+) -> dict[str, int]:
+    context = info.context
+    found = [
+        p for p in context.store.positions_of(productRef, catalogue["ref"]) if _position_matches(p, args)
+    ]
+    return {"sum": sum(p.on_hand for p in found), "count": len(found)}
+
+
+def me(_: object, info: Info) -> dict[str, Any]:
+    store = info.context.store
+    retailer = store.catalogues[store.catalogue].retailer_refs[0]
+    return {
+        "id": "1",
+        "ref": "simulator",
+        "username": "simulator",
+        "primaryRetailer": {"id": retailer, "ref": retailer},
+    }
+
+
+def _catalogue_of(record: Position | Quantity, info: Info) -> Catalogue:
+    store = info.context.store
+    return store.catalogues[record.catalogue]
+
+
+def _position_of(record: Quantity, info: Info) -> Position | None:
+    store = info.context.store
+    return store.position(record.catalogue, record.position)
+
+
+_RECORD: dict[str, Resolver] = {
+    "id": lambda record, _: str(record.seq),
+    "createdOn": lambda record, _: iso(record.created_ms),
+    "updatedOn": lambda record, _: iso(record.updated_ms),
+    "workflowVersion": lambda *_: 1,
+}
+_PLACED: dict[str, Resolver] = {
+    **_RECORD,
+    "workflowRef": lambda record, _: f"INVENTORY_CATALOGUE::{record.catalogue}",
+    "catalogue": _catalogue_of,
+}
+
+RESOLVERS: dict[str, dict[str, Resolver]] = {
+    "Query": {
+        "me": me,
+        "inventoryCatalogue": inventory_catalogue,
+        "inventoryPosition": inventory_position,
+        "inventoryPositions": inventory_positions,
+        "inventoryQuantity": inventory_quantity,
+        "inventoryQuantities": inventory_quantities,
+        "inventoryQuantityAggregate": quantity_aggregate,
+        "inventoryPositionAggregate": position_aggregate,
+    },
+    "InventoryCatalogue": {
+        **_RECORD,
+        "updatedOn": lambda record, _: iso(record.created_ms),
+        "workflowRef": lambda record, _: f"INVENTORY_CATALOGUE::{record.ref}",
+        "name": lambda record, _: record.ref,
+        "retailerRefs": lambda record, _: list(record.retailer_refs),
+        "attributes": lambda *_: [],
+        "inventoryPositions": catalogue_positions,
+    },
+    "InventoryPosition": {
+        **_PLACED,
+        "productRef": lambda record, _: record.product_ref,
+        "locationRef": lambda record, _: record.location_ref,
+        "onHand": lambda record, _: record.on_hand,
+        "quantities": position_quantities,
+    },
+    "InventoryQuantity": {
+        **_PLACED,
+        "expectedOn": lambda record, _: record.expected_on,
+        "storageAreaRef": lambda record, _: record.storage_area_ref,
+        "position": _position_of,
+    },
+}
+
+
+def attach(schema: GraphQLSchema, resolvers: dict[str, dict[str, Resolver]]) -> None:
+    """Gives the schema's fields their resolvers; the others read the record's attribute of their name."""
+    for type_name, fields in resolvers.items():
+        found: Any = schema.type_map[type_name]
+        for field_name, resolve in fields.items():
+            found.fields[field_name].resolve = resolve

@@ -1,0 +1,61 @@
+"""Composition root: one simulated Fluent account, its stock and everybody who works on it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from rehearsal.fluent.channels import Channels, OrderFlow
+from rehearsal.fluent.controls import Controls
+from rehearsal.fluent.execution import Executor
+from rehearsal.fluent.faults import FaultPlan, RateLimit
+from rehearsal.fluent.figures import Auditor
+from rehearsal.fluent.oauth import Credentials, Tokens
+from rehearsal.fluent.store import Store
+from rehearsal.fluent.views import History
+from rehearsal.fluent.workflow import Workflow
+
+Stock = dict[str, dict[str, int]]
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class World:
+    def __init__(
+        self,
+        stock: Stock,
+        controls: Controls | None = None,
+        *,
+        seed: int = 0,
+        credentials: Credentials | None = None,
+        clock: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.clock = clock
+        self.controls = controls or Controls()
+        self.store = Store(clock)
+        self.auditor = Auditor(self.store)
+        self.history = History(self.store)
+        self.workflow = Workflow(self.store, self.controls)
+        self.orders = OrderFlow(self.store)
+        self.channels = Channels(self.store, self.auditor, seed)
+        self.executor = Executor(self.store)
+        self.tokens = Tokens(credentials or Credentials(), self.controls, clock)
+        self.plan = FaultPlan(seed, self.controls)
+        self.rate_limit = RateLimit(self.controls, clock)
+        self.requests: Counter[str] = Counter()
+        self.store.load(stock)
+
+    def state(self) -> dict[str, Any]:
+        """What ``GET /_control`` shows."""
+        return {
+            "controls": self.controls.model_dump(by_alias=True, mode="json"),
+            "next": self.plan.expected(),
+            "requests": dict(self.requests),
+            "faults": dict(self.plan.delivered),
+            "rateLimited": self.rate_limit.refused,
+            "waitingForActivation": self.workflow.pending(),
+        }
