@@ -1,5 +1,7 @@
 # Every target sets up what it needs first; `make demo` works on a machine with only Python and make.
-PYTHON ?= python3
+# The first of these that is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -14,8 +16,8 @@ help: ## this list
 setup: $(STAMP) ## create .venv with everything, from requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=python3.12" >&2; exit 2; }
+	@test -n "$(PYTHON)" \
+		|| { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -44,6 +46,7 @@ lock: setup ## resolve the locks again after a change of the dependencies
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(COMPILE) --extra rehearsal --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra simulator --output-file requirements-runtime.lock pyproject.toml
+	$(COMPILE) --output-file requirements-build.lock requirements-build.in
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,28 @@
+# One image for every service: worker, topics, bridge and the Fluent simulator. Kafka is an image of its own.
+FROM python:3.12-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python -m venv /opt/flashsale && python -m venv /opt/build
+COPY requirements-runtime.lock requirements-build.lock ./
+RUN /opt/flashsale/bin/pip install --require-hashes -r requirements-runtime.lock \
+    && /opt/build/bin/pip install --require-hashes -r requirements-build.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY schemas schemas
+COPY streams streams
+COPY agents agents
+COPY bridge bridge
+COPY rehearsal rehearsal
+# Without isolation: what builds the wheel comes from the lock too.
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels . \
+    && /opt/flashsale/bin/pip install --no-deps --no-index /tmp/wheels/*.whl
+
+FROM python:3.12-slim
+ENV PATH=/opt/flashsale/bin:$PATH PYTHONUNBUFFERED=1 DATA_DIR=/data
+RUN useradd --system --uid 10001 --home-dir /app flashsale \
+    && install -d -o flashsale -g flashsale /app /data
+COPY --from=build /opt/flashsale /opt/flashsale
+COPY config /app/config
+WORKDIR /app
+USER flashsale
+VOLUME /data
+CMD ["flashsale", "worker"]
