@@ -1,0 +1,121 @@
+"""Cancels: what of an order is given back, and cancels of an order that has not come."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from streams.ledger.commands import Cancel, CancelOrder, LineCancelled, Lines, encode
+from streams.ledger.effects import Effects, Send
+from streams.ledger.orders.publishing import publish_cancel, publish_unknown
+from streams.ledger.orders.state import (
+    CANCELLED,
+    CANCELLING,
+    DECIDED,
+    NO_ORDER,
+    WITHHELD,
+    Ask,
+    Cancellation,
+    Line,
+    Order,
+    Waiting,
+    Withheld,
+    sub_key,
+)
+from streams.ledger.rows import Rows
+from streams.topology import SKU_COMMANDS
+
+_canonical = msgspec.msgpack.Encoder().encode
+
+
+def content_digest(lines: Lines) -> bytes:
+    """16 bytes that stand for a cancel's content, whatever the order of its lines (empty: everything)."""
+    return hashlib.blake2b(_canonical(sorted(lines)), digest_size=16).digest()
+
+
+def identity(command: CancelOrder, digest: bytes) -> bytes:
+    """What tells the cancels of one order apart: the cancellation reference, else the content."""
+    if command.cancellation_ref:
+        return b"R" + command.cancellation_ref.encode()
+    return b"D" + digest
+
+
+def begin(rows: Rows, key: bytes, order: Order, cancel: Waiting, now_ms: int, effects: Effects) -> None:
+    """Ask the ledger for what the order still holds of the asked units, or answer if that is nothing."""
+    if cancel.lines:
+        asks = {sku: _ask(order.lines.get(sku), quantity) for sku, quantity in cancel.lines}
+    else:
+        asks = {sku: _ask_all(line) for sku, line in order.lines.items()}
+    cancellation = Cancellation(cancel.source, cancel.cancellation_ref, asks)
+    order.pending = sum(not ask.reason for ask in asks.values())
+    if not order.pending:
+        publish_cancel(rows, key, order, cancellation, now_ms, effects)
+        return
+    order.state = CANCELLING
+    order.operation += 1
+    order.cancellation = cancellation
+    ask_back(key, order, {sku: ask.quantity for sku, ask in asks.items() if not ask.reason}, False, effects)
+
+
+def _ask(line: Line | None, quantity: int) -> Ask:
+    """A line of a cancel: whole or not at all, as far as the order holds it."""
+    if line is None:
+        return Ask(quantity, None, NO_ORDER)
+    if line.left >= quantity:
+        return Ask(quantity)
+    return Ask(quantity, None, _why_not(line))
+
+
+def _ask_all(line: Line) -> Ask:
+    """A line of the order when the whole order is cancelled."""
+    if line.left:
+        return Ask(line.left)
+    never_taken = line.claimed and line.reason != ""
+    return Ask(line.claimed or line.quantity, None, NO_ORDER if never_taken else CANCELLED)
+
+
+def _why_not(line: Line) -> str:
+    """CANCELLED when a cancel took units out before, else NO_ORDER: they never were the order's."""
+    if line.withheld or (line.reason == "" and line.left < line.claimed):
+        return CANCELLED
+    return NO_ORDER
+
+
+def ask_back(key: bytes, order: Order, units: dict[str, int], compensation: bool, effects: Effects) -> None:
+    """Send the ledger a Cancel per SKU under the order's current operation number."""
+    ref, promotion_id = key.decode().split("\0")
+    for sku, quantity in units.items():
+        command = Cancel(promotion_id, sku, quantity, ref, order.operation, compensation)
+        effects.sends.append(Send(SKU_COMMANDS, sku.encode(), encode(command)))
+
+
+def collect(
+    rows: Rows, key: bytes, order: Order, answer: LineCancelled, now_ms: int, effects: Effects
+) -> None:
+    """One SKU of the cancel under way is answered; the last one makes the outcome."""
+    cancellation = order.cancellation
+    ask = None if cancellation is None else cancellation.asks.get(answer.sku)
+    if cancellation is None or ask is None or ask.reason or ask.given is not None:
+        return
+    ask.given = min(answer.quantity, ask.quantity)
+    order.lines[answer.sku].left -= ask.given
+    order.pending -= 1
+    if not order.pending:
+        order.state = DECIDED
+        order.cancellation = None
+        publish_cancel(rows, key, order, cancellation, now_ms, effects)
+
+
+def withhold(rows: Rows, key: bytes, order: Order, cancel: Waiting, now_ms: int, effects: Effects) -> None:
+    """The order has not come in time: say so, and remember which units it must not take any more."""
+    if not cancel.lines:
+        order.withheld_all = True
+    for sku, quantity in cancel.lines:
+        known = rows.get(WITHHELD, sub_key(key, sku.encode()))
+        units = quantity if known is None else known.units + quantity
+        rows.put(WITHHELD, sub_key(key, sku.encode()), Withheld(units))
+    asks = {sku: Ask(quantity, None, NO_ORDER) for sku, quantity in cancel.lines}
+    publish_unknown(
+        rows, key, order, Cancellation(cancel.source, cancel.cancellation_ref, asks), now_ms, effects
+    )

@@ -1,0 +1,114 @@
+"""Answering events: a new outcome, the newest one once more, or a conflict."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from schemas.reasons import RECOMMENDATIONS, Reason
+from streams.ledger.commands import CancelOrder, PlaceOrder
+from streams.ledger.effects import Effects, Notice, Send
+from streams.ledger.orders.forgetting import shelve
+from streams.ledger.orders.records import (
+    ConsumeResult,
+    Outcome,
+    cancel_results,
+    consume_results,
+    encode_outcome,
+    iso_utc_cached,
+)
+from streams.ledger.orders.state import CANCELLED, NO_ORDER, Cancellation, Order
+from streams.ledger.rows import Rows
+from streams.ledger.terms import Source
+from streams.topology import ORDER_OUTCOMES
+
+ACCEPTED = "ACCEPTED"
+PARTIAL = "PARTIAL"
+REJECTED = "REJECTED"
+
+
+def publish_order(rows: Rows, key: bytes, order: Order, now_ms: int, effects: Effects) -> None:
+    """The outcome of the order itself, to the event that is being decided (`order.source`)."""
+    source, order.source = order.source, None
+    if source is None:
+        return
+    results = consume_results(order.lines)
+    taken = 0
+    for result in results:
+        taken += result.consumed
+    outcome = ACCEPTED if taken == len(results) else PARTIAL if taken else REJECTED
+    record = _record(key, order, outcome, now_ms, results)
+    _publish(rows, key, order, source, now_ms, effects, record)
+
+
+def publish_cancel(
+    rows: Rows, key: bytes, order: Order, cancellation: Cancellation, now_ms: int, effects: Effects
+) -> None:
+    """The outcome after a cancel: CANCELLED when nothing of the order is left, otherwise PARTIAL."""
+    left = any(line.left for line in order.lines.values())
+    record = _record(key, order, PARTIAL if left else CANCELLED, now_ms, consume_results(order.lines))
+    _complete(record, cancellation)
+    _publish(rows, key, order, cancellation.source, now_ms, effects, record)
+
+
+def publish_unknown(
+    rows: Rows, key: bytes, order: Order, cancellation: Cancellation, now_ms: int, effects: Effects
+) -> None:
+    """The outcome of a cancel whose order has not come within the grace."""
+    record = _record(key, order, REJECTED, now_ms, [])
+    record.reason = NO_ORDER
+    _complete(record, cancellation)
+    _publish(rows, key, order, cancellation.source, now_ms, effects, record)
+    _notice("order_cancel_unknown", record.promotion_id, record.order_ref, Reason.NO_ORDER, effects)
+
+
+def answer(key: bytes, order: Order, source: Source, effects: Effects) -> None:
+    """Answer an event with the order's newest record: the value as it is, the headers of the event."""
+    ref = key[: key.index(b"\0")]
+    effects.sends.append(Send(ORDER_OUTCOMES, ref, order.outcome, source.headers()))
+
+
+def conflict(command: PlaceOrder | CancelOrder, what: str, now_ms: int, effects: Effects) -> None:
+    """The same identity with different content: the first stands, this one becomes a dead letter.
+
+    `what` names the identity for people: the order, or the cancellation reference.
+    """
+    error = (
+        f"{what} of promotion {command.promotion_id} came before with different content; the first one stands"
+    )
+    effects.dead_letter(command.source, command.original, Reason.CONFLICT, error, now_ms)
+    effects.count(Reason.CONFLICT.value)
+    _notice("order_conflict", command.promotion_id, command.order_ref, Reason.CONFLICT, effects)
+
+
+def _record(key: bytes, order: Order, outcome: str, now_ms: int, results: list[ConsumeResult]) -> Outcome:
+    ref, promotion_id = key.decode().split("\0")
+    decided_at = iso_utc_cached(now_ms)
+    return Outcome(ref, promotion_id, outcome, UNSET, results, decided_at, order.revision + 1)
+
+
+def _complete(record: Outcome, cancellation: Cancellation) -> None:
+    record.cancel_results = cancel_results(cancellation)
+    if cancellation.cancellation_ref:
+        record.cancellation_ref = cancellation.cancellation_ref
+
+
+def _publish(
+    rows: Rows, key: bytes, order: Order, source: Source, now_ms: int, effects: Effects, record: Outcome
+) -> None:
+    if not order.outcome:
+        shelve(rows, key, now_ms + order.retention_ms)
+    order.revision = record.revision
+    order.changed_at_ms = now_ms
+    order.outcome = value = encode_outcome(record)
+    effects.count(record.outcome)
+    effects.sends.append(Send(ORDER_OUTCOMES, record.order_ref.encode(), value, source.headers()))
+
+
+def _notice(event: str, promotion_id: str, order_ref: str, reason: Reason, effects: Effects) -> None:
+    fields: dict[str, str | int] = {
+        "promotion": promotion_id,
+        "order": order_ref,
+        "reason": reason.value,
+        "recommendation": RECOMMENDATIONS[reason],
+    }
+    effects.notices.append(Notice("warning", event, fields))

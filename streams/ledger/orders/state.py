@@ -1,0 +1,152 @@
+"""The rows of the orders stage: what is remembered of an order, its cancels and its waiting events."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from schemas.reasons import Reason
+from streams.ledger.commands import Lines
+from streams.ledger.deadlines import Deadlines
+from streams.ledger.rows import Table
+from streams.ledger.terms import Source
+
+UNKNOWN: Final = 0
+"""Only cancels are known so far; the order itself has not come."""
+DECIDING: Final = 1
+"""Claims are with the ledger."""
+COMPENSATING: Final = 2
+"""All-or-nothing: a line was refused, the taken ones are being given back."""
+DECIDED: Final = 3
+"""The newest outcome is the order's state; nothing is under way."""
+CANCELLING: Final = 4
+"""Cancels are with the ledger."""
+
+CANCELLED: Final = Reason.CANCELLED.value
+NO_ORDER: Final = Reason.NO_ORDER.value
+
+
+class Line(msgspec.Struct, array_like=True, gc=False):
+    """One SKU of an order.
+
+    `withheld` units were cancelled before the order came and are not claimed; `left` units are still the
+    order's. `reason` is None until the ledger has answered and "" when it took the units.
+    """
+
+    quantity: int
+    withheld: int = 0
+    left: int = 0
+    reason: str | None = None
+
+    @property
+    def claimed(self) -> int:
+        """Units that were asked of the ledger, whole or not at all."""
+        return self.quantity - self.withheld
+
+
+class Ask(msgspec.Struct, array_like=True, gc=False):
+    """One SKU of the cancel under way: `given` units came back (None: not answered yet).
+
+    `reason` is set where the order does not hold what was asked for, so that the ledger is not asked.
+    """
+
+    quantity: int
+    given: int | None = None
+    reason: str = ""
+
+
+class Cancellation(msgspec.Struct, array_like=True, gc=False):
+    """The cancel under way: whom it answers and what it asks for, by SKU."""
+
+    source: Source
+    cancellation_ref: str
+    asks: dict[str, Ask]
+
+
+class Order(msgspec.Struct, array_like=True, gc=False):
+    """An order's row. `lines` are in the order of the event.
+
+    `outcome` is the newest outcome record (empty: none yet), kept so that a repeat is byte-identical.
+    `pending` answers of the ledger are outstanding. `source` is the event being decided.
+    Waiting events have the numbers `queue_head` to `queue_tail` - 1.
+    `cancels` counts the cancels seen, `withheld_all` says that one of them came first and meant everything.
+    """
+
+    state: int
+    lines: dict[str, Line]
+    retention_ms: int
+    source: Source | None = None
+    all_or_nothing: bool = False
+    pending: int = 0
+    changed_at_ms: int = 0
+    revision: int = 0
+    outcome: bytes = b""
+    operation: int = 0
+    queue_head: int = 0
+    queue_tail: int = 0
+    cancels: int = 0
+    withheld_all: bool = False
+    cancellation: Cancellation | None = None
+
+    @property
+    def resting(self) -> bool:
+        """Nothing is under way: the next event can be answered."""
+        return self.state == DECIDED or self.state == UNKNOWN
+
+    @property
+    def waiting(self) -> bool:
+        """Events are queued."""
+        return self.queue_head != self.queue_tail
+
+
+class Seen(msgspec.Struct, array_like=True, gc=False):
+    """A cancel that was seen, under its identity: the digest of its content."""
+
+    digest: bytes
+
+
+class Withheld(msgspec.Struct, array_like=True, gc=False):
+    """Units of a SKU that cancels took out of an order that has not come."""
+
+    units: int
+
+
+class Waiting(msgspec.Struct, array_like=True, gc=False):
+    """A queued event: a cancel, or (`is_cancel` false) a repeat that only wants the newest outcome.
+
+    While the order is unknown, a cancel is not answered before `due_ms`.
+    """
+
+    source: Source
+    is_cancel: bool = False
+    due_ms: int = 0
+    cancellation_ref: str = ""
+    lines: Lines = ()
+
+
+ORDERS = Table(b"OO", Order)
+CANCELS = Table(b"OC", Seen)
+WITHHELD = Table(b"OW", Withheld)
+QUEUE = Table(b"OQ", Waiting)
+DEADLINES = Deadlines(b"OD")
+
+GRACE: Final = b"G"
+"""Kind of deadline: cancels of the unknown order `subject` have waited long enough."""
+PAGE: Final = b"P"
+"""Kind of deadline: the orders of page `subject` may be forgotten."""
+FORGET: Final = b"F"
+"""Kind of deadline: the order `subject`, changed since it was paged, may be forgotten."""
+
+UNIT_EFFECTS: Final = 600
+"""No single step (one queued cancel, one page) has more effects than this: 500 lines and a few rows."""
+
+
+def sub_key(order_key: bytes, part: bytes) -> bytes:
+    """Key of a row that belongs to an order: no part of an order's key contains a second NUL."""
+    return b"%b\0%b" % (order_key, part)
+
+
+def queue_key(order_key: bytes, number: int) -> bytes:
+    """Key of the queued event `number` of an order."""
+    return sub_key(order_key, number.to_bytes(8, "big"))
