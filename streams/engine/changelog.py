@@ -25,6 +25,9 @@ from streams.topology import MAX_MESSAGE_BYTES
 BULK = 50_000
 """Records taken from librdkafka, and rows written to RocksDB, at a time."""
 
+TAKE_S = 0.05
+"""`consume` waits so long for a full bulk; the end of a log is noticed so much later."""
+
 PROGRESS_EVERY_S = 2.0
 
 
@@ -119,7 +122,7 @@ class ChangelogReader:
         count, position, changes = 0, 0, dict[bytes, bytes | None]()
         seen_at = told_at = time.monotonic()
         while True:
-            for message in consumer.consume(BULK, 0.2):
+            for message in consumer.consume(BULK, TAKE_S):
                 error = message.error()
                 if error is None:
                     changes[message.key() or b""] = message.value()

@@ -153,7 +153,7 @@ class Ownership(RuleBasedStateMachine):
         assert self.broker.effects == below
 
     def teardown(self) -> None:
-        """Whatever happened before, an owner left alone decides everything (a jump shows with a next record)."""
+        """Whatever happened, an owner left alone decides everything (a jump shows with the next record)."""
         self.owner.conclude("abort")
         if self.owner.task.state is State.DEAD:
             self.owner = Owner(self.broker)
