@@ -1,0 +1,8 @@
+"""What is asked of a cluster, or done to it, before a worker can run: topics and rights."""
+
+from __future__ import annotations
+
+from streams.admin.findings import Finding, Severity
+from streams.admin.topics import Created, check_topics, create_topics, require_topics
+
+__all__ = ["Created", "Finding", "Severity", "check_topics", "create_topics", "require_topics"]
