@@ -1,0 +1,118 @@
+"""What others learn about a reservation: its answer, figures and releases, and what people should read."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.reasons import RECOMMENDATIONS, Reason
+from streams.ledger.commands import LineFigures, LineReserved
+from streams.ledger.commands import encode as encode_command
+from streams.ledger.effects import Notice, iso_utc
+from streams.ledger.fluent_requests import reservation_ref
+from streams.ledger.reservations.state import CLOSED, UNKNOWN
+from streams.ledger.reservations.turn import Turn
+from streams.topology import PROMOTION_COMMANDS, RESERVATION_RELEASES
+
+_to_json = msgspec.json.encode
+
+DRIFT_ADVICE: dict[str, str] = {
+    "MISSING_HOLD": "Someone ended the hold in Fluent: end the promotion, or hold the units there again.",
+    "ORPHAN_HOLD": "Set the hold to INACTIVE in Fluent (flashsale reconcile shows its ref).",
+    "WRONG_QUANTITY": "Set the hold in Fluent to the expected quantity (flashsale reconcile shows it).",
+    "LATE_ACTIVATION": "A late write was undone; check the worker that froze around this time.",
+    "DUPLICATE": "Set the surplus hold to INACTIVE in Fluent (flashsale reconcile shows its ref).",
+    "FOREIGN_CHANGE": "Find out who changed the hold in Fluent; only this software should write to it.",
+    "RELEASE_REFUSED": "Set the hold to INACTIVE in Fluent, then run flashsale reconcile.",
+    "SETTLE_REFUSED": "Nothing is oversold: the units stay held until the end. Check the error in Fluent.",
+}
+"""What a person does about each kind of drift."""
+
+
+def answer_reserve(turn: Turn, error: str = "") -> None:
+    """LineReserved, as the row says: held, or refused with the row's reason."""
+    row = turn.row
+    quantity = row.quantity if row.refusal else row.reserved
+    ref = reservation_ref(turn.promotion_id, turn.sku)
+    answer = LineReserved(turn.promotion_id, turn.sku, quantity, ref, row.expires_at_ms, row.refusal, error)
+    turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(answer))
+
+
+def report_now(turn: Turn) -> None:
+    """LineFigures at once; what else has changed since the last ones is in them."""
+    row = turn.row
+    row.version += 1
+    row.report_at_ms = 0
+    figures = LineFigures(
+        turn.promotion_id,
+        turn.sku,
+        row.version,
+        row.state,
+        row.reserved,
+        row.claimed,
+        row.cancelled,
+        row.reserved - row.claimed if row.state == CLOSED else 0,
+        row.rejected_units,
+        row.rejected_orders,
+        row.held,
+        row.fluent_status,
+        row.checked_at_ms,
+        row.drift_units,
+        row.drift_kind,
+    )
+    turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(figures))
+
+
+def report_soon(turn: Turn) -> None:
+    """LineFigures within the report interval. Nobody asked about a reservation that is UNKNOWN."""
+    row = turn.row
+    if not row.report_at_ms and row.state != UNKNOWN:
+        row.report_at_ms = turn.now_ms + row.terms.report_interval_ms
+
+
+def publish_release(turn: Turn, cause: str) -> None:
+    """The `reservation-releases` record of CONTRACT.md, with absolute figures."""
+    row = turn.row
+    record = {
+        "promotionId": turn.promotion_id,
+        "sku": turn.sku,
+        "reservationRef": reservation_ref(turn.promotion_id, turn.sku),
+        "reserved": row.reserved,
+        "consumed": row.claimed,
+        "released": row.reserved - row.claimed,
+        "cause": cause,
+        "releasedAt": iso_utc(turn.now_ms),
+    }
+    turn.send(RESERVATION_RELEASES, turn.sku.encode(), _to_json(record))
+
+
+def notice_refused(turn: Turn, error: str) -> None:
+    """A reservation that holds nothing."""
+    reason = Reason(turn.row.refusal)
+    advice = RECOMMENDATIONS[reason]
+    notify(turn, "warning", "reservation refused", advice, reason=reason.value, error=error)
+
+
+def notice_drift(turn: Turn, level: str = "warning", error: str = "") -> None:
+    """What Fluent holds is not what was asked for."""
+    row = turn.row
+    fields: dict[str, str | int] = {
+        "kind": row.drift_kind,
+        "drift_units": row.drift_units,
+        "held": row.held,
+        "state": row.state,
+    }
+    if error:
+        fields["error"] = error
+    advice = DRIFT_ADVICE.get(row.drift_kind, "Compare the hold in Fluent with flashsale reconcile.")
+    notify(turn, level, "drift", advice, **fields)
+
+
+def notify(turn: Turn, level: str, event: str, recommendation: str, **fields: str | int) -> None:
+    """Something that the person on call should read, and what to do about it."""
+    turn.effects.notices.append(
+        Notice(
+            level,
+            event,
+            {"promotion": turn.promotion_id, "sku": turn.sku, **fields, "recommendation": recommendation},
+        )
+    )

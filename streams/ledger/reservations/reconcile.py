@@ -1,0 +1,84 @@
+"""Fluent's answers to settles and verifies: what it really holds."""
+
+from __future__ import annotations
+
+from streams.ledger.commands import SettleConfirmed, SettleFailed, Verified
+from streams.ledger.reservations.figures import notice_drift, notify, publish_release, report_soon
+from streams.ledger.reservations.requests import answered, follow_up
+from streams.ledger.reservations.state import ACTIVE, CLOSED, SETTLE, VERIFY
+from streams.ledger.reservations.turn import Turn
+
+MAX_BACKOFF = 32
+"""While nothing changes, checks become rarer, up to so many report intervals apart."""
+
+
+def on_settle_confirmed(turn: Turn, command: SettleConfirmed) -> None:
+    """The hold is as it was asked for."""
+    if not answered(turn, SETTLE, command.number):
+        return
+    row = turn.row
+    row.told = row.asked_consumed
+    drift_units, drift_kind = row.drift_units, row.drift_kind
+    if drift_kind == "SETTLE_REFUSED":
+        drift_units, drift_kind = 0, ""
+    _found(turn, command.remaining, drift_units, drift_kind)
+    follow_up(turn)
+
+
+def on_settle_failed(turn: Turn, command: SettleFailed) -> None:
+    """Fluent refuses for good. It is not asked for the same again, only once the amount has changed."""
+    if not answered(turn, SETTLE, command.number):
+        return
+    row = turn.row
+    _found(turn, row.held, abs(row.asked_consumed - row.told), "SETTLE_REFUSED")
+    notice_drift(turn, "error", command.error)
+    follow_up(turn)
+
+
+def on_verified(turn: Turn, command: Verified) -> None:
+    """What Fluent holds, compared with what was asked for."""
+    if not answered(turn, VERIFY, command.number):
+        return
+    row = turn.row
+    known = (row.drift_units, row.drift_kind)
+    kind = command.drift_kind if command.drift_units else ""
+    row.fluent_status = "ACTIVE" if command.held else "INACTIVE"
+    _found(turn, command.held, command.drift_units, kind)
+    if command.drift_units and (command.drift_units, kind) != known:
+        notice_drift(turn)
+    if command.corrected_units:
+        notify(
+            turn,
+            "warning",
+            "late write undone",
+            "Nothing to repair; look for a worker that froze or lost its connection around this time.",
+            corrected_units=command.corrected_units,
+        )
+    if row.release_owed and row.state == CLOSED and not command.held:
+        row.release_owed = False
+        publish_release(turn, row.cause)
+    follow_up(turn)
+
+
+def check_again(turn: Turn) -> None:
+    """It is time for a verify; the next one follows sooner where something has changed meanwhile."""
+    row = turn.row
+    row.verify_wanted = True
+    row.verify_at_ms = 0
+    if row.state != ACTIVE:
+        return
+    every_ms = row.terms.report_interval_ms
+    if row.version == row.verified_version:
+        every_ms = min(2 * row.verify_every_ms, MAX_BACKOFF * every_ms)
+    row.verify_every_ms = every_ms
+    row.verified_version = row.version
+    row.verify_at_ms = turn.now_ms + every_ms
+
+
+def _found(turn: Turn, held: int, drift_units: int, drift_kind: str) -> None:
+    row = turn.row
+    changed = (held, drift_units, drift_kind) != (row.held, row.drift_units, row.drift_kind)
+    row.held, row.drift_units, row.drift_kind = held, drift_units, drift_kind
+    row.checked_at_ms = turn.now_ms
+    if changed:
+        report_soon(turn)

@@ -1,0 +1,179 @@
+"""The ledger's rows: reservations, claims, and claims that wait.
+
+Times are Unix milliseconds; a time of 0 means "not set".
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.reasons import Reason
+from streams.ledger.deadlines import Deadlines
+from streams.ledger.rows import Table
+from streams.ledger.terms import Terms
+
+UNKNOWN = "UNKNOWN"
+"""Only claims are known: they wait for a Reserve that may be a moment behind."""
+PENDING = "PENDING"
+ACTIVE = "ACTIVE"
+RELEASING = "RELEASING"
+CLOSED = "CLOSED"
+REJECTED = "REJECTED"
+
+OVER = (CLOSED, REJECTED)
+"""States in which nothing is held any more."""
+
+HOLD, SETTLE, RELEASE, VERIFY = "H", "S", "R", "V"
+"""Kinds of an outstanding request."""
+
+WAITING = "WAITING"
+"""In place of a claim's reason: it is not decided yet."""
+
+TAKEN = ""
+NO_RESERVATION = Reason.NO_RESERVATION.value
+ENDED = Reason.ENDED.value
+EXPIRED = Reason.EXPIRED.value
+FLUENT_UNAVAILABLE = Reason.FLUENT_UNAVAILABLE.value
+EXHAUSTED = Reason.EXHAUSTED.value
+CANCELLED = Reason.CANCELLED.value
+INVALID = Reason.INVALID.value
+
+
+class Reservation(msgspec.Struct, array_like=True, gc=False):
+    """One SKU of one promotion. Its own row is never deleted: the same promotion must not begin again.
+
+    `reserved` is 0 until the hold is confirmed; `claimed` is net of cancels and compensations, so that
+    available = reserved - claimed. `settled` is what Fluent was last told is consumed (the hold is then
+    `reserved - settled`), `held` what Fluent last confirmed.
+    """
+
+    state: str = UNKNOWN
+    cause: str = ""
+    """ENDED or EXPIRED, once that was decided."""
+    quantity: int = 0
+    """Units asked for by the Reserve."""
+    reserved: int = 0
+    claimed: int = 0
+    cancelled: int = 0
+    rejected_units: int = 0
+    rejected_orders: int = 0
+    expires_at_ms: int = 0
+    refusal: str = ""
+    """Why the Reserve was refused, for an answer to its repeat."""
+
+    head: int = 0
+    tail: int = 0
+    """Claims wait under the numbers head (included) to tail (excluded); cancelled ones leave gaps."""
+    draining: bool = False
+    """A Continue that decides waiting claims is under way."""
+    hold_overdue: bool = False
+    unknown_claims: int = 0
+    """Claims recorded while UNKNOWN and not forgotten yet."""
+
+    request: str = ""
+    """Kind of the request that Fluent has not answered yet, or empty."""
+    number: int = 0
+    """Number of the newest request."""
+    asked_remaining: int = 0
+    asked_consumed: int = 0
+    settled: int = 0
+    told: int = 0
+    """Consumed units as Fluent last confirmed them."""
+    unripe_at_ms: list[int] = []
+    unripe_units: list[int] = []
+    """Units by the time from which they may be settled, oldest first; what is claimed beyond is ripe."""
+    settle_delay_ms: int = 0
+    settle_width_ms: int = 1
+
+    held: int = 0
+    fluent_status: str = ""
+    checked_at_ms: int = 0
+    drift_units: int = 0
+    drift_kind: str = ""
+    verify_wanted: bool = False
+    verify_every_ms: int = 0
+    verified_version: int = 0
+    release_owed: bool = False
+    """Fluent refused the release: the release record is published once a verify finds nothing held."""
+
+    version: int = 0
+    """Version of the figures that were sent last."""
+
+    ask_again_at_ms: int = 0
+    hold_overdue_at_ms: int = 0
+    expiry_at_ms: int = 0
+    settle_at_ms: int = 0
+    report_at_ms: int = 0
+    verify_at_ms: int = 0
+    no_reservation_at_ms: int = 0
+    forget_at_ms: int = 0
+    wake_at_ms: int = 0
+    """The earliest of the times above: this reservation's one deadline row."""
+
+    terms: Terms = Terms()
+
+
+class Details(msgspec.Struct, array_like=True, gc=False):
+    """What only the hold and its refusal need, kept out of the row that every claim reads."""
+
+    attributes: bytes = b""
+    error: str = ""
+
+
+class ClaimRow(msgspec.Struct, array_like=True, gc=False):
+    """The decision about one order's claim: `reason` is TAKEN, WAITING or a `schemas.reasons.Reason`."""
+
+    quantity: int
+    reason: str
+    cancelled: int = 0
+    ripe_at_ms: int = 0
+    """From when its units may be settled."""
+    seq: int = 0
+    """Its number in the queue while it waits."""
+
+
+class WaitingRow(msgspec.Struct, array_like=True, gc=False):
+    """A waiting claim's place in the queue."""
+
+    order_ref: str
+    quantity: int
+    placed_at_ms: int
+    due_at_ms: int
+    retention_ms: int
+
+
+RESERVATIONS: Table[Reservation] = Table(b"RR", Reservation, hot=True)
+DETAILS: Table[Details] = Table(b"RA", Details)
+CLAIMS: Table[ClaimRow] = Table(b"RC", ClaimRow)
+WAITERS: Table[WaitingRow] = Table(b"RW", WaitingRow)
+DEADLINES = Deadlines(b"RD")
+
+WAKE = b"w"
+"""Deadline kind: some time of a reservation has come; the subject is its key."""
+FORGET = b"f"
+"""Deadline kind: forget one claim of an unknown promotion; the subject is the claim's key."""
+
+
+def claim_key(reservation: bytes, order_ref: str) -> bytes:
+    """Key of a claim's row."""
+    return reservation + b"\0" + order_ref.encode()
+
+
+def waiter_key(reservation: bytes, seq: int) -> bytes:
+    """Key of a waiting claim's row: in order of arrival."""
+    return reservation + b"\0" + seq.to_bytes(8, "big")
+
+
+def next_wake_ms(row: Reservation) -> int:
+    """The earliest time that is set, or 0."""
+    times = (
+        row.ask_again_at_ms,
+        row.hold_overdue_at_ms,
+        row.expiry_at_ms,
+        row.settle_at_ms,
+        row.report_at_ms,
+        row.verify_at_ms,
+        row.no_reservation_at_ms,
+        row.forget_at_ms,
+    )
+    return min((time for time in times if time), default=0)
