@@ -30,12 +30,11 @@ Reserved = Annotated[tuple[Item, ...], Field(min_length=1, fail_fast=True)]
 
 
 def _id_or_ref(schema: dict[str, Any]) -> None:
-    """JSON Schema of "`ref` is accepted in place of `id`"."""
-    schema["properties"]["ref"] = schema["properties"]["id"]
+    """JSON Schema of "`ref` is accepted in place of `id`"; beside an `id` it is an unknown field."""
+    properties = schema["properties"]
+    in_place = {"required": ["ref"], "properties": {"ref": properties["id"]}}
     schema["required"] = [name for name in schema["required"] if name != "id"]
-    schema["anyOf"] = [{"required": ["id"]}, {"required": ["ref"]}]
-    if not schema["required"]:
-        del schema["required"]
+    schema["anyOf"] = [{"required": ["id"]}, in_place]
 
 
 def _start_rules(schema: dict[str, Any]) -> None:

@@ -29,9 +29,7 @@ class ReportLine(Message):
     rejected_units: Count
     rejected_orders: Count
     fluent: FluentFigures
-    drift: Annotated[
-        int, Field(description="Units by which Fluent differs from our figures; 0 is agreement.")
-    ]
+    drift: Annotated[int, Field(description="Units by which Fluent differs from ours; 0 is agreement.")]
     drift_kind: str | None = None
     drift_action: str | None = None
 
