@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.settings import ConfigurationError, Settings
+from streams.settings import ConfigurationError, NoBrokerError, Settings
 from streams.topology import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def check_broker(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> int:
-    """How many brokers the cluster has. Raises ConfigurationError when none answers in time."""
+    """How many brokers the cluster has. Raises NoBrokerError when none answers in time."""
     servers = settings.require_kafka()
     seen: list[str] = []
     ssl_context(settings)  # names the file where librdkafka would name its own setting
@@ -145,7 +145,7 @@ def check_broker(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> int:
     except KafkaException as failure:
         client.poll(0)
         cause = next(iter(seen), None) or _cause(failure.args[0])
-        raise ConfigurationError(
+        raise NoBrokerError(
             f"No Kafka broker answers at {servers} ({cause}); check KAFKA_BOOTSTRAP_SERVERS, "
             "KAFKA_SECURITY_PROTOCOL and that the broker runs."
         ) from None

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
 from streams.kafka import client_config
-from streams.settings import ConfigurationError, Settings
+from streams.settings import NoBrokerError, Settings
 
 TIMEOUT_S = 15.0
 
@@ -50,7 +50,7 @@ def admin_client(settings: Settings) -> AdminClient:
 def look_at(admin: AdminClient, names: Iterable[str]) -> dict[str, TopicOnBroker]:
     """The topics of these wire names that exist (and that we may see).
 
-    Raises ConfigurationError when the broker does not answer.
+    Raises NoBrokerError when the broker does not answer.
     """
     seen = _described(admin, list(names))
     configs = _configs(admin, list(seen))
@@ -66,14 +66,14 @@ def look_at(admin: AdminClient, names: Iterable[str]) -> dict[str, TopicOnBroker
 
 
 def result_of(future: Future[Any]) -> Any:
-    """What the broker answered. Raises KafkaException, or ConfigurationError when nothing comes in time."""
+    """What the broker answered. Raises KafkaException, or NoBrokerError when nothing comes in time."""
     try:
         return future.result(TIMEOUT_S + 1)
     except TimeoutError:
-        raise ConfigurationError(f"The Kafka broker did not answer within {TIMEOUT_S:.0f} s.") from None
+        raise NoBrokerError(f"The Kafka broker did not answer within {TIMEOUT_S:.0f} s.") from None
     except KafkaException as failure:
         if failure.args[0].code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
-            raise ConfigurationError(f"The Kafka broker did not answer: {failure.args[0].str()}.") from None
+            raise NoBrokerError(f"The Kafka broker did not answer: {failure.args[0].str()}.") from None
         raise
 
 

@@ -54,6 +54,22 @@ def check_topics(settings: Settings) -> list[Finding]:
     Raises ConfigurationError when no broker answers.
     """
     check_broker(settings)
+    return _findings(settings)
+
+
+def require_topics(settings: Settings) -> list[Finding]:
+    """What a worker needs at its start, once `check_broker` has passed: the warnings, for its log.
+
+    Raises ConfigurationError, in one sentence, when a topic is missing or does not fit.
+    """
+    findings = _findings(settings)
+    errors = [finding for finding in findings if not finding.ok and finding.severity is Severity.ERROR]
+    if errors:
+        raise ConfigurationError(_sentence(errors))
+    return [finding for finding in findings if not finding.ok]
+
+
+def _findings(settings: Settings) -> list[Finding]:
     found = look_at(admin_client(settings), [settings.prefixed(topic.name) for topic in TOPICS])
     config = settings.config
     findings = []
@@ -62,18 +78,6 @@ def check_topics(settings: Settings) -> list[Finding]:
         wrong = problems(topic, name, found.get(name), config.partitions, config.replication_factor)
         findings += wrong or [Finding(name)]
     return findings
-
-
-def require_topics(settings: Settings) -> list[Finding]:
-    """What a worker needs at its start: the warnings, for its log.
-
-    Raises ConfigurationError, in one sentence, when a topic is missing or does not fit.
-    """
-    findings = check_topics(settings)
-    errors = [finding for finding in findings if not finding.ok and finding.severity is Severity.ERROR]
-    if errors:
-        raise ConfigurationError(_sentence(errors))
-    return [finding for finding in findings if not finding.ok]
 
 
 def _sentence(errors: list[Finding]) -> str:

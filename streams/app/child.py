@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import faust
 import structlog
 
+from streams.admin import require_topics
 from streams.app.compose import Worker, compose, watch
 from streams.app.health import serve
 from streams.kafka import check_broker
@@ -53,6 +54,8 @@ def run(settings: Settings, health_port: int | None) -> NoReturn:
     """Run one worker until SIGTERM. Raises ConfigurationError before anything is started."""
     configure()
     check_broker(settings)
+    for finding in require_topics(settings):
+        log.warning("topic", topic=finding.topic, problem=finding.problem, recommendation=finding.remedy)
     for notice in settings.notices:
         log.warning("configuration", notice=notice)
     worker = compose(settings)

@@ -17,7 +17,7 @@ from streams.settings.environment import (
     KafkaEnvironment,
     ProcessEnvironment,
 )
-from streams.settings.errors import ConfigurationError
+from streams.settings.errors import ConfigurationError, NoBrokerError
 from streams.settings.mapping import InputMapping, compile_mappings
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "ConfigurationError",
     "FluentEnvironment",
     "KafkaEnvironment",
+    "NoBrokerError",
     "ReservationConfig",
     "Settings",
     "load_settings",
