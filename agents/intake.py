@@ -66,7 +66,7 @@ class Intake:
         if not isinstance(event, PromotionStart):
             return
         event.expires_at_ms(record.timestamp, self.terms.default_duration_ms)  # raises for a past one
-        minutes = event.unusual_minutes()
+        minutes = event.unusual_minutes
         if minutes is not None:
             fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
             effects.notices.append(Notice("warning", "durationMinutes outside the usual 30 to 120", fields))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -53,6 +54,7 @@ class QuietWorker(faust.Worker):
 def run(settings: Settings, health_port: int | None) -> NoReturn:
     """Run one worker until SIGTERM. Raises ConfigurationError before anything is started."""
     configure()
+    logging.getLogger("streams.engine.host").setLevel(logging.WARNING)  # Faust's services log under it
     check_broker(settings)
     for finding in require_topics(settings):
         log.warning("topic", topic=finding.topic, problem=finding.problem, recommendation=finding.remedy)

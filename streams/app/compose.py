@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
@@ -23,6 +23,7 @@ from streams.app.metrics import Metrics
 from streams.app.terms import terms_of
 from streams.engine.engine import Engine, EngineOptions
 from streams.engine.host.app import EngineApp, die
+from streams.engine.host.consumer import Consumer
 from streams.engine.sender import Sender
 from streams.engine.stage import Stage
 from streams.kafka import client_config
@@ -90,7 +91,7 @@ def _intakes(settings: Settings) -> dict[str, Stage]:
     mappers: Mapping[str, Mapper] = {
         topic: partial(map_message, mapping) for topic, mapping in settings.mappings.items()
     }
-    return dict(intakes(settings.prefixed, terms_of(settings.config), mappers, INPUTS))
+    return {**intakes(settings.prefixed, terms_of(settings.config), mappers, INPUTS)}
 
 
 def _add_agents(worker: Worker) -> None:
@@ -118,7 +119,7 @@ async def _guarded(handle: Any, fetched: Any) -> None:
         die(f"deciding {fetched.source} from offset {fetched.start} failed: {error!r}")
 
 
-def _channel(worker: Worker, topic: str) -> faust.TopicT[Any]:
+def _channel(worker: Worker, topic: str) -> faust.TopicT:
     return worker.app.topic(
         worker.settings.prefixed(topic),
         key_type=bytes,
@@ -138,7 +139,7 @@ def _add_timers(worker: Worker) -> None:
         print("ready", file=sys.stderr, flush=True)
 
     app.on_opened = on_opened
-    engine.seek = lambda topic, partition, offset: app.consumer.reposition(topic, partition, offset)
+    engine.seek = lambda topic, partition, offset: consumer_of(app).reposition(topic, partition, offset)
 
     @app.timer(interval=look_every_s, name="ticks")
     async def ticks() -> None:
@@ -157,9 +158,14 @@ def _measure(worker: Worker) -> None:
     for task in worker.engine.tasks.values():
         for source, position in task.position.items():
             topic, _, number = source.rpartition("/")
-            end = app.consumer.end_offset(topic, int(number))
+            end = consumer_of(app).end_offset(topic, int(number))
             if end is not None and position is not None:
                 metrics.lag.labels(topic, number).set(max(0, end - position))
+
+
+def consumer_of(app: EngineApp) -> Consumer:
+    """The app's consumer; Faust knows it by its interface only."""
+    return cast(Consumer, app.consumer)
 
 
 def watch(engine: Engine) -> None:

@@ -64,4 +64,5 @@ def build(settings: Settings, engine: Engine) -> EngineApp:
 
 
 def _faust_dir(data_dir: Path) -> Path:
+    data_dir.mkdir(parents=True, exist_ok=True)
     return data_dir / "faust"

@@ -29,7 +29,9 @@ class Stage(Protocol):
     letter. An exception that escapes is a bug and stops the process, before anything of the batch is visible.
     """
 
-    topic: str
+    @property
+    def topic(self) -> str:
+        """Logical name of the source topic."""
 
     def decide(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         """Decide the records in order."""

@@ -29,9 +29,6 @@ class _Command(msgspec.Struct, array_like=True, gc=False):
     pass
 
 
-# --- every log ------------------------------------------------------------------------------------
-
-
 class Tick(_Command, tag=1):
     """Time has passed: act on the deadlines up to this record's timestamp."""
 
@@ -42,9 +39,6 @@ class Continue(_Command, tag=2):
     kind: str
     subject: bytes = b""
     cursor: int = 0
-
-
-# --- sku-commands: the ledger ---------------------------------------------------------------------
 
 
 class Reserve(_Command, tag=10):
@@ -181,9 +175,6 @@ SkuCommand = (
 )  # fmt: skip
 
 
-# --- order-commands -------------------------------------------------------------------------------
-
-
 class LineDecided(_Command, tag=30):
     """The ledger's answer to a Claim: `reason` is "" when the units were taken."""
 
@@ -205,9 +196,6 @@ class LineCancelled(_Command, tag=31):
 
 
 OrderCommand = Tick | Continue | LineDecided | LineCancelled
-
-
-# --- promotion-commands ---------------------------------------------------------------------------
 
 
 class LineReserved(_Command, tag=40):
@@ -247,9 +235,6 @@ class LineFigures(_Command, tag=41):
 
 
 PromotionCommand = Tick | Continue | LineReserved | LineFigures
-
-
-# --- input events, as the shells hand them to the pure cores ----------------------------------------
 
 
 class PlaceOrder(_Command):

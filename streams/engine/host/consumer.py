@@ -80,23 +80,28 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return {}
         return await drain(consumer, active_partitions, timeout or 0.0, max_records or 4_000)
 
-    async def reposition(self, tp: TopicPartition, offset: int | None) -> None:
-        """Continue at `offset` (None: at the beginning); a partition that is not ours any more is ignored."""
-        await self.call_thread(self._reposition, tp, offset)
+    async def reposition(self, offsets: Mapping[TopicPartition, int | None]) -> None:
+        """Continue at these offsets (None: at the beginning). Partitions that are not ours are ignored."""
+        await self.call_thread(self._reposition, offsets)
 
-    async def _reposition(self, tp: TopicPartition, offset: int | None) -> None:
+    async def _reposition(self, offsets: Mapping[TopicPartition, int | None]) -> None:
         consumer = self._ensure_consumer()
-        if tp not in consumer.assignment():
-            return
-        if offset is None:
-            await consumer.seek_to_beginning(tp)
-        else:
-            consumer.seek(tp, offset)
+        for tp, offset in offsets.items():
+            if tp not in consumer.assignment():
+                continue
+            if offset is None:
+                await consumer.seek_to_beginning(tp)
+            else:
+                consumer.seek(tp, offset)
 
-    async def group_offset(self, tp: TopicPartition) -> int | None:
-        """The group's committed offset, or None."""
-        offset: int | None = await self.call_thread(self._ensure_consumer().committed, tp)
-        return offset
+    async def group_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The group's committed offsets; None where there is none."""
+        found: dict[TopicPartition, int | None] = await self.call_thread(self._group_offsets, tps)
+        return found
+
+    async def _group_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        consumer = self._ensure_consumer()
+        return {tp: await consumer.committed(tp) for tp in tps}
 
 
 class Unchecked(dict[TP, int | None]):
@@ -174,7 +179,8 @@ class Consumer(driver.Consumer):
         return False
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        yield from (tp for tp in self.assignment() if not self._is_changelog_tp(tp))
+        if self._thread._consumer is not None:  # a start that failed stops a consumer that never ran
+            yield from (tp for tp in self.assignment() if not self._is_changelog_tp(tp))
 
     def _new_offset(self, tp: TP) -> int | None:
         """What is durable: a task's committed position, or the requests answered so far."""
@@ -198,20 +204,18 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """All positions from the engine; aiokafka does not rewind partitions without a committed offset, and
         super() reads maps that a concurrent revoke empties."""
-        for tp in self.assignment():
-            if not self._is_changelog_tp(tp):
-                await self._restart(tp)
-
-    async def _restart(self, tp: TP) -> None:
-        where = TopicPartition(tp.topic, tp.partition)
-        offset = self._host.engine.position(tp.topic, tp.partition)
-        if offset is None and not self._host.engine.owns(tp.topic):
-            offset = await self._thread.group_offset(where)
-        await self._thread.reposition(where, offset)
+        engine = self._host.engine
+        wanted = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+        foreign = [TopicPartition(*tp) for tp in wanted if not engine.owns(tp.topic)]
+        offsets = await self._thread.group_offsets(foreign)
+        for tp in wanted:
+            if engine.owns(tp.topic):
+                offsets[TopicPartition(*tp)] = engine.position(tp.topic, tp.partition)
+        await self._thread.reposition(offsets)
 
     async def reposition(self, topic: str, partition: int, offset: int | None) -> None:
         """Continue reading a partition at `offset`."""
-        await self._thread.reposition(TopicPartition(topic, partition), offset)
+        await self._thread.reposition({TopicPartition(topic, partition): offset})
 
     def end_offset(self, topic: str, partition: int) -> int | None:
         """The log end that the last fetch reported, or None."""
