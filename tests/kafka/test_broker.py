@@ -144,12 +144,13 @@ def test_a_broker_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a child with its parent on Linux only")
-def test_the_broker_dies_with_a_killed_parent() -> None:
+def test_the_broker_dies_with_a_killed_parent(tmp_path: Path) -> None:
     code = (
-        "from rehearsal.kafka import EmbeddedKafka as K; k = K().start(); print(k.pid, flush=True); input()"
+        "import sys; from pathlib import Path; from rehearsal.kafka import EmbeddedKafka;"
+        "print(EmbeddedKafka(Path(sys.argv[1])).start().pid, flush=True); input()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         broker = psutil.Process(int(parent.stdout.readline()))
