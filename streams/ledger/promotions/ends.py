@@ -61,10 +61,10 @@ def take_early_end(rows: Rows, key: bytes) -> EarlyEnd | None:
     return early
 
 
-def give_up_waiting(rows: Rows, key: bytes, at_ms: int, now_ms: int, effects: Effects) -> None:
+def give_up_waiting(rows: Rows, key: bytes, now_ms: int, effects: Effects) -> None:
     """The start did not come in time: the end is a dead letter, but stays remembered."""
     early = rows.get(EARLY_ENDS, key)
-    if early is None or early.original is None or early.due_ms != at_ms:
+    if early is None or early.original is None:
         return
     error = f"No promotion {key.decode()} was started before this end or soon after it."
     effects.dead_letter(early.source, early.original, Reason.NO_PROMOTION, error, now_ms)

@@ -40,7 +40,7 @@ def _go_on(effects: Effects) -> None:
 def _act(rows: Rows, at_ms: int, kind: bytes, subject: bytes, now_ms: int, effects: Effects) -> int:
     """Act on one deadline unless its subject has moved on; the number of lines that were read for it."""
     if kind == END_DUE:
-        give_up_waiting(rows, subject, at_ms, now_ms, effects)
+        give_up_waiting(rows, subject, now_ms, effects)
         return 0
     promotion = rows.get(PROMOTIONS, subject)
     if promotion is None:

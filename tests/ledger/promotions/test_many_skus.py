@@ -91,7 +91,9 @@ def test_a_flood_of_repeats_before_the_decision_is_answered_piece_by_piece_in_or
     assert continuations(first) == [Continue("repeats", b"FLASH-1")]
     late = stage.decide(start_of(lines, offset=101))
     assert late == []
-    answers = of(first + stage.take(*continuations(first)), PROMOTION_RESULTS)
+    rest = stage.take(*continuations(first))
+    assert len(continuations(rest)) == 33, "three repeats of 600 lines in a command"
+    answers = of(first + rest, PROMOTION_RESULTS)
     offsets = [int(dict(answer.headers or ())["source-offset"]) for answer in answers]
     assert offsets == [offset for offset in range(102) for _page in range(2)]
     assert within_budget(stage)

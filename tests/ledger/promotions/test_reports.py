@@ -298,6 +298,16 @@ def test_figures_that_come_before_the_answer_are_kept() -> None:
     assert (report["status"], report["totals"]["consumed"]) == ("ACTIVE", 2)
 
 
+def test_a_line_that_opens_and_closes_again_after_final_waits_for_the_interval() -> None:
+    stage = Stage()
+    stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
+    stage.wait(GRACE_MS)
+    stage.take(figures("SKU-1", 1, "RELEASING"), figures("SKU-1", 2, "CLOSED"))
+    assert stage.deadline_ms() == INTERVAL_MS
+    (report,) = reports(stage.wait(INTERVAL_MS))
+    assert (report["kind"], report["revision"]) == ("FINAL", 2)
+
+
 def test_a_line_that_turns_out_not_to_be_closed_puts_final_off() -> None:
     stage = Stage()
     stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
