@@ -53,11 +53,6 @@ class OrderCancelled(Message):
         """(order ref, promotion id) of the order that is meant."""
         return self.order.ref, self.order.promotion_id
 
-    @property
-    def whole_order(self) -> bool:
-        """True when no lines are named: all that is left of the order is given back."""
-        return self.order.items is None
-
     def normalised_items(self) -> Lines:
         """(sku, units) with equal SKUs summed, in first-seen order; empty for the whole order."""
         return summed(self.order.items) if self.order.items else ()

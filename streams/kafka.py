@@ -135,16 +135,17 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
 def check_broker(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> int:
     """How many brokers the cluster has. Raises NoBrokerError when none answers in time."""
     servers = settings.require_kafka()
-    seen: list[str] = []
+    seen: list[KafkaError] = []
     ssl_context(settings)  # names the file where librdkafka would name its own setting
     # What goes wrong here is said once, in the sentence below.
-    told = {"error_cb": lambda error: seen.append(_cause(error)), "logger": _silent}
+    told = {"error_cb": seen.append, "logger": _silent}
     client = AdminClient(client_config(settings) | told)
     try:
         return len(client.list_topics(timeout=timeout_s).brokers)
     except KafkaException as failure:
         client.poll(0)
-        cause = next(iter(seen), None) or _cause(failure.args[0])
+        telling = (error for error in seen if error.code() != KafkaError._ALL_BROKERS_DOWN)
+        cause = _cause(next(telling, failure.args[0]))
         raise NoBrokerError(
             f"No Kafka broker answers at {servers} ({cause}); check KAFKA_BOOTSTRAP_SERVERS, "
             "KAFKA_SECURITY_PROTOCOL and that the broker runs."

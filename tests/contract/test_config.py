@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.settings import ConfigurationError, Settings, load_settings
+from streams.settings.config import DEFAULT_PATH
 
 Load = Callable[[object], Settings]
 
@@ -28,6 +29,11 @@ def load(tmp_path: Path) -> Load:
 def test_a_missing_default_file_means_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings({}) == Settings()
+
+
+def test_the_file_that_is_shipped_is_valid_and_says_what_the_defaults_say() -> None:
+    shipped = load_settings({"RESERVATION_CONFIG": str(Path(__file__).parents[2] / DEFAULT_PATH)})
+    assert shipped == Settings()
 
 
 def test_the_default_file_is_read_where_the_process_runs(
