@@ -9,23 +9,12 @@ from streams.ledger.commands import LineFigures, LineReserved
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import Notice, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
+from streams.ledger.promotions.drift import ACTIONS, OTHER
 from streams.ledger.reservations.state import CLOSED, UNKNOWN
 from streams.ledger.reservations.turn import Turn
 from streams.topology import PROMOTION_COMMANDS, RESERVATION_RELEASES
 
 _to_json = msgspec.json.encode
-
-DRIFT_ADVICE: dict[str, str] = {
-    "MISSING_HOLD": "Someone ended the hold in Fluent: end the promotion, or hold the units there again.",
-    "ORPHAN_HOLD": "Set the hold to INACTIVE in Fluent (flashsale reconcile shows its ref).",
-    "WRONG_QUANTITY": "Set the hold in Fluent to the expected quantity (flashsale reconcile shows it).",
-    "LATE_ACTIVATION": "A late write was undone; check the worker that froze around this time.",
-    "DUPLICATE": "Set the surplus hold to INACTIVE in Fluent (flashsale reconcile shows its ref).",
-    "FOREIGN_CHANGE": "Find out who changed the hold in Fluent; only this software should write to it.",
-    "RELEASE_REFUSED": "Set the hold to INACTIVE in Fluent, then run flashsale reconcile.",
-    "SETTLE_REFUSED": "Nothing is oversold: the units stay held until the end. Check the error in Fluent.",
-}
-"""What a person does about each kind of drift."""
 
 
 def answer_reserve(turn: Turn, error: str = "") -> None:
@@ -103,8 +92,7 @@ def notice_drift(turn: Turn, level: str = "warning", error: str = "") -> None:
     }
     if error:
         fields["error"] = error
-    advice = DRIFT_ADVICE.get(row.drift_kind, "Compare the hold in Fluent with flashsale reconcile.")
-    notify(turn, level, "drift", advice, **fields)
+    notify(turn, level, "drift", ACTIONS.get(row.drift_kind, OTHER), **fields)
 
 
 def notify(turn: Turn, level: str, event: str, recommendation: str, **fields: str | int) -> None:
