@@ -1,4 +1,7 @@
-"""What to do about each kind of drift: the difference between our figures and what Fluent really holds."""
+"""What to do about each kind of drift: the difference between our figures and what Fluent really holds.
+
+Drift is units held in Fluent less units that should be held there: positive where Fluent holds too much.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
             "set the quantities under this ref to INACTIVE."
         ),
         "WRONG_QUANTITY": (
-            "Correct the quantities under this ref in Fluent to what the report shows as held."
+            "Correct the quantities under this ref in Fluent: together they should hold "
+            "what the report shows as held, less the drift."
         ),
         "LATE_ACTIVATION": (
             "A hold became active after its release: set the quantities under this ref to INACTIVE."
