@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ HOUR_MS = 3_600_000
 TERMS = Terms()
 IDS = (PROMOTION, SKU)
 
-DECODERS = {
+DECODERS: dict[str, Callable[[bytes], Any]] = {
     ORDER_COMMANDS: c.decode_order_command,
     PROMOTION_COMMANDS: c.decode_promotion_command,
     FLUENT_REQUESTS: f.decode_request,

@@ -81,7 +81,9 @@ def test_claims_are_kept_for_the_retention_after_the_close() -> None:
     ledger.open(100)
     ledger.claim("O-1")
     ledger.close()
-    ledger.after(TERMS.retention_ms - 1)
+    ledger.after(TERMS.verify_ms)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(TERMS.retention_ms - TERMS.verify_ms - 1)
     assert ledger.claim_row("O-1") is not None
     assert ledger.claim("O-1") == [decided("O-1")]
 

@@ -134,9 +134,7 @@ def test_a_confirmed_hold_answers_the_reserve_and_reports_the_figures() -> None:
 
 
 @pytest.mark.parametrize(("confirmed", "reserved"), [(100, 100), (60, 60), (140, 100)])
-def test_never_more_is_sold_than_fluent_confirmed_or_than_was_asked_for(
-    confirmed: int, reserved: int
-) -> None:
+def test_never_more_is_sold_than_was_confirmed_or_than_was_asked_for(confirmed: int, reserved: int) -> None:
     ledger = Ledger()
     ledger.reserve(100)
     ledger.do(c.HoldConfirmed(*IDS, 1, confirmed))
@@ -168,7 +166,7 @@ def test_a_failed_hold_answers_the_reserve_with_the_reason_and_warns_with_a_reco
 def test_a_repeated_reserve_gets_the_answer_of_the_first_one(before: Prepare) -> None:
     ledger = Ledger()
     before(ledger)
-    first = [send.value for send in ledger.sent if send.value and send.topic == "promotion-commands"][0]
+    first = next(send.value for send in ledger.sent if send.topic == "promotion-commands")
     ledger.sent.clear()
     ledger.reserve(100)
     assert [send.value for send in ledger.sent] == [first]
@@ -218,7 +216,7 @@ def test_a_release_publishes_what_went_back_on_sale() -> None:
     ledger.end()
     ledger.now_ms += 1_500
     ledger.do(c.ReleaseConfirmed(*IDS, ledger.row().number))
-    record = [send for send in ledger.sent if send.topic == "reservation-releases"][0]
+    record = next(send for send in ledger.sent if send.topic == "reservation-releases")
     assert record.key == b"SKU-1"
     assert (record.value or b"").decode() == json.dumps(
         {

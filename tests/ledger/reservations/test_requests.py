@@ -133,11 +133,11 @@ def test_while_active_the_hold_is_checked_at_intervals_that_double_while_nothing
         if of(VerifyRequest, ledger.at(earliest_deadline_ms(ledger.rows) or 0)):
             asked_at.append((ledger.now_ms - NOON_MS) // REPORT_MS)
             ledger.do(c.Verified(*IDS, ledger.row().number, 100))
-    assert asked_at == [1, 3, 7, 15, 31, 63, 95, 127]
+    assert asked_at == [1, 2, 4, 8, 16, 32, 64, 96]
     ledger.claim("O-1")
-    ledger.at(NOON_MS + 159 * REPORT_MS)
+    ledger.at(NOON_MS + 128 * REPORT_MS)
     ledger.do(c.Verified(*IDS, ledger.row().number, 99))
-    assert of(VerifyRequest, ledger.at(NOON_MS + 160 * REPORT_MS)) == [
+    assert of(VerifyRequest, ledger.at(NOON_MS + 129 * REPORT_MS)) == [
         verify(ledger.row().number, 99, consumed=1)
     ]
 

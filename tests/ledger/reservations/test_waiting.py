@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from streams.ledger import commands as c
@@ -137,15 +140,15 @@ def test_ten_thousand_waiting_claims_are_decided_in_order_in_bounded_steps(endin
         ledger.reserve(7_000, expires_in_ms=50_000 if ending == "expiry" else HOUR_MS)
     for n in range(WAITERS):
         ledger.step(claim_of(f"O-{n:05d}"))
-    out = {
+    endings: dict[str, Callable[[], list[Any]]] = {
         "hold": lambda: ledger.do(c.HoldConfirmed(*IDS, 1, 7_000)),
         "failed": lambda: ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU")),
         "time-out": lambda: ledger.after(60_000),
         "end": ledger.end,
         "expiry": lambda: ledger.after(52_000),
         "unknown": lambda: ledger.after(5_000),
-    }[ending]()
-    answers = of(c.LineDecided, out)
+    }
+    answers = of(c.LineDecided, endings[ending]())
     assert [answer.order_ref for answer in answers] == [f"O-{n:05d}" for n in range(WAITERS)]
     taken = [answer.order_ref for answer in answers if not answer.reason]
     assert taken == ([f"O-{n:05d}" for n in range(7_000)] if ending == "hold" else [])
