@@ -100,6 +100,12 @@ def figures(sku: str, version: int, state: str = "ACTIVE", **columns: Any) -> Li
     return LineFigures(PROMOTION, sku, version, state, **{**zero, **columns})
 
 
+def closed(sku: str, version: int, consumed: int, released: int, **more: Any) -> LineFigures:
+    """Figures of a line for which nothing is held any more, and which adds up."""
+    columns = {"reserved": consumed + released, "consumed": consumed, "released": released}
+    return figures(sku, version, "CLOSED", **columns, **more)
+
+
 class CountedRows(Rows):
     """Rows that know which of them one command changed."""
 
@@ -222,3 +228,11 @@ def continuations(sends: list[Send]) -> list[Continue]:
 def within_budget(stage: Stage) -> bool:
     """No command had more effects than one may have."""
     return stage.most_effects <= MAX_EFFECTS
+
+
+def active_stage() -> Stage:
+    """SKU-1 and SKU-2 are held, and the report about that was made just now."""
+    stage = Stage()
+    stage.take(start_of(), held("SKU-1"), held("SKU-2", 5))
+    stage.wait(TERMS.report_interval_ms)
+    return stage

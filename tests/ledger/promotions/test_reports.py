@@ -11,6 +11,8 @@ from tests.ledger.promotions.stage import (
     NOON_MS,
     TERMS,
     Stage,
+    active_stage,
+    closed,
     end_of,
     figures,
     held,
@@ -22,26 +24,23 @@ from tests.ledger.promotions.stage import (
 
 INTERVAL_MS = TERMS.report_interval_ms
 GRACE_MS = TERMS.claim_grace_ms
-TIMEOUT_MS = TERMS.close_timeout_ms
 
-
-def active() -> Stage:
-    """Two SKUs held, and the report about that made."""
-    stage = Stage()
-    stage.take(start_of(), held("SKU-1"), held("SKU-2", 5))
-    stage.wait(INTERVAL_MS)
-    return stage
-
-
-def closed(sku: str, version: int, consumed: int, released: int, **more: Any) -> Any:
-    return figures(
-        sku, version, "CLOSED", reserved=consumed + released, consumed=consumed, released=released, **more
-    )
+NOTHING_SOLD_YET = {
+    "sku": "SKU-2",
+    "reserved": 5,
+    "consumed": 0,
+    "cancelled": 0,
+    "released": 0,
+    "rejectedUnits": 0,
+    "rejectedOrders": 0,
+    "fluent": {"ref": "FS-FLASH-1-SKU-2", "status": "NONE", "held": 0},
+    "drift": 0,
+}
 
 
 def finished() -> Stage:
     """Both SKUs closed, and the FINAL report made."""
-    stage = active()
+    stage = active_stage()
     stage.take(closed("SKU-1", 1, 7, 3), closed("SKU-2", 1, 0, 5))
     stage.wait(GRACE_MS)
     return stage
@@ -72,17 +71,7 @@ def test_a_report_shows_every_line_and_the_totals_in_the_contracts_order() -> No
         "kind": "INTERIM",
         "status": "ACTIVE",
         "lines": [
-            {
-                "sku": "SKU-2",
-                "reserved": 5,
-                "consumed": 0,
-                "cancelled": 0,
-                "released": 0,
-                "rejectedUnits": 0,
-                "rejectedOrders": 0,
-                "fluent": {"ref": "FS-FLASH-1-SKU-2", "status": "NONE", "held": 0},
-                "drift": 0,
-            },
+            NOTHING_SOLD_YET,
             {
                 "sku": "SKU-1",
                 "reserved": 10,
@@ -125,7 +114,7 @@ def test_every_kind_of_drift_has_an_action() -> None:
 
 
 def test_interim_reports_come_only_after_a_change_and_at_most_once_an_interval() -> None:
-    stage = active()
+    stage = active_stage()
     assert stage.deadline_ms() is None
     assert stage.wait(10 * INTERVAL_MS) == []
     stage.take(figures("SKU-1", 1, reserved=10, consumed=1))
@@ -140,7 +129,7 @@ def test_interim_reports_come_only_after_a_change_and_at_most_once_an_interval()
 
 
 def test_lower_and_equal_versions_change_nothing() -> None:
-    stage = active()
+    stage = active_stage()
     stage.take(figures("SKU-1", 5, reserved=10, consumed=4))
     stage.wait(INTERVAL_MS)
     stage.take(figures("SKU-1", 5, reserved=10, consumed=9), figures("SKU-1", 4, reserved=10, consumed=3))
@@ -148,7 +137,7 @@ def test_lower_and_equal_versions_change_nothing() -> None:
 
 
 def test_ticks_that_come_early_or_twice_change_nothing() -> None:
-    stage = active()
+    stage = active_stage()
     stage.take(figures("SKU-1", 1, reserved=10, consumed=1))
     assert reports(stage.take(Tick(), Tick())) == []
     stage.now_ms += INTERVAL_MS
@@ -182,7 +171,7 @@ def test_status(commands: tuple[Any, ...], status: str) -> None:
 
 
 def test_final_comes_the_grace_after_the_last_line_closed_and_adds_up() -> None:
-    stage = active()
+    stage = active_stage()
     stage.take(closed("SKU-1", 1, 7, 3))
     stage.now_ms += 1_000
     stage.take(closed("SKU-2", 1, 0, 5))
@@ -213,7 +202,7 @@ def test_final_comes_the_grace_after_the_last_of_all_refusals() -> None:
 
 
 def test_changes_between_the_last_close_and_final_are_in_it_and_do_not_put_it_off() -> None:
-    stage = active()
+    stage = active_stage()
     stage.take(closed("SKU-1", 1, 7, 3), closed("SKU-2", 1, 0, 5))
     stage.now_ms += GRACE_MS - 1
     stage.take(closed("SKU-1", 2, 6, 4, cancelled=1))
@@ -235,85 +224,8 @@ def test_a_change_after_final_publishes_the_next_revision_at_most_one_per_interv
     assert third["revision"] == 3
 
 
-def test_closing_that_takes_too_long_names_the_skus_that_are_waited_for_and_alarms() -> None:
-    stage = active()
-    stage.take(end_of(), figures("SKU-1", 1, "RELEASING", reserved=10), closed("SKU-2", 1, 0, 5))
-    stage.wait(INTERVAL_MS)
-    (report,) = reports(stage.wait(TIMEOUT_MS - INTERVAL_MS))
-    assert (report["kind"], report["status"], report["waitingFor"]) == ("INTERIM", "CLOSING", ["SKU-1"])
-    (notice,) = [notice for notice in stage.notices if notice.level == "error"]
-    assert notice.fields["skus_waited_for"] == 1
-    assert stage.wait(100 * TIMEOUT_MS) == []
-
-
-def test_closing_in_time_is_not_reported_as_late() -> None:
-    stage = active()
-    stage.take(end_of(), closed("SKU-1", 1, 7, 3), closed("SKU-2", 1, 0, 5))
-    sent = reports(stage.wait(2 * TIMEOUT_MS))
-    assert [report["kind"] for report in sent] == ["FINAL"]
-    assert "waitingFor" not in sent[0]
-    assert [notice.level for notice in stage.notices] == ["info"]
-
-
-def test_an_expiry_counts_as_closing_from_the_first_line_that_is_released() -> None:
-    stage = active()
-    stage.take(figures("SKU-2", 1, "RELEASING", reserved=5))
-    stage.now_ms += 1_000
-    stage.take(figures("SKU-1", 1, "RELEASING", reserved=10))
-    stage.wait(INTERVAL_MS)
-    assert stage.deadline_ms() == TIMEOUT_MS - 1_000 - INTERVAL_MS
-    (report,) = reports(stage.wait(TIMEOUT_MS - 1_000 - INTERVAL_MS))
-    assert report["waitingFor"] == ["SKU-1", "SKU-2"]
-
-
-def test_a_line_that_closes_late_is_reported_with_those_still_waited_for() -> None:
-    stage = active()
-    stage.take(end_of())
-    stage.wait(TIMEOUT_MS)
-    stage.take(closed("SKU-1", 1, 7, 3))
-    (report,) = reports(stage.wait(INTERVAL_MS))
-    assert report["waitingFor"] == ["SKU-2"]
-    stage.take(closed("SKU-2", 1, 0, 5))
-    (final,) = reports(stage.wait(GRACE_MS))
-    assert "waitingFor" not in final
-
-
-def test_a_final_report_with_drift_is_a_warning_and_one_that_does_not_add_up_an_error() -> None:
-    stage = active()
-    stage.take(
-        closed("SKU-1", 1, 7, 3, drift_units=3, drift_kind="RELEASE_REFUSED"), closed("SKU-2", 1, 0, 5)
-    )
-    stage.wait(GRACE_MS)
-    stage.take(figures("SKU-2", 2, "CLOSED", reserved=5, consumed=1, released=3))
-    stage.wait(INTERVAL_MS)
-    warning, error = stage.notices
-    assert (warning.level, warning.fields["skus_with_drift"]) == ("warning", 1)
-    assert (error.level, error.fields["unbalanced_skus"]) == ("error", "SKU-2")
-
-
 def test_figures_that_come_before_the_answer_are_kept() -> None:
     stage = Stage()
     stage.take(start_of((("SKU-1", 10),)), figures("SKU-1", 1, reserved=10, consumed=2), held("SKU-1"))
     (report,) = reports(stage.wait(INTERVAL_MS))
     assert (report["status"], report["totals"]["consumed"]) == ("ACTIVE", 2)
-
-
-def test_a_line_that_opens_and_closes_again_after_final_waits_for_the_interval() -> None:
-    stage = Stage()
-    stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
-    stage.wait(GRACE_MS)
-    stage.take(figures("SKU-1", 1, "RELEASING"), figures("SKU-1", 2, "CLOSED"))
-    assert stage.deadline_ms() == INTERVAL_MS
-    (report,) = reports(stage.wait(INTERVAL_MS))
-    assert (report["kind"], report["revision"]) == ("FINAL", 2)
-
-
-def test_a_line_that_turns_out_not_to_be_closed_puts_final_off() -> None:
-    stage = Stage()
-    stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
-    stage.take(figures("SKU-1", 1, "RELEASING"))
-    assert stage.deadline_ms() == INTERVAL_MS
-    assert [report["kind"] for report in reports(stage.wait(INTERVAL_MS))] == ["INTERIM"]
-    assert stage.deadline_ms() == TIMEOUT_MS - INTERVAL_MS
-    stage.take(figures("SKU-1", 2, "CLOSED"))
-    assert [report["kind"] for report in reports(stage.wait(GRACE_MS))] == ["FINAL"]
