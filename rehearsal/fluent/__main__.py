@@ -19,9 +19,17 @@ def main() -> None:
     parser.add_argument(
         "--controls", type=json.loads, default={}, help="JSON object, as POST /_control takes it"
     )
+    parser.add_argument("--catalogue", default="DEFAULT:1", help="whose stock it is: DEFAULT:<retailerId>")
     given = parser.parse_args()
     run_foreground(
-        given.port, given.host, given.stock, given.seed, given.latency_ms, given.fault_rate, given.controls
+        given.port,
+        given.host,
+        given.stock,
+        given.seed,
+        given.latency_ms,
+        given.fault_rate,
+        given.controls,
+        given.catalogue,
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
-from rehearsal.fluent.controls import Fault, Sale
+from rehearsal.fluent.controls import Fault
 from rehearsal.fluent.delivery import (
     Answer,
     Apply,
@@ -20,6 +20,7 @@ from rehearsal.fluent.delivery import (
 )
 from rehearsal.fluent.errors import RATE_LIMIT
 from rehearsal.fluent.execution import GraphQLRequest, refusal
+from rehearsal.fluent.faults import Fate
 from rehearsal.fluent.oauth import OAuthRefused
 from rehearsal.fluent.world import World
 
@@ -85,10 +86,7 @@ class Api:
         world.requests.update(prepared.names)
         reads_only = prepared.operation is not None and not prepared.operation.mutation
         fate = world.plan.fate(prepared.names, body, reads_only=reads_only)
-        apply = (
-            self._rate_limited if fate.fault is Fault.RATE_LIMITED else self._applying(prepared, fate.sales)
-        )
-        await deliver(exchange, fate, apply, world.controls)
+        await deliver(exchange, fate, self._applying(prepared, fate), world.controls)
 
     def _refused_early(self, request: Request, body: bytes | None) -> Answer | None:
         world = self._world
@@ -106,13 +104,12 @@ class Api:
             )
         return None
 
-    def _rate_limited(self, _: bool) -> Answer:
-        return _RATE_LIMITED
-
-    def _applying(self, prepared: GraphQLRequest, sales: tuple[Sale, ...]) -> Apply:
+    def _applying(self, prepared: GraphQLRequest, fate: Fate) -> Apply:
         def apply(stale: bool) -> Answer:
             world = self._world
-            for sale in sales:
+            if fate.fault is Fault.REFUSED:
+                return json_answer(200, refusal(fate.code, "refused on demand"))
+            for sale in fate.sales:
                 world.channels.sell(sale)
             world.workflow.run_due()
             view = world.history.as_of(world.clock() - world.controls.stale_ms) if stale else None

@@ -15,6 +15,7 @@ from rehearsal.fluent.channels import CancelRequest, OrderRefused, OrderRequest
 from rehearsal.fluent.controls import NextRequest, Sale, Wire
 from rehearsal.fluent.errors import FluentError
 from rehearsal.fluent.records import ACTIVE, position_ref
+from rehearsal.fluent.refusals import Refusal
 from rehearsal.fluent.world import World
 
 
@@ -72,6 +73,7 @@ class Control:
             "/_orders/cancel": lambda body: self._world.orders.cancel(CancelRequest.model_validate(body)),
             "/_control": self._switch,
             "/_control/next": self._next,
+            "/_control/refuse": self._refuse,
             "/_control/sell": lambda body: self._world.channels.sell(Sale.model_validate(body)),
             "/_control/stock-batch": self._stock_batch,
             "/_control/quantity": self._quantity,
@@ -121,6 +123,10 @@ class Control:
             plan.forget_expected()
         plan.expect(asked.requests)
         return {"next": plan.expected()}
+
+    def _refuse(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._world.refusals.add(Refusal.model_validate(body))
+        return {"refusals": self._world.refusals.waiting()}
 
     def _stock_batch(self, body: dict[str, Any]) -> dict[str, int]:
         batch = StockBatch.model_validate(body)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from rehearsal.fluent.errors import RATE_LIMIT
+
 
 class Fault(StrEnum):
     """What can happen to a request. "Before" and "after" say whether its change is applied."""
@@ -24,7 +26,7 @@ class Fault(StrEnum):
     GARBAGE = "garbage"
     STALE_READ = "staleRead"
     TOO_MANY_REQUESTS = "tooManyRequests"
-    RATE_LIMITED = "rateLimited"
+    REFUSED = "refused"
 
 
 class Wire(BaseModel):
@@ -94,13 +96,14 @@ class NextRequest(Wire):
 
     ``match`` is an operation name, a field of the operation's top level, ``token`` or ``*``; ``contains`` a
     text that the request's body must hold, for instance a hold's ref. A ``sell`` happens just before the
-    request is applied.
+    request is applied. ``status`` is that of an error fault, ``code`` the GraphQL error code of ``refused``.
     """
 
     match: str = "*"
     contains: str = ""
     fault: Fault | None = None
     status: int = Field(503, ge=500, le=599)
+    code: str = RATE_LIMIT
     sell: Sale | None = None
     skip: int = Field(0, ge=0)
     count: int = Field(1, ge=1)

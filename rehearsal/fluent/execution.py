@@ -12,6 +12,7 @@ from rehearsal.fluent.complexity import MAX_COMPLEXITY
 from rehearsal.fluent.documents import Documents, Operation, Prepared
 from rehearsal.fluent.errors import COMPLEXITY, INTERNAL, FluentError
 from rehearsal.fluent.mutations import MUTATIONS
+from rehearsal.fluent.refusals import Refusals
 from rehearsal.fluent.resolvers import RESOLVERS, RequestContext, attach
 from rehearsal.fluent.store import Store
 from rehearsal.fluent.template import TEMPLATE
@@ -41,9 +42,9 @@ class GraphQLRequest:
         return self.operation.fields | ({name} if name else set())
 
 
-def built_schema() -> GraphQLSchema:
+def built_schema(refusals: Refusals) -> GraphQLSchema:
     schema = build_schema(SDL.read_text() + TEMPLATE_SDL.read_text())
-    for resolvers in (RESOLVERS, MUTATIONS, TEMPLATE):
+    for resolvers in (RESOLVERS, refusals.guarding(MUTATIONS), refusals.guarding(TEMPLATE)):
         attach(schema, resolvers)
     return schema
 
@@ -54,9 +55,9 @@ def refusal(code: str, message: str) -> Answer:
 
 
 class Executor:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, refusals: Refusals) -> None:
         self._store = store
-        self._schema = built_schema()
+        self._schema = built_schema(refusals)
         self._documents = Documents(self._schema)
 
     def prepare(self, body: object) -> GraphQLRequest:
@@ -64,7 +65,7 @@ class Executor:
         if not isinstance(body, dict) or not isinstance(body.get("query"), str):
             raise ValueError('the body must be a JSON object with a text "query"')
         variables = body.get("variables") or {}
-        name = body.get("operationName")
+        name = body.get("operationName") or None
         if not isinstance(variables, dict) or not isinstance(name, str | None):
             raise ValueError('"variables" must be an object and "operationName" a text')
         prepared = self._documents.prepare(body["query"])

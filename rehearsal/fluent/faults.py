@@ -7,6 +7,7 @@ often that body came before, so that the order in which concurrent requests arri
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Set
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.fluent.controls import Controls, Fault, NextRequest, Sale
+from rehearsal.fluent.errors import RATE_LIMIT
 
 KEPT_FINGERPRINTS = 200_000
 STATUSES = (500, 502, 503, 504)
@@ -21,11 +23,12 @@ STATUSES = (500, 502, 503, 504)
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """Of one request; ``status`` is that of an error fault."""
+    """Of one request; ``status`` is that of an error fault, ``code`` that of a refused request."""
 
     latency_ms: float = 0
     fault: Fault | None = None
     status: int = 503
+    code: str = RATE_LIMIT
     sales: tuple[Sale, ...] = ()
 
 
@@ -54,10 +57,10 @@ class FaultPlan:
         sales = tuple(shot.sell for shot in due if shot.sell is not None)
         shot = next((shot for shot in due if shot.fault is not None), None)
         if shot is not None:
-            fate = Fate(latency_ms, shot.fault, shot.status, sales)
+            fate = Fate(latency_ms, shot.fault, shot.status, shot.code, sales)
         else:
             fault = self._drawn(generator, reads_only)
-            fate = Fate(latency_ms, fault, generator.choice(STATUSES) if fault else 503, sales)
+            fate = Fate(latency_ms, fault, generator.choice(STATUSES), sales=sales)
         if fate.fault is not None:
             self.delivered[fate.fault.value] += 1
         return fate
@@ -131,6 +134,7 @@ class RateLimit:
     def take(self) -> bool:
         rate = self._controls.requests_per_second
         if not rate:
+            self._left = math.inf
             return True
         now = self._clock()
         self._left = min(max(rate, 1), self._left + (now - self._at_ms) * rate / 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rehearsal.fluent.errors import INVALID, FluentError
-from rehearsal.fluent.records import Position, Quantity
+from rehearsal.fluent.records import Attribute, Position, Quantity
 from rehearsal.fluent.resolvers import Info, Resolver
 
 SOURCE = "api"
@@ -38,8 +38,13 @@ def required(args: dict[str, Any], name: str = "input") -> dict[str, Any]:
 def _changes(given: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     changes = {ours: given[theirs] for theirs, ours in names.items() if given.get(theirs) is not None}
     if given.get("attributes") is not None:
-        changes["attributes"] = tuple(given["attributes"])
+        changes["attributes"] = _attributes(given)
     return changes
+
+
+def _attributes(given: dict[str, Any]) -> tuple[Attribute, ...]:
+    """The schema lets single attributes be null; none is kept of those."""
+    return tuple(found for found in given.get("attributes") or () if found is not None)
 
 
 def create_quantity(_: object, info: Info, **args: Any) -> Quantity:
@@ -53,7 +58,7 @@ def create_quantity(_: object, info: Info, **args: Any) -> Quantity:
         position=given["position"]["ref"],
         type=given["type"],
         quantity=given["quantity"],
-        attributes=given.get("attributes") or (),
+        attributes=_attributes(given),
         condition=given.get("condition"),
         expected_on=given.get("expectedOn"),
         storage_area_ref=given.get("storageAreaRef"),
@@ -94,7 +99,7 @@ def create_position(_: object, info: Info, **args: Any) -> Position:
         location_ref=given["locationRef"],
         type=given["type"],
         on_hand=given.get("onHand") or 0,
-        attributes=given.get("attributes") or (),
+        attributes=_attributes(given),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -52,21 +53,14 @@ def connection(records: Iterable[Record], args: dict[str, Any]) -> dict[str, Any
     ``first``/``after`` pages forwards; ``last``/``before`` backwards, when there is no ``first``.
     """
     found = sorted(records, key=lambda record: record.seq)
-    total = len(found)
-    if args.get("after") is not None:
-        lower = _seq_of(args["after"])
-        found = [record for record in found if record.seq > lower]
-    if args.get("before") is not None:
-        upper = _seq_of(args["before"])
-        found = [record for record in found if record.seq < upper]
-    backwards = args.get("last") is not None and args.get("first") is None
-    size = page_size(args.get("last" if backwards else "first"))
-    page = found[-size:] if backwards else found[:size]
-    after_page = len(found) > len(page) if not backwards else args.get("before") is not None
-    before_page = (
-        len(found) > len(page) if backwards else total > len(found) and args.get("after") is not None
-    )
+    lower, upper = args.get("after"), args.get("before")
+    start = 0 if lower is None else bisect_right(found, _seq_of(lower), key=lambda record: record.seq)
+    end = len(found) if upper is None else bisect_left(found, _seq_of(upper), key=lambda record: record.seq)
+    if args.get("last") is not None and args.get("first") is None:
+        start = max(start, end - page_size(args["last"]))
+    else:
+        end = min(end, start + page_size(args.get("first")))
     return {
-        "edges": [{"node": record, "cursor": cursor_of(record.seq)} for record in page],
-        "pageInfo": {"hasNextPage": after_page, "hasPreviousPage": before_page},
+        "edges": [{"node": record, "cursor": cursor_of(record.seq)} for record in found[start:end]],
+        "pageInfo": {"hasNextPage": end < len(found), "hasPreviousPage": start > 0},
     }

@@ -39,7 +39,7 @@ def _millis(value: object) -> int:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
         raise FluentError(INVALID, f"{value!r} is not an ISO 8601 date and time") from None
-    return int(moment.timestamp() * 1000)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _within(at_ms: int | None, wanted: dict[str, Any] | None) -> bool:
@@ -68,6 +68,10 @@ def _position_matches(record: Position, args: dict[str, Any]) -> bool:
     )
 
 
+def _expected_within(record: Quantity, wanted: dict[str, Any]) -> bool:
+    return _within(None if record.expected_on is None else _millis(record.expected_on), wanted)
+
+
 def _quantity_matches(record: Quantity, args: dict[str, Any]) -> bool:
     return (
         _among(record.ref, args.get("ref"))
@@ -78,7 +82,7 @@ def _quantity_matches(record: Quantity, args: dict[str, Any]) -> bool:
         and _among(record.storage_area_ref, args.get("storageAreaRef"))
         and _within(record.created_ms, args.get("createdOn"))
         and _within(record.updated_ms, args.get("updatedOn"))
-        and _within(_millis(record.expected_on) if record.expected_on else None, args.get("expectedOn"))
+        and (args.get("expectedOn") is None or _expected_within(record, args["expectedOn"]))
     )
 
 

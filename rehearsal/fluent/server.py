@@ -145,6 +145,7 @@ async def serve(world: World, listener: socket.socket, ready: Callable[[], None]
         application(world, stopping),
         http=_protocol(),
         ws="none",
+        proxy_headers=False,
         log_level="warning",
         access_log=False,
         backlog=2048,
@@ -162,16 +163,16 @@ def run_foreground(
     latency_ms: float = 0,
     fault_rate: float = 0,
     controls: dict[str, Any] | None = None,
+    catalogue: str = "DEFAULT:1",
 ) -> None:
     """Runs the simulator until SIGTERM or SIGINT; prints ``FLUENT_BASE_URL=http://host:port`` when ready.
 
-    ``port`` 0 takes any free one; ``controls`` are more switches, by their names in JSON. What keeps it from
-    starting is one sentence on standard error and SystemExit(2).
+    ``port`` 0 takes any free one; ``controls`` are more switches, by their names in JSON; the stock is that
+    of ``catalogue``. What keeps it from starting is one sentence on standard error and SystemExit(2).
     """
+    switches = {"latencyMs": latency_ms, "faultRate": fault_rate, **(controls or {})}
     try:
-        world = _world(
-            stock_file, seed, {"latencyMs": latency_ms, "faultRate": fault_rate, **(controls or {})}
-        )
+        world = _world(stock_file, seed, catalogue, switches)
         listener = _listening(host, port)
     except StartRefused as refused:
         print(refused, file=sys.stderr)
@@ -182,9 +183,10 @@ def run_foreground(
         asyncio.run(serve(world, listener, lambda: print(f"FLUENT_BASE_URL={url}", flush=True)))
 
 
-def _world(stock_file: str | Path, seed: int, switches: dict[str, Any]) -> World:
+def _world(stock_file: str | Path, seed: int, catalogue: str, switches: dict[str, Any]) -> World:
     try:
         controls = Controls.model_validate(switches)
     except ValidationError as error:
         raise StartRefused(f"a switch of the simulator is not valid: {error}") from error
-    return World(read_stock(stock_file), controls, seed=seed, credentials=Credentials.from_environment())
+    known = Credentials.from_environment()
+    return World(read_stock(stock_file), controls, seed=seed, catalogue=catalogue, credentials=known)

@@ -13,6 +13,7 @@ from rehearsal.fluent.execution import Executor
 from rehearsal.fluent.faults import FaultPlan, RateLimit
 from rehearsal.fluent.figures import Auditor
 from rehearsal.fluent.oauth import Credentials, Tokens
+from rehearsal.fluent.refusals import Refusals
 from rehearsal.fluent.store import Store
 from rehearsal.fluent.views import History
 from rehearsal.fluent.workflow import Workflow
@@ -31,29 +32,33 @@ class World:
         controls: Controls | None = None,
         *,
         seed: int = 0,
+        catalogue: str = "DEFAULT:1",
         credentials: Credentials | None = None,
         clock: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.clock = clock
         self.controls = controls or Controls()
-        self.store = Store(clock)
+        self.store = Store(clock, catalogue)
         self.auditor = Auditor(self.store)
         self.history = History(self.store)
         self.workflow = Workflow(self.store, self.controls)
         self.orders = OrderFlow(self.store)
         self.channels = Channels(self.store, self.auditor, seed)
-        self.executor = Executor(self.store)
+        self.refusals = Refusals()
+        self.executor = Executor(self.store, self.refusals)
         self.tokens = Tokens(credentials or Credentials(), self.controls, clock)
         self.plan = FaultPlan(seed, self.controls)
         self.rate_limit = RateLimit(self.controls, clock)
         self.requests: Counter[str] = Counter()
         self.store.load(stock)
+        self.auditor.reset_marks()
 
     def state(self) -> dict[str, Any]:
         """What ``GET /_control`` shows."""
         return {
             "controls": self.controls.model_dump(by_alias=True, mode="json"),
             "next": self.plan.expected(),
+            "refusals": self.refusals.waiting(),
             "requests": dict(self.requests),
             "faults": dict(self.plan.delivered),
             "rateLimited": self.rate_limit.refused,

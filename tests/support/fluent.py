@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ import httpx
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
+# Made once: building it is what takes longest in making a client.
+NO_TLS = ssl.create_default_context()
 
 
 class FluentSimulator:
@@ -54,7 +57,7 @@ class FluentSimulator:
         if name != "FLUENT_BASE_URL":
             self.stop()
             raise RuntimeError(f"the Fluent simulator did not start, it said {line!r}")
-        self._http = httpx.Client(base_url=self.base_url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=self.base_url, timeout=30, trust_env=False, verify=NO_TLS)
         return self
 
     @staticmethod
@@ -143,6 +146,10 @@ class FluentSimulator:
         """A one-shot: the next request that matches suffers the fault. See ``NextRequest`` for ``more``."""
         shot = {"match": match, "fault": fault, **{_camel(name): value for name, value in more.items()}}
         self._post("/_control/next", {"requests": [shot]})
+
+    def refuse(self, ref: str, code: str, *, applied: bool = False, count: int = 1) -> None:
+        """The next mutations of the record with this ref fail with the code, applied or not."""
+        self._post("/_control/refuse", {"ref": ref, "code": code, "applied": applied, "count": count})
 
     def forget_next(self) -> None:
         self._post("/_control/next", {"clear": True})
