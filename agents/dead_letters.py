@@ -11,14 +11,16 @@ from streams.ledger.effects import Effects, Notice
 from streams.ledger.terms import Source
 
 
-def source_of(topic: str, record: Record) -> Source:
+def source_of(topic: str, partition: int, record: Record) -> Source:
     """Where a record stands, with its own key."""
-    return Source(topic, record.partition, record.offset, record.key)
+    return Source(topic, partition, record.offset, record.key)
 
 
-def undecodable(topic: str, record: Record, error: str, now_ms: int, effects: Effects) -> None:
+def undecodable(
+    topic: str, partition: int, record: Record, error: str, now_ms: int, effects: Effects
+) -> None:
     """A record that is no event and no command."""
-    reject(source_of(topic, record), record.value, error, now_ms, effects)
+    reject(source_of(topic, partition, record), record.value, error, now_ms, effects)
 
 
 def reject(source: Source, value: bytes | None, error: str, now_ms: int, effects: Effects) -> None:

@@ -34,12 +34,12 @@ class Intake:
     terms: Terms
     mapper: Mapper | None = None
 
-    def decide(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+    def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         """Pass each record on, or reject it, in order."""
         now_ms = seen_ms(rows, self.topic)
         for record in records:
             now_ms = max(now_ms, record.timestamp)
-            source = source_of(self.wire_topic, record)
+            source = source_of(self.wire_topic, partition, record)
             try:
                 effects.sends.append(self._passed_on(record, source, effects))
             except InvalidEvent as invalid:

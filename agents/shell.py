@@ -30,7 +30,7 @@ class CommandStage:
     core: Decide
     earliest: Callable[[Rows], int | None]
 
-    def decide(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+    def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         """Decide the records in order. What is not a command becomes a dead letter, its neighbours do not."""
         decode, core = self.decode, self.core
         now_ms = seen_ms(rows, self.topic)
@@ -41,7 +41,7 @@ class CommandStage:
             try:
                 command = decode(record.value or b"", headers[0][1] if headers else None)
             except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-                undecodable(self.wire_topic, record, str(error), now_ms, effects)
+                undecodable(self.wire_topic, partition, record, str(error), now_ms, effects)
                 continue
             core(rows, command, now_ms, effects)
         remember_seen_ms(rows, self.topic, now_ms)

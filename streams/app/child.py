@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import faust
@@ -17,6 +18,7 @@ from streams.app.health import serve
 from streams.kafka import check_broker
 from streams.log import configure
 from streams.settings import Settings
+from streams.topology import INPUTS, STAGES
 
 log = structlog.get_logger("worker")
 
@@ -51,8 +53,13 @@ class QuietWorker(faust.Worker):
         super()._on_sigint()
 
 
-def run(settings: Settings, health_port: int | None) -> NoReturn:
-    """Run one worker until SIGTERM. Raises ConfigurationError before anything is started."""
+def run(
+    settings: Settings, health_port: int | None, decided: Sequence[str] = (*INPUTS, *STAGES)
+) -> NoReturn:
+    """Run one worker that decides the topics `decided`, until SIGTERM.
+
+    Raises ConfigurationError before anything is started.
+    """
     configure()
     logging.getLogger("streams.engine.host").setLevel(logging.WARNING)  # Faust's services log under it
     check_broker(settings)
@@ -60,7 +67,7 @@ def run(settings: Settings, health_port: int | None) -> NoReturn:
         log.warning("topic", topic=finding.topic, problem=finding.problem, recommendation=finding.remedy)
     for notice in settings.notices:
         log.warning("configuration", notice=notice)
-    worker = compose(settings)
+    worker = compose(settings, decided)
     if health_port is not None:
         port = serve(health_port, worker.metrics.registry, _alive, worker.ready)
         log.info("health", url=f"http://127.0.0.1:{port}/readyz")

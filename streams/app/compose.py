@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -60,8 +60,11 @@ class Worker:
         return False, "not ready: waiting for partitions, or restoring rows"
 
 
-def compose(settings: Settings) -> Worker:
-    """Build a worker; nothing is started and no broker is asked yet. Raises ConfigurationError."""
+def compose(settings: Settings, decided: Sequence[str] = (*INPUTS, *STAGES)) -> Worker:
+    """Build a worker that decides the topics `decided`; nothing is started and no broker is asked yet.
+
+    Raises ConfigurationError.
+    """
     metrics, client = Metrics(), client_config(settings)
     options = EngineOptions(client, settings.topic_prefix, settings.data_dir)
     engine = Engine(options, _stages(settings), _intakes(settings), metrics, die)
@@ -70,7 +73,7 @@ def compose(settings: Settings) -> Worker:
     requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), asker_of(settings, app), sender)
     app.request_offset = requests.durable_offset
     worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
-    _add_agents(worker)
+    _add_agents(worker, decided)
     _add_timers(worker)
     return worker
 
@@ -94,7 +97,7 @@ def _intakes(settings: Settings) -> dict[str, Stage]:
     return {**intakes(settings.prefixed, terms_of(settings.config), mappers, INPUTS)}
 
 
-def _add_agents(worker: Worker) -> None:
+def _add_agents(worker: Worker, decided: Sequence[str]) -> None:
     app, engine = worker.app, worker.engine
 
     async def decide(stream: faust.StreamT[Any]) -> None:
@@ -105,7 +108,7 @@ def _add_agents(worker: Worker) -> None:
         async for event in stream.events():
             await _guarded(worker.requests.take, event.message.value)
 
-    for topic in (*INPUTS, *STAGES):
+    for topic in decided:
         app.agent(_channel(worker, topic), name=topic)(decide)
     app.agent(_channel(worker, FLUENT_REQUESTS), name=FLUENT_REQUESTS)(ask_fluent)
 

@@ -12,9 +12,8 @@ from streams.ledger.rows import Rows, Table
 
 
 class Record(Protocol):
-    """One record as the consumer hands it out (aiokafka's ConsumerRecord)."""
+    """One record as the consumer hands it out (aiokafka's DefaultRecord)."""
 
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None
@@ -33,8 +32,8 @@ class Stage(Protocol):
     def topic(self) -> str:
         """Logical name of the source topic."""
 
-    def decide(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
-        """Decide the records in order."""
+    def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+        """Decide the records of a partition in order."""
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """When a Tick is needed next, or None."""

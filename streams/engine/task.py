@@ -166,7 +166,8 @@ class Task:
         while self._inbox and self._pending.records < MAX_PENDING:
             fetched, start = self._inbox.popleft()
             records = fetched.from_offset(start)
-            self.stages[fetched.source].decide(records, self.rows, self._pending.effects)
+            stage = self.stages[fetched.source]
+            stage.decide(fetched.partition, records, self.rows, self._pending.effects)
             self._pending.records += len(records)
             await self._carry_out(self.protocol.decided(len(records), time.monotonic()))
 

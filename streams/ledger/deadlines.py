@@ -25,7 +25,7 @@ class Deadlines:
     __slots__ = ("_table",)
 
     def __init__(self, prefix: bytes) -> None:
-        self._table = Table(prefix, Due)
+        self._table = Table(prefix, Due, ordered=True)
 
     def set(self, rows: Rows, at_ms: int, kind: bytes, subject: bytes) -> None:
         """Act on (`kind`, `subject`) at `at_ms`. `kind` is one byte."""

@@ -70,14 +70,15 @@ class Table(Generic[R]):
     """One kind of row: a one- or two-byte key prefix, unique among all tables of a task, and the row type.
 
     `hot` rows stay decoded in memory after their commit (a reservation that every claim reads);
-    the others leave with it.
+    the others leave with it. An `ordered` table is scanned often: its uncommitted keys are kept apart.
     """
 
-    __slots__ = ("decode", "hot", "prefix")
+    __slots__ = ("decode", "hot", "ordered", "prefix")
 
-    def __init__(self, prefix: bytes, row: type[R], *, hot: bool = False) -> None:
+    def __init__(self, prefix: bytes, row: type[R], *, hot: bool = False, ordered: bool = False) -> None:
         self.prefix = prefix
         self.hot = hot
+        self.ordered = ordered
         self.decode = msgspec.msgpack.Decoder(row).decode
 
 
@@ -93,6 +94,7 @@ class Rows:
         self._dirty: dict[bytes, bool] = {}
         self._flushed: list[Changes] = []
         self._hot: dict[bytes, msgspec.Struct | None] = {}
+        self._ordered: dict[bytes, set[bytes]] = {}
         self.floors: dict[bytes, bytes] = {}
         """By table prefix: no row of that table lies below this key (spares a scan over deleted rows)."""
 
@@ -115,6 +117,8 @@ class Rows:
         physical = table.prefix + key
         self._live[physical] = row
         self._dirty[physical] = table.hot
+        if table.ordered:
+            self._ordered.setdefault(table.prefix, set()).add(physical)
 
     def delete(self, table: Table[R], key: bytes) -> None:
         """Delete a row; deleting one that does not exist is harmless."""
@@ -122,11 +126,14 @@ class Rows:
         self._live[physical] = None
         self._dirty[physical] = False
         self._hot.pop(physical, None)
+        if table.ordered:
+            self._ordered.setdefault(table.prefix, set()).add(physical)
 
     def scan(self, table: Table[R], start: bytes, end: bytes, limit: int) -> list[tuple[bytes, R]]:
         """Up to `limit` rows with start <= key < end, in key order, keys without the prefix."""
         low, high = table.prefix + start, table.prefix + end
-        overlay = sorted(key for key in self._live if low <= key < high)
+        keys = self._ordered.get(table.prefix, ()) if table.ordered else self._live
+        overlay = sorted(key for key in keys if low <= key < high)
         stored = self._store.scan(low, high, limit + len(overlay))
         merged: dict[bytes, R | None] = {key: table.decode(raw) for key, raw in stored}
         for key in overlay:
@@ -154,6 +161,8 @@ class Rows:
         for key in changes:
             if key not in kept and not any(key in later for later in self._flushed):
                 self._live.pop(key, None)
+        for prefix, keys in self._ordered.items():
+            self._ordered[prefix] = {key for key in keys if key in self._live}
 
     def reset(self) -> None:
         """Forget everything that was not committed."""
@@ -161,6 +170,7 @@ class Rows:
         self._dirty = {}
         self._flushed = []
         self._hot = {}
+        self._ordered = {}
         self.floors = {}
 
     def _hot_from(self, changes: Changes) -> None:

@@ -40,9 +40,8 @@ class Rec:
     """A record as a consumer hands it out."""
 
     offset: int
-    key: bytes
-    value: bytes = b""
-    partition: int = 0
+    key: bytes | None
+    value: bytes | None = b""
     timestamp: int = 0
     headers: Sequence[tuple[str, bytes]] = ()
 
@@ -52,7 +51,7 @@ class Counting:
 
     topic = "source"
 
-    def decide(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+    def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         for record in records:
             key = record.key or b""
             row = rows.get(COUNTS, key) or Count(0)

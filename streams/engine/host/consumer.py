@@ -139,7 +139,7 @@ class Consumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         """Back-pressure before the fetch: transport/consumer.py takes a full queue's partition out of the
         active set, and with none left it sleeps a whole second."""
-        while self._queued() > MAX_QUEUED and self.flow_active and not self.should_stop:
+        while self._queued() > MAX_QUEUED and self.flow_active and not self.should_stop:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         return await super()._getmany(active_partitions, timeout)
 

@@ -67,10 +67,17 @@ def _take(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
     return fetches
 
 
+def _as_it_is(_tp: Any, record: Any) -> Any:
+    """aiokafka copies every record into a larger one; the C one has all that is wanted (1.5 µs a record)."""
+    return record
+
+
 def _range(fetcher: Any, tp: Any, result: Any, max_records: int) -> Fetched | None:
     """One fetch's records and the offsets that they cover, or None when it is stale or covers nothing."""
     source = result._partition_records
     start = source.next_fetch_offset if source is not None else 0
+    if source is not None:
+        source._consumer_record = _as_it_is
     records = result.getall(max_records)
     following = source.next_fetch_offset if source is not None else 0
     stale = source is None or (result._partition_records is None and not records and following == start)
