@@ -1,0 +1,179 @@
+"""The gateway: one request of the ledger in, one answer out, or None when Fluent could not tell.
+
+It remembers nothing: the ledger owns a request and asks again, and every request starts by reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from agents.fluent.client import FluentClient
+from agents.fluent.client.backoff import full_jitter_s
+from agents.fluent.client.client import no_lease_needed
+from agents.fluent.errors import BrokenPaging, BudgetSpent, FluentError, LeaseTooShort, Refused, Unanswered
+from agents.fluent.hold import Hold
+from agents.fluent.meters import Meters
+from agents.fluent.options import FluentOptions
+from agents.fluent.profile import Profile, load_profile
+from agents.fluent.settle import release, settle
+from agents.fluent.stock import Stock
+from agents.fluent.verify import verify
+from streams.ledger.commands import SkuCommand
+from streams.ledger.fluent_requests import (
+    FluentRequest,
+    HoldRequest,
+    ReleaseRequest,
+    SettleRequest,
+    VerifyRequest,
+)
+from streams.log import get_logger
+
+if TYPE_CHECKING:
+    from streams.settings import FluentEnvironment, ReservationConfig
+
+log = get_logger(__name__)
+
+PROFILE_DIR = "FLUENT_PROFILE_DIR"
+"""Environment variable: a folder with a profile of one's own."""
+
+
+class Gateway:
+    """Owns the client: `aclose()` it, or use it as an async context manager."""
+
+    def __init__(
+        self,
+        options: FluentOptions,
+        *,
+        lease_expires_at: Callable[[], float] = no_lease_needed,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`lease_expires_at()` and `clock()` are monotonic seconds. Raises ProfileError."""
+        self.options = options
+        self.profile: Profile = load_profile(options.profile, options.profile_dir)
+        self.client = FluentClient(
+            options, lease_expires_at=lease_expires_at, transport=transport, clock=clock
+        )
+
+    @classmethod
+    def from_settings(
+        cls,
+        fluent: FluentEnvironment,
+        config: ReservationConfig,
+        *,
+        lease_expires_at: Callable[[], float] = no_lease_needed,
+    ) -> Self:
+        """From the project's settings. Raises ProfileError; ValueError when the login is not set."""
+        return cls(options_from(fluent, config), lease_expires_at=lease_expires_at)
+
+    @property
+    def meters(self) -> Meters:
+        """What it counts."""
+        return self.client.meters
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Sends nothing more, waits for the calls under way and closes the connections."""
+        await self.client.aclose()
+
+    async def handle(self, request: FluentRequest) -> SkuCommand | None:
+        """Does what the ledger asks. None: not known now (Fluent is away, or time is up); ask again."""
+        deadline = self.client.clock() + self.options.budget_s
+        answer: SkuCommand | None = None
+        for attempt in range(self.options.max_retries + 1):
+            try:
+                answer = await self._once(request, deadline)
+                break
+            except (BudgetSpent, LeaseTooShort) as error:
+                self._unanswered(request, error)
+                break
+            except Unanswered as error:
+                pause_s = self._pause_s(attempt, error)
+                if attempt == self.options.max_retries or self.client.clock() + pause_s >= deadline:
+                    self._unanswered(request, error)
+                    break
+                self.meters.retries[type(request).__name__] += 1
+                await asyncio.sleep(pause_s)
+            except Refused as error:
+                self._unanswered(request, error)
+                break
+        self.meters.answers[type(request).__name__, type(answer).__name__ if answer else "Unanswered"] += 1
+        return answer
+
+    def _pause_s(self, attempt: int, error: FluentError) -> float:
+        options = self.options
+        return full_jitter_s(
+            attempt, base_s=options.backoff_base_s, cap_s=options.backoff_cap_s, at_most_s=error.wait_s
+        )
+
+    def _unanswered(self, request: FluentRequest, error: FluentError) -> None:
+        for_people = isinstance(error, Refused | BrokenPaging)
+        (log.error if for_people else log.info)(
+            "fluent_request_unanswered",
+            request=type(request).__name__,
+            promotion=request.promotion_id,
+            sku=request.sku,
+            number=request.number,
+            error=f"{type(error).__name__}: {error}",
+            recommendation="Run flashsale check; the ledger asks again by itself.",
+        )
+
+    async def _once(self, request: FluentRequest, deadline: float) -> SkuCommand:
+        stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline)
+        pause_s = self.options.read_back_pause_s
+        match request:
+            case HoldRequest():
+                return await Hold(stock, request, pause_s).run()
+            case SettleRequest():
+                return await settle(stock, request, pause_s)
+            case ReleaseRequest():
+                return await release(stock, request, pause_s)
+            case VerifyRequest():
+                return await verify(stock, request, pause_s)
+
+    def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
+        """One reservation's stock, for what the ledger does not ask (checks, reconciliation)."""
+        return Stock(self.client, self.profile, promotion_id, sku, stem, deadline)
+
+
+def options_from(fluent: FluentEnvironment, config: ReservationConfig) -> FluentOptions:
+    """The options of a process. Raises ValueError that names what a login lacks."""
+    missing = fluent.missing()
+    if (
+        missing
+        or not fluent.base_url
+        or not fluent.account
+        or not fluent.client_id
+        or not fluent.client_secret
+    ):
+        raise ValueError(f"{', '.join(missing)} not set: without a login there is no Fluent")
+    folder = os.environ.get(PROFILE_DIR)
+    return FluentOptions(
+        base_url=str(fluent.base_url),
+        account=fluent.account,
+        client_id=fluent.client_id,
+        client_secret=fluent.client_secret.get_secret_value(),
+        username=fluent.username,
+        password=fluent.password.get_secret_value() if fluent.password else None,
+        catalogue=config.catalogue,
+        retailer_id=config.retailer_id,
+        profile=config.fluent_profile,
+        profile_dir=Path(folder) if folder else None,
+        requests_per_second=config.fluent_requests_per_second,
+        max_in_flight=config.fluent_max_in_flight,
+        max_retries=config.max_retries,
+        call_timeout_s=config.fluent_timeout_seconds,
+        connect_timeout_s=min(5.0, config.fluent_timeout_seconds),
+    )

@@ -1,0 +1,142 @@
+"""Parts: the quantities in Fluent that together are one reservation's hold, and their refs.
+
+Part `<reservation_ref>-<n>`, n from 1, is at one position. SALE bookings of sold units are
+`<reservation_ref>-sale`, `<reservation_ref>-sale-2`, … The first one at each position counts on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from streams.log import get_logger
+
+log = get_logger(__name__)
+
+WINDOW = 16
+"""Refs are looked up, and created, in windows of so many: a window is begun only when every part of the one
+before is known to exist, so a look-up may end at the first window that is not full."""
+
+PROMOTION = "promotion_id"
+EXPIRES_AT = "expires_at"
+RESERVATION_TYPE = "reservation_type"
+RESERVED_UNITS = "reserved_units"
+"""What the plan gave this part: stays when the hold shrinks by what is sold."""
+CONFIRMED = "hold_confirmed"
+"""On the first part, once the whole hold was read back: a repeat of the request then gives up nothing."""
+OURS = (PROMOTION, EXPIRES_AT, RESERVATION_TYPE, RESERVED_UNITS, CONFIRMED)
+
+FLASH_SALE = "FLASH_SALE"
+HOLD_TYPE = "SOFT_RESERVE"
+SALE_TYPE = "SALE"
+
+Attributes = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One quantity in Fluent. `units` is positive for what is taken off the stock."""
+
+    ref: str
+    position: str
+    sku: str
+    type: str
+    units: int
+    live: bool
+    status: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """Its n; a SALE booking without one has 1."""
+        tail = self.ref.rpartition("-")[2]
+        return int(tail) if tail.isdecimal() else 1
+
+    @property
+    def planned(self) -> int:
+        """Units that the hold's plan gave it."""
+        value = self.attributes.get(RESERVED_UNITS)
+        try:
+            return int(value) if value is not None else self.units
+        except (TypeError, ValueError):
+            return self.units
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it carries the mark of a confirmed hold."""
+        return str(self.attributes.get(CONFIRMED, "")).lower() == "true"
+
+    def is_of(self, promotion_id: str, sku: str, kind: str) -> bool:
+        """Whether it belongs to this reservation, and not to somebody who uses the same ref."""
+        return self.attributes.get(PROMOTION) == promotion_id and self.sku == sku and self.type in ("", kind)
+
+
+def by_number(parts: Iterable[Part]) -> list[Part]:
+    """In the order of their n, which is the order in which they are sold."""
+    return sorted(parts, key=lambda part: part.number)
+
+
+def part_ref(stem: str, number: int) -> str:
+    """Ref of part n."""
+    return f"{stem}-{number}"
+
+
+def sale_ref(stem: str, number: int) -> str:
+    """Ref of SALE booking n."""
+    return f"{stem}-sale" if number == 1 else f"{stem}-sale-{number}"
+
+
+def hold_attributes(
+    promotion_id: str, expires_at_ms: int, planned: int, own: bytes, *, confirmed: bool = False
+) -> Attributes:
+    """Typed attributes of a part: ours, then the promotion's `own` (JSON, or empty)."""
+    expires_at = datetime.fromtimestamp(expires_at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    ours = [
+        _typed(PROMOTION, promotion_id),
+        _typed(EXPIRES_AT, expires_at.replace("+00:00", "Z")),
+        _typed(RESERVATION_TYPE, FLASH_SALE),
+        _typed(RESERVED_UNITS, planned),
+    ]
+    if confirmed:
+        ours.append(_typed(CONFIRMED, True))
+    return [*ours, *_own_attributes(own)]
+
+
+def sale_attributes(promotion_id: str) -> Attributes:
+    """Typed attributes of a SALE booking."""
+    return [_typed(PROMOTION, promotion_id), _typed(RESERVATION_TYPE, FLASH_SALE)]
+
+
+def _own_attributes(own: bytes) -> Iterator[dict[str, Any]]:
+    """The promotion's. Null is no value for Fluent; what bears one of our names gives way to ours."""
+    content = msgspec.json.decode(own) if own else {}
+    for name, value in (content if isinstance(content, dict) else {"attributes": content}).items():
+        if value is None:
+            continue
+        if name in OURS:
+            log.debug("promotion_attribute_hidden", attribute=name)
+            continue
+        yield _typed(name, value)
+
+
+def _typed(name: str, value: Any) -> dict[str, Any]:
+    return {"name": name, "type": _type_of(value), "value": value}
+
+
+def _type_of(value: Any) -> str:
+    """Fluent's name for a JSON value's type."""
+    match value:
+        case bool():
+            return "BOOLEAN"
+        case int():
+            return "INTEGER"
+        case float():
+            return "FLOAT"
+        case str():
+            return "STRING"
+        case _:
+            return "JSON"
