@@ -37,7 +37,7 @@ MAX_UNRIPE = 32
 def on_reserve(turn: Turn, command: Reserve) -> None:
     """Ask Fluent for a hold; a repeat is answered from the row, as soon as there is an answer."""
     row = turn.row
-    if not row.quantity:
+    if not row.expires_at_ms:
         _adopt(turn, command)
     if row.state == UNKNOWN:
         _begin(turn, command)

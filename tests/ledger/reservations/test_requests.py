@@ -127,7 +127,7 @@ def test_a_hold_that_was_asked_for_and_not_kept_is_verified_too(state: str) -> N
 
 def test_while_active_the_hold_is_checked_at_intervals_that_double_while_nothing_changes() -> None:
     ledger = Ledger()
-    ledger.open(100, expires_in_ms=1_000 * HOUR_MS)
+    ledger.open(100, expires_in_ms=1_000 * HOUR_MS, terms=Terms(settle_delay_ms=500 * HOUR_MS))
     asked_at: list[int] = []
     while len(asked_at) < 8:
         if of(VerifyRequest, ledger.at(earliest_deadline_ms(ledger.rows) or 0)):
@@ -136,10 +136,8 @@ def test_while_active_the_hold_is_checked_at_intervals_that_double_while_nothing
     assert asked_at == [1, 2, 4, 8, 16, 32, 64, 96]
     ledger.claim("O-1")
     ledger.at(NOON_MS + 128 * REPORT_MS)
-    ledger.do(c.Verified(*IDS, ledger.row().number, 99))
-    assert of(VerifyRequest, ledger.at(NOON_MS + 129 * REPORT_MS)) == [
-        verify(ledger.row().number, 99, consumed=1)
-    ]
+    ledger.do(c.Verified(*IDS, ledger.row().number, 100))
+    assert of(VerifyRequest, ledger.at(NOON_MS + 129 * REPORT_MS)) == [verify(ledger.row().number, 100)]
 
 
 def test_nothing_is_verified_while_nothing_is_held_any_more() -> None:
