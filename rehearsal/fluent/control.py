@@ -113,7 +113,8 @@ class Control:
         return self._world.auditor.read_journal(after, request.query_params.get("sku"))
 
     def _switch(self, body: dict[str, Any]) -> dict[str, Any]:
-        self._world.controls.merged(body)
+        self._world.controls.merge(body)
+        self._world.rate_limit.refill()
         return self._world.state()
 
     def _next(self, body: dict[str, Any]) -> dict[str, Any]:

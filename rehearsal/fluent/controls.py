@@ -76,7 +76,7 @@ class Controls(Wire):
         0, ge=0, description="Units other channels sell, at random over the SKUs."
     )
 
-    def merged(self, changes: dict[str, Any]) -> None:
+    def merge(self, changes: dict[str, Any]) -> None:
         """Applies a partial change, all of it or (ValidationError) nothing."""
         checked = Controls.model_validate({**self.model_dump(by_alias=True), **changes})
         for name in Controls.model_fields:

@@ -127,14 +127,16 @@ class RateLimit:
     def __init__(self, controls: Controls, clock: Callable[[], int]) -> None:
         self._controls = controls
         self._clock = clock
-        self._left = 0.0
+        self._left = math.inf
         self._at_ms = 0
         self.refused = 0
+
+    def refill(self) -> None:
+        self._left = math.inf
 
     def take(self) -> bool:
         rate = self._controls.requests_per_second
         if not rate:
-            self._left = math.inf
             return True
         now = self._clock()
         self._left = min(max(rate, 1), self._left + (now - self._at_ms) * rate / 1000)
