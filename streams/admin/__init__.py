@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from streams.admin.findings import Finding, Severity
+from streams.admin.rights import check_rights
 from streams.admin.topics import Created, check_topics, create_topics, require_topics
 
-__all__ = ["Created", "Finding", "Severity", "check_topics", "create_topics", "require_topics"]
+__all__ = [
+    "Created",
+    "Finding",
+    "Severity",
+    "check_rights",
+    "check_topics",
+    "create_topics",
+    "require_topics",
+]

@@ -1,0 +1,50 @@
+"""Exit statuses of a worker process, and what its supervisor makes of each. docs/operations.md lists them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from types import MappingProxyType
+
+STOPPED = 0
+NOT_CLEAN = 1
+CONFIGURATION = 2
+NO_BROKER = 69
+LOST_TASK = 70
+STOP_TOO_SLOW = 71
+ORPHANED = 72
+
+MEANINGS: Mapping[int, str] = MappingProxyType(
+    {
+        NOT_CLEAN: "an error that nobody expected",
+        NO_BROKER: "no Kafka broker answered",
+        LOST_TASK: "it lost a task, or could not go on: its last line says why",
+        STOP_TOO_SLOW: "it did not stop in time",
+        ORPHANED: "its supervisor ended",
+    }
+)
+
+
+def final_status(status: int, starts: int) -> int | None:
+    """The supervisor's own status after a child that nobody asked to stop; None: start it again.
+
+    No broker at the first start is a mistake in the configuration, later it is an outage.
+    """
+    if status in (STOPPED, CONFIGURATION):
+        return status
+    if status == NO_BROKER and starts == 1:
+        return CONFIGURATION
+    return None
+
+
+def stopped_status(status: int) -> int:
+    """The supervisor's own status after a child that was asked to stop."""
+    return STOPPED if status in (STOPPED, -signal.SIGTERM, -signal.SIGINT) else NOT_CLEAN
+
+
+def described(status: int) -> str:
+    """How a process ended, for a log line."""
+    if status >= 0:
+        return f"status {status}" + (f" ({MEANINGS[status]})" if status in MEANINGS else "")
+    hint = ", out of memory?" if status == -signal.SIGKILL else ""
+    return f"signal {signal.Signals(-status).name}{hint}"
