@@ -6,13 +6,14 @@ request, so a restart takes in again what may not have been answered.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 from msgspec import MsgspecError
 
+from agents.fluent import GatewayPool
 from streams.engine.fetched import Fetched
 from streams.engine.sender import Sender
 from streams.ledger.commands import SkuCommand, encode
@@ -21,33 +22,13 @@ from streams.topology import SKU_COMMANDS
 
 log = structlog.get_logger("gateway")
 
-OnDone = Callable[[SkuCommand | None], None]
-
-
-class Asker(Protocol):
-    """What asks Fluent: many SKUs at once, one request in flight per SKU."""
-
-    @property
-    def outstanding(self) -> int:
-        """Requests queued or in flight."""
-
-    async def submit(self, request: FluentRequest, on_done: OnDone) -> None:
-        """Queue a request; waits while the queue is full.
-
-        `on_done` is called exactly once: with the answer, or with None when the request was superseded,
-        was a repeat, or could not be answered now.
-        """
-
-    async def close(self) -> None:
-        """Stop asking; what is in flight is abandoned."""
-
 
 class Unanswered:
     """Which requests of one partition are not answered yet, and so how far its offset may be committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, following: int = 0) -> None:
         self._open: OrderedDict[int, None] = OrderedDict()
-        self._following = 0
+        self._following = following
 
     def took_in(self, offset: int) -> None:
         """A request was taken in."""
@@ -70,18 +51,19 @@ class Unanswered:
 
 
 class RequestAgent:
-    """One per worker."""
+    """One per worker: between the topics and the pool that asks Fluent."""
 
-    def __init__(self, topic: str, asker: Asker, sender: Sender) -> None:
+    def __init__(self, topic: str, pool: GatewayPool, sender: Sender) -> None:
+        self.pool = pool
         self._topic = topic
-        self._asker = asker
         self._sender = sender
         self._partitions: dict[int, Unanswered] = {}
 
     @property
     def outstanding(self) -> int:
         """Requests queued or in flight."""
-        return self._asker.outstanding
+        meters = self.pool.meters
+        return meters.requests_queued + meters.skus_in_flight
 
     async def take(self, fetched: Fetched) -> None:
         """Take a fetch of requests in; returns when they are queued."""
@@ -93,16 +75,17 @@ class RequestAgent:
                 log.error("not a Fluent request", offset=record.offset, error=str(error))
                 continue
             unanswered.took_in(record.offset)
-            await self._asker.submit(request, self._on_done(request, unanswered, record.offset))
+            await self._submit(request, unanswered, record.offset)
         unanswered.fetched_up_to(fetched.following)
 
-    def _on_done(self, request: FluentRequest, unanswered: Unanswered, offset: int) -> OnDone:
-        def done(answer: SkuCommand | None) -> None:
-            unanswered.answered(offset)
-            if answer is not None:
-                self._sender.keyed(SKU_COMMANDS, request.sku.encode(), encode(answer))
+    async def _submit(self, request: FluentRequest, unanswered: Unanswered, offset: int) -> None:
+        key = request.sku.encode()
 
-        return done
+        def answer(command: SkuCommand) -> None:
+            self._sender.keyed(SKU_COMMANDS, key, encode(command))
+
+        while not self.pool.submit(request, answer, lambda: unanswered.answered(offset)):
+            await self.pool.room()
 
     def durable_offset(self, topic: str, partition: int) -> int | None:
         """Next offset to take in after a restart."""
@@ -110,10 +93,20 @@ class RequestAgent:
             return None
         return self._partitions[partition].committable
 
+    async def suspend(self, within_s: float) -> None:
+        """A rebalance: drop what is queued and let calls in flight end; the caller has ended the lease."""
+        offsets = {number: unanswered.committable for number, unanswered in self._partitions.items()}
+        self.pool.forget()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.pool.drain(), within_s)
+        for number, offset in offsets.items():
+            self._partitions[number] = Unanswered(offset or 0)
+
     def revoked(self) -> None:
-        """A rebalance: offsets of partitions that may go away are not ours to commit any more."""
+        """Offsets of partitions that may go away are not ours to commit any more."""
         self._partitions.clear()
 
     async def close(self) -> None:
         """Stop asking."""
-        await self._asker.close()
+        await self.pool.close(1.0)
+        await self.pool.gateway.aclose()

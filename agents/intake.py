@@ -57,15 +57,14 @@ class Intake:
             if len(mapped) + len(record.value or b"") > MAX_MAPPED_BYTES:
                 raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
         event = parse(self.topic, record.value if mapped is None else mapped)
-        self._check(event, record, effects)
+        self._check(event, effects)
         topic, key = _destination(event)
         envelope = encode(Envelope(source, record.timestamp, self.terms, mapped))
         return Send(topic, key, record.value, [(ENVELOPE_HEADER, envelope)])
 
-    def _check(self, event: Event, record: Record, effects: Effects) -> None:
+    def _check(self, event: Event, effects: Effects) -> None:
         if not isinstance(event, PromotionStart):
             return
-        event.expires_at_ms(record.timestamp, self.terms.default_duration_ms)  # raises for a past one
         minutes = event.unusual_minutes
         if minutes is not None:
             fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}

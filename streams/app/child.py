@@ -53,9 +53,7 @@ class QuietWorker(faust.Worker):
         super()._on_sigint()
 
 
-def run(
-    settings: Settings, health_port: int | None, decided: Sequence[str] = (*INPUTS, *STAGES)
-) -> NoReturn:
+def run(settings: Settings, health_port: int | None, decided: Sequence[str] = (*INPUTS, *STAGES)) -> NoReturn:
     """Run one worker that decides the topics `decided`, until SIGTERM.
 
     Raises ConfigurationError before anything is started.

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ import faust
 import structlog
 
 from agents import orders, promotions, reservations
+from agents.fluent import FluentOptions, Gateway, GatewayPool, options_from
 from agents.gateway import RequestAgent
 from agents.intake import Mapper, intakes
 from agents.shell import CommandStage
@@ -35,6 +36,8 @@ from streams.settings.mapping import map_message
 from streams.topology import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
 
 log = structlog.get_logger("worker")
+
+CALL_SHARE_OF_SESSION = 0.6
 
 NO_PARTITIONS_S = 45.0
 """A worker that owns nothing for so long although it is not restoring is stuck: a clean one is started."""
@@ -60,18 +63,39 @@ class Worker:
         return False, "not ready: waiting for partitions, or restoring rows"
 
 
+def _fluent_options(settings: Settings) -> FluentOptions:
+    """A call must end well before the broker may give our partitions away, or no lease would cover it."""
+    options = options_from(settings.fluent, settings.config)
+    session_s = settings.config.kafka_session_timeout_ms / 1000
+    within_s = min(options.call_timeout_s, CALL_SHARE_OF_SESSION * session_s)
+    return replace(
+        options, call_timeout_s=within_s, connect_timeout_s=min(options.connect_timeout_s, within_s)
+    )
+
+
+def _lease(app: EngineApp) -> float:
+    """Monotonic time until which the broker gives our partitions to nobody else."""
+    if app.engine.generation is None:
+        return 0.0
+    return consumer_of(app).lease_began_at + app.conf.broker_session_timeout
+
+
 def compose(settings: Settings, decided: Sequence[str] = (*INPUTS, *STAGES)) -> Worker:
     """Build a worker that decides the topics `decided`; nothing is started and no broker is asked yet.
 
     Raises ConfigurationError.
     """
+    settings.require_fluent()
     metrics, client = Metrics(), client_config(settings)
     options = EngineOptions(client, settings.topic_prefix, settings.data_dir)
     engine = Engine(options, _stages(settings), _intakes(settings), metrics, die)
     app = build(settings, engine)
     sender = Sender(client, settings.prefixed)
-    requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), asker_of(settings, app), sender)
+    gateway = Gateway(_fluent_options(settings), lease_expires_at=partial(_lease, app))
+    requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), GatewayPool(gateway), sender)
     app.request_offset = requests.durable_offset
+    app.suspend_requests = partial(requests.suspend, gateway.options.call_timeout_s)
+    app.on_partitions_revoked.connect(lambda *_, **__: requests.revoked())
     worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
     _add_agents(worker, decided)
     _add_timers(worker)

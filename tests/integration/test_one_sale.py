@@ -44,7 +44,7 @@ def test_a_sale_goes_from_its_start_to_a_report_that_adds_up(sale: System) -> No
     assert sum(m.value == found.order_of[("O-0", "P")].value for m in again) == 2
 
     for i in range(100):
-        sale.fluent.order(f"O-{i}", [("SKU-1", 1)])
+        sale.fluent.order(f"O-{i}", [{"sku": "SKU-1", "quantity": 1}])
     sale.publish("promotion-end", [{"promotion": {"id": "P", "reason": "sold out"}}])
     report = wait_until(lambda: final_report(sale, "P"), "the FINAL report")
     lines = {line["sku"]: line for line in report["lines"]}

@@ -56,6 +56,8 @@ class EngineApp(faust.App):
     engine: Engine
     request_offset: Callable[[str, int], int | None]
     """Next offset of a topic that no task decides (Fluent requests): below it everything is answered."""
+    suspend_requests: Callable[[], Awaitable[None]]
+    """Lets Fluent requests in flight end; called when the engine is suspended and no lease is left."""
     on_opened: Callable[[int], Awaitable[None]]
     """Called with the generation when all tasks are open and Faust has resumed."""
     on_stopped: Callable[[], Awaitable[None]]
@@ -70,6 +72,7 @@ class EngineApp(faust.App):
     async def suspend_engine(self) -> None:
         """A rebalance begins, or the worker stops."""
         await self.engine.suspend()
+        await self.suspend_requests()
 
     async def on_stop(self) -> None:
         """Stop Faust, then let go of tasks, gateway and producers."""
