@@ -186,22 +186,23 @@ class Channels:
         self._random = random.Random(f"channels {seed}")
         self.sold = 0
 
+    def places(self, sale: Sale) -> list[Position]:
+        """Where it can be sold; raises OrderRefused when that is nowhere."""
+        positions = [
+            position
+            for position in self._store.positions_of(sale.sku)
+            if sale.location in (None, position.location_ref)
+        ]
+        if not positions:
+            where = sale.location or "any location"
+            raise OrderRefused(422, f"no position has SKU {sale.sku!r} at {where!r}", "Name one that does.")
+        return positions
+
     def sell(self, sale: Sale) -> dict[str, Any]:
         """Sells whether or not there is stock: what another channel does is not ours to refuse."""
-        positions = self._store.positions_of(sale.sku)
-        if sale.location is not None:
-            positions = [position for position in positions if position.location_ref == sale.location]
-        if not positions:
-            raise OrderRefused(
-                422,
-                f"no position has SKU {sale.sku!r} at {sale.location or 'any location'!r}",
-                "Name one that does.",
-            )
-        parts = (
-            [(positions[0], sale.quantity)]
-            if sale.location
-            else allocate(self._store, sale.sku, sale.quantity)
-        )
+        parts = [(self.places(sale)[0], sale.quantity)]
+        if sale.location is None:
+            parts = allocate(self._store, sale.sku, sale.quantity)
         for position, units in parts:
             self.sold += 1
             self._store.create_quantity(
@@ -212,11 +213,8 @@ class Channels:
                 status=ACTIVE,
                 source="channel",
             )
-        return {
-            "sku": sale.sku,
-            "quantity": sale.quantity,
-            "available": self._auditor.figures[sale.sku].available,
-        }
+        available = self._auditor.figures[sale.sku].available
+        return {"sku": sale.sku, "quantity": sale.quantity, "available": available}
 
     def sell_one_somewhere(self) -> bool:
         """One unit of a random SKU, if it is on sale there."""

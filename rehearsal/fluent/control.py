@@ -120,6 +120,9 @@ class Control:
     def _next(self, body: dict[str, Any]) -> dict[str, Any]:
         asked = NextRequests.model_validate(body)
         plan = self._world.plan
+        for shot in asked.requests:
+            if shot.sell is not None:
+                self._world.channels.places(shot.sell)
         if asked.clear:
             plan.forget_expected()
         plan.expect(asked.requests)

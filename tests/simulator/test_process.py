@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -16,7 +18,7 @@ from graphql.utilities import lexicographic_sort_schema
 
 from rehearsal.fluent.execution import SDL, TEMPLATE_SDL
 from rehearsal.fluent.server import StartRefused, read_stock
-from tests.simulator.caller import CREATE, Caller, codes, hold
+from tests.simulator.caller import CREATE, Caller, codes, eventually, hold
 from tests.support.fluent import FluentSimulator
 
 
@@ -102,6 +104,47 @@ def test_introspection_can_be_forbidden(fluent: Caller, simulator: FluentSimulat
     simulator.control(introspection=False)
     assert codes(fluent.ask(get_introspection_query())) == ["C0020E"]
     assert codes(fluent.ask("{ me { __typename ref } }")) == []
+
+
+def test_whatever_goes_wrong_on_demand_nothing_goes_wrong_by_itself(tmp_path: Path) -> None:
+    controls = '{"hangMs":50,"lateMs":20,"dripMs":1,"staleMs":50}'
+    stock = json.dumps({f"S{number}": {"L": 100} for number in range(20)})
+    process = start(tmp_path, "--fault-rate", "0.7", "--controls", controls, stock=stock)
+    assert process.stdout is not None
+    url = process.stdout.readline().strip().partition("=")[2]
+    with ThreadPoolExecutor(8) as pool:
+        created = sum(pool.map(lambda worker: hold_through_faults(url, worker), range(8)))
+    truth = httpx.get(f"{url}/_truth", timeout=5).json()
+    assert sum(figures["held"] for figures in truth.values()) == created == 160
+    process.terminate()
+    assert process.communicate(timeout=10) == ("", "")
+
+
+def hold_through_faults(url: str, worker: int) -> int:
+    """Holds a unit of each SKU, asking until the answer says so; returns how many."""
+    with Caller(url) as caller:
+        eventually(lambda: tried(caller.login))
+        return sum(held_at_last(caller, f"H-{worker}-{number}", f"S{number}") for number in range(20))
+
+
+def held_at_last(caller: Caller, ref: str, sku: str) -> bool:
+    seen: list[dict[str, object]] = []
+
+    def asked() -> bool:
+        seen.append(caller.ask(CREATE, input=hold(ref, sku, 1, "L")))
+        found = seen[-1]
+        return "errors" not in found or codes(found) == ["C0121E"]
+
+    eventually(lambda: tried(asked))
+    return True
+
+
+def tried(call: Callable[[], object]) -> bool:
+    """Whether a call came to an end, and to another one than False."""
+    try:
+        return call() is not False
+    except (httpx.HTTPError, ValueError, AssertionError):
+        return False
 
 
 def test_ten_thousand_skus_over_several_locations_are_served(fluent: Caller) -> None:

@@ -71,7 +71,7 @@ def test_a_stock_batch_ends_sales_and_leaves_holds_and_bookings(
 ) -> None:
     fluent.create(f"{sku}-H", sku, 30)
     simulator.sell(sku, 7, "LOC-1")
-    simulator.order(f"{sku}-O", [{"sku": sku, "quantity": 5}])
+    simulator.order(f"{sku}-O", [(sku, 5)])
     assert simulator.truth(sku)["available"] == 108
     simulator.stock_batch({sku: {"LOC-1": 93}})
     truth = simulator.truth(sku)
@@ -112,7 +112,7 @@ def test_other_channels_can_sell_at_a_rate_and_stop_at_nothing_left() -> None:
 
 
 def test_an_order_is_booked_once_per_ref(simulator: FluentSimulator, sku: str) -> None:
-    items = [{"sku": sku, "quantity": 2}, {"sku": sku, "quantity": 1}]
+    items = [(sku, 2), (sku, 1)]
     first = simulator.order(f"{sku}-O", items)
     assert first == {"ref": f"{sku}-O", "status": "BOOKED", "items": [{"sku": sku, "quantity": 3}]}
     assert simulator.order(f"{sku}-O", items) == first
@@ -122,12 +122,12 @@ def test_an_order_is_booked_once_per_ref(simulator: FluentSimulator, sku: str) -
 def test_an_order_that_one_location_cannot_fill_is_booked_at_several(
     fluent: Caller, simulator: FluentSimulator, sku: str
 ) -> None:
-    simulator.order(f"{sku}-O", [{"sku": sku, "quantity": 120}])
+    simulator.order(f"{sku}-O", [(sku, 120)])
     assert (fluent.available(sku, "LOC-1"), fluent.available(sku, "LOC-2")) == (0, 30)
 
 
 def test_an_order_too_many_shows_as_available_below_zero(simulator: FluentSimulator, sku: str) -> None:
-    simulator.order(f"{sku}-O", [{"sku": sku, "quantity": 151}])
+    simulator.order(f"{sku}-O", [(sku, 151)])
     assert simulator.truth(sku)["available"] == -1
     assert simulator.journal(sku=sku)["marks"][sku]["minAvailable"] == -1
 
@@ -152,20 +152,20 @@ def test_an_order_that_makes_no_sense_books_nothing(
 
 
 def test_other_items_under_a_booked_ref_are_a_conflict(simulator: FluentSimulator, sku: str) -> None:
-    simulator.order(f"{sku}-O", [{"sku": sku, "quantity": 1}])
+    simulator.order(f"{sku}-O", [(sku, 1)])
     with pytest.raises(httpx.HTTPStatusError) as refused:
-        simulator.order(f"{sku}-O", [{"sku": sku, "quantity": 2}])
+        simulator.order(f"{sku}-O", [(sku, 2)])
     assert refused.value.response.status_code == 409
     assert simulator.truth(sku)["booked"] == 1
 
 
 def test_a_cancel_gives_back_what_is_booked_once(simulator: FluentSimulator, sku: str) -> None:
-    simulator.order(f"{sku}-O", [{"sku": sku, "quantity": 10}])
+    simulator.order(f"{sku}-O", [(sku, 10)])
     for _ in range(2):
-        released = simulator.cancel(f"{sku}-O", [{"sku": sku, "quantity": 4}], "RMA-1")
+        released = simulator.cancel(f"{sku}-O", [(sku, 4)], "RMA-1")
         assert released["items"] == [{"sku": sku, "quantity": 4}]
     assert simulator.truth(sku)["booked"] == 6
-    simulator.cancel(f"{sku}-O", [{"sku": sku, "quantity": 4}], "RMA-2")
+    simulator.cancel(f"{sku}-O", [(sku, 4)], "RMA-2")
     assert simulator.truth(sku)["booked"] == 2
     assert simulator.cancel(f"{sku}-O")["items"] == [{"sku": sku, "quantity": 2}]
     assert simulator.truth(sku)["booked"] == 0

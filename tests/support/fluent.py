@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,10 @@ START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
 # Made once: building it is what takes longest in making a client.
 NO_TLS = ssl.create_default_context()
+
+
+Items = Iterable[tuple[str, int] | dict[str, Any]]
+"""Lines of an order: ``("SKU-001", 2)`` or ``{"sku": "SKU-001", "quantity": 2}``."""
 
 
 class FluentSimulator:
@@ -125,15 +130,17 @@ class FluentSimulator:
         """``GET /_journal``: ``entries`` of changes younger than ``after``, and ``marks`` per SKU."""
         return self._get("/_journal", {"after": str(after)} | ({"sku": sku} if sku else {}))
 
-    def order(self, ref: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """Books an accepted order in Fluent's order flow."""
-        return self._post("/_orders", {"ref": ref, "items": items})
+    def order(self, ref: str, items: Items) -> dict[str, Any]:
+        """Books an accepted order in Fluent's order flow, once per ref."""
+        return self._post("/_orders", {"ref": ref, "items": _lines(items)})
 
     def cancel(
-        self, ref: str, items: list[dict[str, Any]] | None = None, cancellation_ref: str | None = None
+        self, ref: str, items: Items | None = None, cancellation_ref: str | None = None
     ) -> dict[str, Any]:
+        """Gives booked units back; without items all of the order's."""
+        lines = None if items is None else _lines(items)
         return self._post(
-            "/_orders/cancel", {"ref": ref, "items": items, "cancellationRef": cancellation_ref}
+            "/_orders/cancel", {"ref": ref, "items": lines, "cancellationRef": cancellation_ref}
         )
 
     def control(self, **switches: Any) -> dict[str, Any]:
@@ -189,6 +196,10 @@ class FluentSimulator:
             raise httpx.HTTPStatusError(response.text, request=response.request, response=response)
         content: dict[str, Any] = response.json()
         return content
+
+
+def _lines(items: Items) -> list[dict[str, Any]]:
+    return [item if isinstance(item, dict) else {"sku": item[0], "quantity": item[1]} for item in items]
 
 
 def _camel(name: str) -> str:
