@@ -6,13 +6,12 @@ It remembers nothing: the ledger owns a request and asks again, and every reques
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import httpx
+import structlog
 
 from agents.fluent.client import FluentClient
 from agents.fluent.client.backoff import full_jitter_s
@@ -22,6 +21,7 @@ from agents.fluent.hold import Hold
 from agents.fluent.meters import Meters
 from agents.fluent.options import FluentOptions
 from agents.fluent.profile import Profile, load_profile
+from agents.fluent.settings import Config, Login, options_from
 from agents.fluent.settle import release, settle
 from agents.fluent.stock import Stock
 from agents.fluent.verify import verify
@@ -33,15 +33,8 @@ from streams.ledger.fluent_requests import (
     SettleRequest,
     VerifyRequest,
 )
-from streams.log import get_logger
 
-if TYPE_CHECKING:
-    from streams.settings import FluentEnvironment, ReservationConfig
-
-log = get_logger(__name__)
-
-PROFILE_DIR = "FLUENT_PROFILE_DIR"
-"""Environment variable: a folder with a profile of one's own."""
+log = structlog.get_logger("fluent")
 
 
 class Gateway:
@@ -65,13 +58,13 @@ class Gateway:
     @classmethod
     def from_settings(
         cls,
-        fluent: FluentEnvironment,
-        config: ReservationConfig,
+        login: Login,
+        config: Config,
         *,
         lease_expires_at: Callable[[], float] = no_lease_needed,
     ) -> Self:
         """From the project's settings. Raises ProfileError; ValueError when the login is not set."""
-        return cls(options_from(fluent, config), lease_expires_at=lease_expires_at)
+        return cls(options_from(login, config), lease_expires_at=lease_expires_at)
 
     @property
     def meters(self) -> Meters:
@@ -146,34 +139,3 @@ class Gateway:
     def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
         """One reservation's stock, for what the ledger does not ask (checks, reconciliation)."""
         return Stock(self.client, self.profile, promotion_id, sku, stem, deadline)
-
-
-def options_from(fluent: FluentEnvironment, config: ReservationConfig) -> FluentOptions:
-    """The options of a process. Raises ValueError that names what a login lacks."""
-    missing = fluent.missing()
-    if (
-        missing
-        or not fluent.base_url
-        or not fluent.account
-        or not fluent.client_id
-        or not fluent.client_secret
-    ):
-        raise ValueError(f"{', '.join(missing)} not set: without a login there is no Fluent")
-    folder = os.environ.get(PROFILE_DIR)
-    return FluentOptions(
-        base_url=str(fluent.base_url),
-        account=fluent.account,
-        client_id=fluent.client_id,
-        client_secret=fluent.client_secret.get_secret_value(),
-        username=fluent.username,
-        password=fluent.password.get_secret_value() if fluent.password else None,
-        catalogue=config.catalogue,
-        retailer_id=config.retailer_id,
-        profile=config.fluent_profile,
-        profile_dir=Path(folder) if folder else None,
-        requests_per_second=config.fluent_requests_per_second,
-        max_in_flight=config.fluent_max_in_flight,
-        max_retries=config.max_retries,
-        call_timeout_s=config.fluent_timeout_seconds,
-        connect_timeout_s=min(5.0, config.fluent_timeout_seconds),
-    )

@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from agents.fluent.errors import Duplicate, NotFound, NotSettled, Refused
-from agents.fluent.parts import WINDOW, Attributes, Part, by_number, hold_attributes
+from agents.fluent.parts import HOLD_TYPE, WINDOW, Attributes, Part, by_number, hold_attributes, part_ref
 from agents.fluent.plan import shed, spread, total_free
 from agents.fluent.stock import Stock, all_over
 from schemas.reasons import Reason
 from streams.ledger.commands import HoldConfirmed, HoldFailed
 from streams.ledger.fluent_requests import HoldRequest
-from streams.log import get_logger
 
-log = get_logger(__name__)
+log = structlog.get_logger("fluent")
 
 MAX_ROUNDS = 12
 """So many rounds in a row that add no part."""
@@ -64,16 +65,22 @@ class Hold:
         if parts and parts[0].confirmed:
             return self._confirmed(sum(part.planned for part in parts))
         missing = self._request.quantity - sum(part.planned for part in parts)
-        if missing > 0:
-            return await self._extend(parts, missing)
         if missing < 0:
             await self._trim(parts, -missing)
             return None
+        if missing > 0:
+            outcome = await self._extend(parts, missing)
+            if not isinstance(outcome, list):
+                return outcome
+            parts = parts + outcome
+            if sum(part.planned for part in parts) < self._request.quantity:
+                return None
         return await self._read_back(parts)
 
     # --- planning and creating ----------------------------------------------------------------------
 
-    async def _extend(self, parts: list[Part], missing: int) -> HoldFailed | None:
+    async def _extend(self, parts: list[Part], missing: int) -> list[Part] | HoldFailed | None:
+        """The parts that were created; None where the next round has to look first."""
         free = await self._stock.free()
         self._elsewhere = free
         plan = spread(free, missing)
@@ -82,13 +89,10 @@ class Hold:
         first = parts[-1].number + 1 if parts else 1
         # Up to the end of this window of refs; the next round goes on when these are known to exist.
         room = WINDOW - (first - 1) % WINDOW
+        new = [self._new_part(first + index, *share) for index, share in enumerate(plan[:room])]
         try:
-            await all_over(
-                [
-                    self._stock.create_part(first + index, position, units, self._attributes(units))
-                    for index, (position, units) in enumerate(plan[:room])
-                ]
-            )
+            await all_over([self._stock.create(part, self._attributes(part.planned)) for part in new])
+            return new
         except Duplicate:
             return await self._found_by_another(parts)
         except NotFound:
@@ -96,6 +100,10 @@ class Hold:
         except Refused as refusal:
             return await self._refused(refusal)
         return None
+
+    def _new_part(self, number: int, position: str, units: int) -> Part:
+        ref = part_ref(self._stock.stem, number)
+        return Part(ref, position, self._stock.sku, HOLD_TYPE, units, live=True)
 
     async def _found_by_another(self, before: list[Part]) -> HoldFailed | None:
         """The ref exists although the look-up did not show it: it lags, or somebody was quicker."""

@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import structlog
 
-from streams.log import get_logger
-
-log = get_logger(__name__)
+log = structlog.get_logger("fluent")
 
 WINDOW = 16
 """Refs are looked up, and created, in windows of so many: a window is begun only when every part of the one

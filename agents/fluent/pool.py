@@ -8,13 +8,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from agents.fluent.gateway import Gateway
 from agents.fluent.meters import Meters
 from streams.ledger.commands import HoldConfirmed, HoldFailed, SkuCommand
 from streams.ledger.fluent_requests import FluentRequest
-from streams.log import get_logger
 
-log = get_logger(__name__)
+log = structlog.get_logger("fluent")
 
 OnAnswer = Callable[[SkuCommand], None]
 OnDone = Callable[[], None]
@@ -68,14 +69,15 @@ class GatewayPool:
         return self.gateway.meters
 
     def submit(self, request: FluentRequest, on_answer: OnAnswer, on_done: OnDone | None = None) -> bool:
-        """Takes a request; False when the queue is full or closed, and nothing was done with it.
+        """Takes a request; False when the queue is full, and nothing was done with it (see `room`).
 
         `on_answer` gets the answer, if there is one. `on_done` is called once for each request that was
         taken: when it was answered, could not be, was superseded by a newer one, or repeats a waiting one.
+        A closed pool does nothing with what it takes, and calls neither.
         """
         entry = _Entry(request, on_answer, on_done)
         if self._closed:
-            return False
+            return True
         if self._is_old(entry):
             self.meters.dropped_repeats += 1
             entry.done()

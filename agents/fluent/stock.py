@@ -148,13 +148,13 @@ class Stock:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    async def create_part(self, number: int, position: str, units: int, attributes: Attributes) -> None:
+    async def create(self, part: Part, attributes: Attributes) -> None:
         """Raises Duplicate where the ref is taken."""
         await self._write(
             names.CREATE_PART,
-            ref=part_ref(self.stem, number),
-            position=position,
-            quantity=self.profile.sign * units,
+            ref=part.ref,
+            position=part.position,
+            quantity=self.profile.sign * part.units,
             attributes=attributes,
         )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from agents.fluent.errors import Refused
 from agents.fluent.hold import end_all
 from agents.fluent.parts import Part
@@ -15,9 +17,8 @@ from agents.fluent.sales import sold_units
 from agents.fluent.stock import Stock
 from streams.ledger.commands import Verified
 from streams.ledger.fluent_requests import VerifyRequest
-from streams.log import get_logger
 
-log = get_logger(__name__)
+log = structlog.get_logger("fluent")
 
 MISSING_HOLD = "MISSING_HOLD"
 ORPHAN_HOLD = "ORPHAN_HOLD"

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import structlog
 
 from agents.fluent.client.backoff import full_jitter_s
 from agents.fluent.client.batching import Batcher, Data, Results
@@ -30,9 +31,8 @@ from agents.fluent.errors import (
 )
 from agents.fluent.meters import Meters
 from agents.fluent.options import FluentOptions
-from streams.log import get_logger
 
-log = get_logger(__name__)
+log = structlog.get_logger("fluent")
 
 FOREVER = float("inf")
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from agents.fluent.errors import (
     Duplicate,
     FluentError,
@@ -23,9 +25,8 @@ from agents.fluent.errors import (
     ServerFailed,
     TooComplex,
 )
-from streams.log import get_logger
 
-log = get_logger(__name__)
+log = structlog.get_logger("fluent")
 
 CODE = re.compile(r"\b([CST])(\d{4})([EW])?\b")
 

@@ -14,14 +14,14 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import httpx
+import structlog
 
 from agents.fluent.client.backoff import full_jitter_s
 from agents.fluent.errors import LoginFailed
 from agents.fluent.meters import Meters
 from agents.fluent.options import FluentOptions
-from streams.log import get_logger
 
-log = get_logger(__name__)
+log = structlog.get_logger("fluent")
 
 DEFAULT_LIFETIME_S = 3600.0
 MARGIN_S = 60.0
