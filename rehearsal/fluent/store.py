@@ -198,12 +198,15 @@ class Store:
     def _put(self, position: Position, before: Quantity | None, after: Quantity, source: str) -> None:
         place = (position.catalogue, position.ref)
         self.quantities[after.catalogue, after.ref] = after
+        bucket = self._buckets[place][after.type]
+        bucket[after.ref] = after
+        self._count(place, after, +1)
         if before is not None:
             self._count(place, before, -1)
             if before.type != after.type:
                 del self._buckets[place][before.type][before.ref]
-        self._buckets[place][after.type][after.ref] = after
-        self._count(place, after, +1)
+                in_order = sorted(bucket.values(), key=attrgetter("seq"))
+                self._buckets[place][after.type] = {record.ref: record for record in in_order}
         for listener in self.listeners:
             listener(position, before, after, source)
 

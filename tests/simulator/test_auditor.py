@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rehearsal.fluent.channels import CancelRequest, Channels, OrderFlow, OrderRequest
@@ -115,6 +115,7 @@ def test_the_figures_are_those_of_a_count_from_scratch(steps: list[tuple[str, ob
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, max_size=25))
+@example([("create", "A", "RESERVED", 1), ("create", "A", "SOFT_RESERVE", 1), ("retype", 0, "SOFT_RESERVE")])
 def test_sums_kept_per_position_are_those_of_its_quantities(steps: list[tuple[str, object]]) -> None:
     account = Account()
     for step in steps:
