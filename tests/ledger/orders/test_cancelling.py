@@ -219,6 +219,15 @@ def test_an_answer_to_an_earlier_operation_or_another_sku_does_not_count() -> No
     assert bench.given_back("SKU-1", 2, 2) == []
 
 
+def test_an_answer_that_comes_twice_counts_once() -> None:
+    bench = Bench()
+    bench.accepted(TWO)
+    bench.cancel()
+    assert bench.given_back("SKU-1", 5) == []
+    assert bench.given_back("SKU-1", 5) == []
+    assert cancels(only_outcome(bench.given_back("SKU-2", 1))) == [("SKU-1", 5, ""), ("SKU-2", 1, "")]
+
+
 def test_what_the_ledger_does_not_hold_any_more_is_not_called_cancelled() -> None:
     bench = Bench()
     bench.accepted(TWO)

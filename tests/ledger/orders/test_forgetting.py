@@ -102,6 +102,22 @@ def test_forgetting_an_order_with_very_many_cancels_is_done_in_several_commands(
     assert order_rows(bench) == []
 
 
+def test_forgetting_many_orders_that_had_changed_since_is_done_in_several_commands() -> None:
+    bench = Bench()
+    for number in range(600):
+        bench.accepted(LINE, f"ORD-{number}")
+    bench.tick(HOUR_MS // 2)
+    for number in range(600):
+        bench.cancel((("SKU-9", 1),), ref=f"ORD-{number}")
+    bench.tick(HOUR_MS // 2 + MINUTE_MS)
+    assert len([key for key in bench.store.rows if key[:2] == b"OD"]) == 600
+    bench.now_ms += HOUR_MS // 2
+    bench.feed(Tick())
+    assert bench.continues
+    bench.settle()
+    assert order_rows(bench) == []
+
+
 def test_orders_with_other_retentions_each_go_in_their_own_time() -> None:
     bench = Bench()
     for number, hours in enumerate((1, 3, 1, 2)):

@@ -204,6 +204,17 @@ def test_what_comes_during_a_compensation_waits_for_its_outcome() -> None:
     assert [outcome["outcome"] for outcome in outcomes(sends)] == ["REJECTED", "REJECTED", "CANCELLED"]
 
 
+def test_a_compensation_counts_each_taken_line_once() -> None:
+    bench = Bench(WHOLE)
+    bench.place((("SKU-1", 2), ("SKU-2", 1), ("SKU-3", 4)))
+    bench.decided("SKU-1", 2)
+    bench.decided("SKU-2", 1, "EXHAUSTED")
+    bench.decided("SKU-3", 4)
+    for sku, quantity in (("SKU-1", 2), ("SKU-1", 2), ("SKU-2", 0), ("SKU-9", 1)):
+        assert bench.given_back(sku, quantity) == []
+    assert len(outcomes(bench.given_back("SKU-3", 4))) == 1
+
+
 def test_answers_that_nobody_waits_for_change_nothing() -> None:
     bench = Bench(WHOLE)
     assert bench.decided("SKU-1", 2, ref="UNHEARD-OF") == []
@@ -242,10 +253,11 @@ def test_many_waiting_repeats_are_answered_in_order_over_several_commands() -> N
     sends = bench.decided("SKU-2", 1)
     assert bench.continues
     assert bench.place(TWO) == []
+    assert bench.cancel((("SKU-9", 1),)) == []
     sends += bench.settle()
     answers = [send for send in sends if not send.own]
-    assert [offset_of(send) for send in answers] == list(range(1, 5_003))
-    assert len({send.value for send in answers}) == 1
+    assert [offset_of(send) for send in answers] == list(range(1, 5_004))
+    assert len({send.value for send in answers[:-1]}) == 1
 
 
 def test_a_tick_without_anything_due_changes_nothing() -> None:
