@@ -1,0 +1,118 @@
+"""What the world does to the system in one run: promotions, orders, cancels, and repeats of all of them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import msgspec
+
+from streams.ledger import commands as c
+from streams.ledger.terms import Source, Terms
+from streams.topology import (
+    ORDER_CANCELLED,
+    ORDER_COMMANDS,
+    ORDER_PLACED,
+    PROMOTION_COMMANDS,
+    PROMOTION_END,
+    PROMOTION_START,
+)
+from tests.simulation.broker import Broker
+
+Event = c.PlaceOrder | c.CancelOrder | c.StartPromotion | c.EndPromotion
+
+
+@dataclass
+class World:
+    """Everything that was sent, by topic and offset, for the auditor."""
+
+    broker: Broker
+    rng: random.Random
+    terms: Terms
+    sent: dict[tuple[str, int], Event] = field(default_factory=dict)
+    _offsets: dict[str, int] = field(default_factory=dict)
+
+    def send(self, topic: str, event: Event) -> None:
+        """An input event, as intake passes it on a moment later."""
+        offset = self._offsets.get(topic, 0)
+        self._offsets[topic] = offset + 1
+        event = msgspec.structs.replace(
+            event,
+            source=Source(topic, 0, offset),
+            placed_at_ms=self.broker.clock.now_ms,
+            original=f"{topic} {offset}".encode(),
+        )
+        self.sent[topic, offset] = event
+        if isinstance(event, c.PlaceOrder | c.CancelOrder):
+            target, key = ORDER_COMMANDS, c.order_key(event.order_ref, event.promotion_id)
+        else:
+            target, key = PROMOTION_COMMANDS, event.promotion_id.encode()
+        self.broker.clock.after(self.rng.randint(1, 400), lambda: self.broker.append(target, key, event))
+
+    def plan(self, at_ms: int, topic: str, event: Event) -> None:
+        """Send `event` at `at_ms`, and sometimes once more."""
+        self.broker.clock.plan(at_ms, lambda: self.send(topic, event))
+        if self.rng.random() < 0.1:
+            self.broker.clock.plan(at_ms + self.rng.randint(1, 60_000), lambda: self.send(topic, event))
+
+
+@dataclass
+class Promotion:
+    """A promotion of the sale: units by SKU."""
+
+    id: str
+    lines: dict[str, int]
+    starts_at_ms: int
+    duration_ms: int
+
+
+def plan_sale(world: World, promotions: list[Promotion], orders: int) -> None:
+    """Plan a whole sale."""
+    for promotion in promotions:
+        _plan_promotion(world, promotion)
+    for number in range(orders):
+        _plan_order(world, world.rng.choice(promotions), f"ORD-{number}")
+
+
+def _plan_promotion(world: World, promotion: Promotion) -> None:
+    rng = world.rng
+    lines = tuple(promotion.lines.items())
+    start = c.StartPromotion(
+        Source("", 0, 0), world.terms, 0, promotion.id, lines, promotion.duration_ms, 0, b"", b""
+    )
+    world.plan(promotion.starts_at_ms, PROMOTION_START, start)
+    if rng.random() < 0.1:
+        other = msgspec.structs.replace(start, lines=((*lines[0][:1], 999), *lines[1:]))
+        world.plan(promotion.starts_at_ms + rng.randint(500, 9_000), PROMOTION_START, other)
+    end = c.EndPromotion(Source("", 0, 0), world.terms, 0, promotion.id, "", b"")
+    if rng.random() < 0.4:
+        world.plan(promotion.starts_at_ms + rng.randint(-500, promotion.duration_ms), PROMOTION_END, end)
+    if not world.terms.auto_release:
+        world.plan(promotion.starts_at_ms + 2 * promotion.duration_ms, PROMOTION_END, end)
+
+
+def _plan_order(world: World, promotion: Promotion, ref: str) -> None:
+    rng = world.rng
+    skus = rng.sample(sorted(promotion.lines), rng.randint(1, min(3, len(promotion.lines))))
+    if rng.random() < 0.03:
+        skus.append("SKU-NOT-IN-THIS-PROMOTION")
+    lines = tuple((sku, rng.randint(1, 4)) for sku in skus)
+    at_ms = promotion.starts_at_ms + rng.randint(-2_000, promotion.duration_ms + 10_000)
+    order = c.PlaceOrder(Source("", 0, 0), world.terms, 0, ref, promotion.id, lines, b"")
+    world.plan(at_ms, ORDER_PLACED, order)
+    if rng.random() < 0.03:
+        other = msgspec.structs.replace(order, lines=((lines[0][0], lines[0][1] + 1), *lines[1:]))
+        world.plan(at_ms + rng.randint(-500, 20_000), ORDER_PLACED, other)
+    for number in range(rng.choice([0, 0, 0, 0, 1, 2])):
+        _plan_cancel(world, order, at_ms, number)
+
+
+def _plan_cancel(world: World, order: c.PlaceOrder, at_ms: int, number: int) -> None:
+    rng = world.rng
+    ref = f"RMA-{number}" if rng.random() < 0.7 else ""
+    sku, quantity = rng.choice(order.lines)
+    lines: c.Lines = () if rng.random() < 0.4 else ((sku, rng.randint(1, quantity)),)
+    cancel = c.CancelOrder(
+        Source("", 0, 0), world.terms, 0, order.order_ref, order.promotion_id, ref, lines, b""
+    )
+    world.plan(at_ms + rng.choice([-8_000, -200, 100, 3_000, 40_000, 200_000]), ORDER_CANCELLED, cancel)

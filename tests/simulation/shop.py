@@ -1,0 +1,55 @@
+"""The shop's order flow in Fluent, and a watch over Fluent's availability while the sale runs."""
+
+from __future__ import annotations
+
+import json
+import random
+from functools import partial
+from typing import Any
+
+from streams.topology import ORDER_OUTCOMES
+from tests.simulation.broker import Broker, Record
+from tests.simulation.fluent import Fluent
+
+Order = tuple[str, str]
+
+
+class Shop:
+    """Reads outcomes as a shop does: each revision once."""
+
+    def __init__(self, broker: Broker, fluent: Fluent, rng: random.Random, *, books: bool) -> None:
+        self.broker = broker
+        self.fluent = fluent
+        self.rng = rng
+        self.books = books
+        self.sold: dict[str, dict[Order, int]] = {}
+        """Units by SKU and order, as the outcomes say."""
+        self._seen: set[tuple[str, str, int]] = set()
+        broker.listeners[ORDER_OUTCOMES].append(self._hear)
+
+    def _hear(self, _: int, record: Record) -> None:
+        outcome = json.loads(record.value)
+        order = (outcome["orderRef"], outcome["promotionId"])
+        if (*order, outcome["revision"]) in self._seen:
+            return
+        self._seen.add((*order, outcome["revision"]))
+        for sku, quantity in changes(outcome):
+            orders = self.sold.setdefault(sku, {})
+            orders[order] = orders.get(order, 0) + quantity
+            if self.books:
+                self.broker.clock.after(self.rng.randint(10, 5_000), partial(self._book, sku, order))
+
+    def _book(self, sku: str, order: Order) -> None:
+        """RESERVED is what the order has now."""
+        self.fluent.stocks[sku].booked["/".join(order)] = self.sold[sku][order]
+
+    def sold_units(self, sku: str, *, without: set[Order]) -> int:
+        """Units of a SKU that were sold and not given back, leaving out some orders."""
+        return sum(units for order, units in self.sold.get(sku, {}).items() if order not in without)
+
+
+def changes(outcome: dict[str, Any]) -> list[tuple[str, int]]:
+    """What a revision changes: units taken by the first, given back by those that answer a cancel."""
+    if "cancelResults" in outcome:
+        return [(line["sku"], -line["quantity"]) for line in outcome["cancelResults"] if line["cancelled"]]
+    return [(line["sku"], line["quantity"]) for line in outcome["consumeResults"] if line["consumed"]]

@@ -1,0 +1,142 @@
+"""Tasks: partition i of the three command logs, decided in transactions that may be lost in a crash."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streams.ledger import commands as c
+from streams.ledger import orders, promotions, reservations
+from streams.ledger.effects import MAX_EFFECTS, Effects, Send
+from streams.ledger.rows import Changes, MemoryStore, Rows
+from streams.topology import ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
+from tests.simulation.broker import Broker, Record
+
+STAGES: dict[str, tuple[Any, Callable[[bytes], Any]]] = {
+    ORDER_COMMANDS: (orders, c.decode_order_command),
+    PROMOTION_COMMANDS: (promotions, c.decode_promotion_command),
+    SKU_COMMANDS: (reservations, c.decode_sku_command),
+}
+TICK = c.encode(c.Tick())
+
+
+@dataclass
+class Progress:
+    """How far a task is in each log, and the latest time it has seen there."""
+
+    offsets: dict[str, int]
+    clocks: dict[str, int]
+
+    def copy(self) -> Progress:
+        """A snapshot."""
+        return Progress(dict(self.offsets), dict(self.clocks))
+
+
+@dataclass
+class Transaction:
+    """Decided, not committed: its rows, its records and the position after it, all or nothing."""
+
+    changes: Changes
+    sends: list[Send]
+    progress: Progress
+
+
+class Task:
+    """Reads, decides and commits by turns, one batch ahead of its commit; sleeps when there is nothing."""
+
+    def __init__(self, index: int, broker: Broker, rng: random.Random, crash_rate: float) -> None:
+        self.index = index
+        self.broker = broker
+        self.rng = rng
+        self.crash_rate = crash_rate
+        self.store = MemoryStore()
+        self.rows = Rows(self.store)
+        self.crashes = 0
+        self._committed = Progress(dict.fromkeys(STAGES, 0), dict.fromkeys(STAGES, 0))
+        self._decided = self._committed.copy()
+        self._in_flight: list[Transaction] = []
+        self._awake = False
+        self._tick_at_ms = 0
+        for topic in STAGES:
+            broker.listeners[topic].append(self._hear)
+
+    def _hear(self, partition: int, _: Record) -> None:
+        if partition == self.index and not self._awake:
+            self._awake = True
+            self.broker.clock.after(self.rng.randint(1, 40), self._turn)
+
+    def _turn(self) -> None:
+        if self.rng.random() < self.crash_rate:
+            self._crash()
+        elif len(self._in_flight) == 2 or (self._in_flight and self.rng.random() < 0.5):
+            self._commit()
+        else:
+            self._decide_batch()
+        self._awake = bool(self._in_flight) or self._behind()
+        if self._awake:
+            self.broker.clock.after(self.rng.randint(1, 40), self._turn)
+        else:
+            self._plan_tick()
+
+    def _behind(self) -> bool:
+        logs, offsets = self.broker.logs, self._decided.offsets
+        return any(offsets[topic] < len(logs[topic, self.index]) for topic in STAGES)
+
+    def _crash(self) -> None:
+        self.crashes += 1
+        self.rows.reset()
+        self._in_flight.clear()
+        self._decided = self._committed.copy()
+
+    def _commit(self) -> None:
+        done = self._in_flight.pop(0)
+        self.store.write(done.changes)
+        self.rows.committed()
+        self._committed = done.progress
+        for send in done.sends:
+            partition = self.index if send.own else None
+            self.broker.append(send.topic, send.key, send.value, send.headers, partition)
+
+    def _decide_batch(self) -> None:
+        sends: list[Send] = []
+        topics = list(STAGES)
+        self.rng.shuffle(topics)
+        for topic in topics:
+            start = self._decided.offsets[topic]
+            for record in self.broker.logs[topic, self.index][start : start + self.rng.randint(0, 30)]:
+                sends += self._decide(topic, record)
+        changes = self.rows.flush()
+        self._in_flight.append(Transaction(changes, sends, self._decided.copy()))
+
+    def _decide(self, topic: str, record: Record) -> list[Send]:
+        core, decode = STAGES[topic]
+        now_ms = self._decided.clocks[topic] = max(self._decided.clocks[topic], record.at_ms)
+        self._decided.offsets[topic] += 1
+        command = decode(record.value) if isinstance(record.value, bytes) else record.value
+        effects = Effects()
+        core.decide(self.rows, command, now_ms, effects)
+        assert len(effects.sends) <= MAX_EFFECTS
+        return effects.sends
+
+    def _plan_tick(self) -> None:
+        """Up to a second after the earliest deadline; now and then one more at a random time."""
+        found = [core.earliest_deadline_ms(self.rows) for core, _ in STAGES.values()]
+        due = [deadline_ms for deadline_ms in found if deadline_ms is not None]
+        if not due:
+            return
+        at_ms = max(min(due), self.broker.clock.now_ms) + self.rng.randint(1, 1_000)
+        if self._tick_at_ms > self.broker.clock.now_ms and self._tick_at_ms <= at_ms:
+            return
+        self._tick_at_ms = at_ms
+        self.broker.clock.plan(at_ms, self._tick)
+
+    def _tick(self) -> None:
+        """The owner's tick for each stage whose time has come, or a zombie's for one whose time has not."""
+        for topic, (core, _) in STAGES.items():
+            due_ms = core.earliest_deadline_ms(self.rows)
+            if due_ms is not None and (due_ms <= self.broker.clock.now_ms or self.rng.random() < 0.02):
+                self.broker.append(topic, b"", TICK, None, self.index)
+        if not self._awake:
+            self._plan_tick()
