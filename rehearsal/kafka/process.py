@@ -31,7 +31,7 @@ class BrokerProcess:
                 stderr=output,
                 cwd=work_dir,
                 start_new_session=True,  # Ctrl-C reaches Python only, which stops the broker in order
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
         atexit.register(self.kill)
 
@@ -66,7 +66,7 @@ class BrokerProcess:
         atexit.unregister(self.kill)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """Return what the child does between fork and exec so that the kernel ends it with its parent.
 
     Only from the main thread: the signal comes when the starting *thread* ends, and a pool's thread ends long

@@ -1,0 +1,95 @@
+"""`flashsale demo`: plan, stage, sale, table, proof, exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import httpx
+from confluent_kafka import KafkaException
+
+from rehearsal.demo.invoices import NoOrdersError
+from rehearsal.demo.plan import Plan, plan_file, plan_morning
+from rehearsal.demo.progress import Progress
+from rehearsal.demo.proof import Line, prove, worker_died_busy
+from rehearsal.demo.sale import Sale
+from rehearsal.demo.stage import Stage, StageError
+from rehearsal.demo.table import show
+from rehearsal.kafka import EmbeddedKafkaError
+from streams.log import configure
+
+EXIT_PROVEN = 0
+EXIT_NOT_PROVEN = 1
+EXIT_NOT_STARTED = 2
+EXIT_TERMINATED = 143
+
+
+def main(orders: Path | None, speed: float | None) -> int:
+    """Run the demo and return the exit status. Call it from the main thread.
+
+    `orders` are one's own, as a CSV file or JSON lines, instead of a real morning's; `speed` says how many
+    times faster than they were placed they are sent, None: as fast as possible. 0: every promise holds.
+    1: one does not, or the sale did not get to its end; the logs are kept. 2: it could not be started.
+    """
+    configure("WARNING")
+    progress = Progress()
+    try:
+        plan = plan_morning() if orders is None else plan_file(orders)
+        _introduce(plan, progress)
+        with _terminable():
+            return _perform(plan, speed, progress, busy=orders is None and speed is None)
+    except (NoOrdersError, EmbeddedKafkaError) as error:
+        progress.say(str(error))
+        return EXIT_NOT_STARTED
+
+
+def _perform(plan: Plan, speed: float | None, progress: Progress, *, busy: bool) -> int:
+    try:
+        with Stage(plan.stock, progress) as stage:
+            progress.say(f"Fluent's simulator is at {stage.fluent_url}")
+            sale = Sale(stage, plan, speed, progress)
+            evidence = sale.run()
+            lines = prove(evidence)
+            if busy:
+                lines.append(worker_died_busy(evidence, sale.killed_at_ms))
+            show(evidence, lines)
+            stage.failed = not _all_hold(lines)
+    except (StageError, TimeoutError, ConnectionError, KafkaException, httpx.HTTPError) as error:
+        progress.say(f"The demo did not get to its end. {error}")
+        return EXIT_NOT_PROVEN
+    progress.say("done, everything is cleared away")
+    return EXIT_PROVEN if _all_hold(lines) else EXIT_NOT_PROVEN
+
+
+def _all_hold(lines: list[Line]) -> bool:
+    return all(line.holds for line in lines)
+
+
+def _introduce(plan: Plan, progress: Progress) -> None:
+    progress.say(f"Orders of {plan.source}")
+    for note in plan.notes:
+        progress.say(f"  {note}")
+    for promotion in plan.promotions:
+        how = "expires by itself" if promotion.expires else "is ended"
+        units = sum(promotion.units.values())
+        progress.say(f"  {promotion.id}: {len(promotion.units)} products, {units:,} units set aside; {how}")
+    if "FLUENT_BASE_URL" in os.environ:
+        progress.say("  FLUENT_BASE_URL is not used: the demo works on the simulator only")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM clears the stage as Ctrl-C does."""
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,164 @@
+"""The demo's course: promotions start, orders rush in, a worker dies, the sales end, the figures add up."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rehearsal.demo.evidence import AUDITED, Evidence
+from rehearsal.demo.kafka_topics import read_afresh
+from rehearsal.demo.plan import Plan
+from rehearsal.demo.progress import Progress
+from rehearsal.demo.proof import fluent_agrees, nothing_held, reports_add_up
+from rehearsal.demo.publisher import Outbox, Publisher
+from rehearsal.demo.shop import OrderFlow, Shop
+from rehearsal.demo.stage import Stage, StageError
+from rehearsal.demo.watch import Watch
+from streams.topology import PROMOTION_END, PROMOTION_START
+
+SHORT_SALE_S = 15.0
+"""The promotion that expires lasts so long, or three quarters of a paced replay if that is longer."""
+
+LONG_SALE_MINUTES = 120
+LOOK_S = 0.02
+START_TIMEOUT_S = 60.0
+STANDSTILL_S = 45.0
+"""When nothing was decided for so long, the demo gives up."""
+END_TIMEOUT_S = 60.0
+SETTLE_TIMEOUT_S = 8.0
+
+
+class Sale:
+    """A sale on a stage that is set. `killed_at_ms` is when a worker was killed, in Unix milliseconds."""
+
+    def __init__(self, stage: Stage, plan: Plan, speed: float | None, progress: Progress) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._speed = speed
+        self._progress = progress
+        self._watch = Watch(stage.settings)
+        self._outbox = Outbox(stage.settings)
+        self._shop = Shop(stage.settings, OrderFlow(stage.fluent_url), self._outbox)
+        self._publisher = Publisher(plan, self._outbox, speed, self._shop.cancel_when_decided)
+        self.killed_at_ms = 0
+
+    def run(self) -> Evidence:
+        """From the first promotion to the last report. Raises StageError when it does not get on."""
+        with ExitStack() as closing:
+            closing.callback(self._watch.close)
+            closing.callback(self._shop.stop)
+            closing.callback(self._publisher.stop)
+            stock = {sku: figures["available"] for sku, figures in self._stage.truth().items()}
+            self._start_promotions()
+            self._rush()
+            self._end_promotions(stock)
+            return self._evidence(stock)
+
+    def _start_promotions(self) -> None:
+        with self._progress.phase("Promotions started, stock set aside in Fluent"):
+            for promotion in self._plan.promotions:
+                skus = [{"sku": sku, "quantity": units} for sku, units in promotion.units.items()]
+                start = {"id": promotion.id, "skus": skus, **self._duration(promotion.expires)}
+                self._send(PROMOTION_START, start)
+            self._outbox.flush()
+            self._until(self._all_started, START_TIMEOUT_S, "every promotion has its reservations")
+
+    def _all_started(self) -> bool:
+        if self._watch.first_refusal is not None:
+            raise StageError(f"A promotion was refused: {self._watch.first_refusal}")
+        return len(self._watch.started) == len(self._plan.promotions)
+
+    def _duration(self, expires: bool) -> dict[str, Any]:
+        span_s = self._plan.span_s / self._speed if self._speed else 0.0
+        if not expires:
+            return {"durationMinutes": max(LONG_SALE_MINUTES, math.ceil(span_s / 60) + LONG_SALE_MINUTES)}
+        at = datetime.now(UTC) + timedelta(seconds=max(SHORT_SALE_S, span_s * 3 / 4))
+        return {"expiresAt": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
+    def _rush(self) -> None:
+        """Orders come in, and a worker is killed among them; over when each is answered and booked."""
+        with self._progress.phase("All orders decided and booked"), self._progress.rush():
+            self._shop.start()
+            self._publisher.start()
+            seen, moved_at = -1, time.monotonic()
+            while not self._everything_answered():
+                self._look()
+                if not self.killed_at_ms and self._amid_the_rush():
+                    self._kill()
+                if self._watch.outcomes != seen or not self._publisher.done:
+                    seen, moved_at = self._watch.outcomes, time.monotonic()
+                if time.monotonic() - moved_at > STANDSTILL_S:
+                    raise StageError(
+                        f"Nothing was decided for {STANDSTILL_S:.0f} s: {self._watch.tally.sentence}."
+                    )
+        self._progress.say(self._watch.tally.sentence)
+
+    def _amid_the_rush(self) -> bool:
+        """Some orders of a burst are decided and many are not; half of the orders of a paced replay are."""
+        if self._speed is not None:
+            return self._watch.decided * 2 >= self._plan.orders
+        return self._watch.decided > 0 and self._publisher.done
+
+    def _kill(self) -> None:
+        undecided = self._watch.placed() - self._watch.decided
+        name, self.killed_at_ms = self._stage.kill_a_worker()
+        self._progress.say(f"{name} killed with SIGKILL, about {undecided:,} orders undecided")
+
+    def _everything_answered(self) -> bool:
+        """Every input record is answered, and the shop is done with every answer (so it sends no more)."""
+        if not self._publisher.done or self._shop.handled != self._watch.outcomes:
+            return False
+        return self._watch.unanswered() == 0
+
+    def _end_promotions(self, stock: dict[str, int]) -> None:
+        ended = [promotion.id for promotion in self._plan.promotions if not promotion.expires]
+        with self._progress.phase("Promotions ended or expired, reports final"):
+            for name in ended:
+                self._send(PROMOTION_END, {"id": name, "reason": "sold out"})
+            self._outbox.flush()
+            timeout_s = END_TIMEOUT_S + max(
+                SHORT_SALE_S, self._plan.span_s / self._speed if self._speed else 0
+            )
+            everyone = len(self._plan.promotions)
+            self._until(
+                lambda: len(self._watch.final) == everyone, timeout_s, "every promotion has its final report"
+            )
+        self._settle(stock)
+
+    def _settle(self, stock: dict[str, int]) -> None:
+        """Reports may have a further revision, and Fluent a last write: wait a little for both."""
+        checks = (reports_add_up, nothing_held, fluent_agrees)
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        evidence = self._evidence(stock)
+        while time.monotonic() < deadline and not all(check(evidence).holds for check in checks):
+            self._look(wait_s=1.0)
+            evidence = self._evidence(stock)
+
+    def _evidence(self, stock: dict[str, int]) -> Evidence:
+        return Evidence(read_afresh(self._stage.settings, AUDITED), self._stage.truth(), stock)
+
+    def _until(self, reached: Callable[[], bool], timeout_s: float, what: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not reached():
+            self._look()
+            if time.monotonic() > deadline:
+                raise StageError(f"After {timeout_s:.0f} s still not: {what}.")
+
+    def _look(self, wait_s: float = LOOK_S) -> None:
+        self._watch.look(wait_s)
+        self._stage.check()
+        for failure in (self._publisher.failure, self._shop.failure):
+            if failure is not None:
+                raise StageError(f"The demo's shop failed: {failure!r}") from failure
+        self._watch.tally.sent = self._plan.orders
+        self._watch.tally.booked = self._shop.booked
+        if self._publisher.is_alive() or self._publisher.done:
+            self._progress.show(self._watch.tally)
+
+    def _send(self, topic: str, promotion: dict[str, Any]) -> None:
+        self._outbox.send(topic, json.dumps({"promotion": promotion}).encode(), promotion["id"])

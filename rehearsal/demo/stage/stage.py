@@ -1,0 +1,175 @@
+"""Sets the stage, and clears it whatever happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from confluent_kafka.admin import AdminClient
+
+from rehearsal.demo.progress import Progress
+from rehearsal.demo.stage.configuration import PARTITIONS, QUICK, WORKERS
+from rehearsal.demo.stage.processes import Process, WorkerProcess, wait_for
+from rehearsal.kafka import EmbeddedKafka
+from streams.kafka import client_config
+from streams.settings import Settings, load_settings
+from streams.topology import TOPICS
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 8.0
+ADDRESS = re.compile(r"(?<=FLUENT_BASE_URL=)\S+")
+LOGIN = ("FLUENT_ACCOUNT", "FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET", "FLUENT_USERNAME", "FLUENT_PASSWORD")
+
+
+class Stage:
+    """Use as a context manager. After an error, or with `failed` set, the logs stay, and it says where.
+
+    `KAFKA_BOOTSTRAP_SERVERS` names a broker to use instead of the embedded one; a prefix of its own keeps the
+    demo apart from what is there, and its topics are removed at the end. Fluent is always the simulator.
+    """
+
+    def __init__(self, stock: Mapping[str, Mapping[str, int]], progress: Progress) -> None:
+        self._stock = stock
+        self._progress = progress
+        self._exit = ExitStack()
+        self._external = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+        not_ours = ("FLUENT_",) if self._external else ("FLUENT_", "KAFKA_")
+        self._inherited = {name: value for name, value in os.environ.items() if not name.startswith(not_ours)}
+        self.failed = False
+        self.workers: list[WorkerProcess] = []
+        self.prefix = f"demo-{uuid.uuid4().hex[:8]}-"
+        self.fluent_url = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self._set()
+        except BaseException as error:
+            self._clear(error)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clear(error)
+
+    @property
+    def settings(self) -> Settings:
+        """How the demo itself connects: exactly as the workers do. Raises ConfigurationError."""
+        return load_settings(self._environment)
+
+    def truth(self) -> dict[str, dict[str, Any]]:
+        """The simulator's `/_truth`. Raises httpx.HTTPError."""
+        answer = httpx.get(f"{self.fluent_url}/_truth", timeout=10, trust_env=False)
+        truth: dict[str, dict[str, Any]] = answer.raise_for_status().json()
+        return truth
+
+    def check(self) -> None:
+        """Raise StageError when a process has ended that should not have."""
+        for process in (self._simulator, *self.workers):
+            process.check()
+
+    def kill_a_worker(self) -> tuple[str, int]:
+        """SIGKILL for a worker and its supervisor; returns its name and the moment, in Unix milliseconds."""
+        victim = self.workers.pop(0)
+        at_ms = time.time_ns() // 1_000_000
+        victim.kill()
+        return victim.name, at_ms
+
+    def _set(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="flashsale-demo-"))
+        self._exit.callback(self._remove_directory)
+        with self._progress.phase("Kafka and Fluent's simulator"):
+            self._start_simulator()
+            bootstrap = self._external or self._start_kafka()
+            self.fluent_url = self._simulator.said(ADDRESS, START_TIMEOUT_S)
+            self._environment = self._environment_for(bootstrap)
+        with self._progress.phase("Topics"):
+            topics = Process(["streams.cli", "topics"], self._environment, self._directory / "topics.log")
+            self._exit.callback(topics.kill)
+            topics.finish(START_TIMEOUT_S)
+        if self._external:
+            self._exit.callback(self._remove_topics)
+        with self._progress.phase(f"{WORKERS} workers"):
+            self._start_workers()
+
+    def _clear(self, error: BaseException | None) -> None:
+        """End everything, undisturbed by a second Ctrl-C; each step is bounded in time."""
+        self.failed |= isinstance(error, Exception)
+        before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._exit.close()
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _start_simulator(self) -> None:
+        stock = self._directory / "stock.json"
+        stock.write_text(json.dumps(self._stock))
+        arguments = ["streams.cli", "fluent-simulator", "--port", "0", "--stock", str(stock)]
+        self._simulator = Process(arguments, self._inherited, self._directory / "fluent-simulator.log")
+        self._exit.callback(self._simulator.close, 1.0)
+        self._exit.callback(self._simulator.terminate)
+
+    def _start_kafka(self) -> str:
+        kafka = EmbeddedKafka(self._directory / "kafka")
+        self._exit.callback(kafka.kill)  # its data go too: there is nothing to end in order
+        return kafka.start().bootstrap
+
+    def _environment_for(self, bootstrap: str) -> dict[str, str]:
+        config = self._directory / "reservation-config.json"
+        config.write_text(json.dumps(QUICK))
+        return {
+            **self._inherited,
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "TOPIC_PREFIX": self.prefix,
+            "RESERVATION_CONFIG": str(config),
+            "FLUENT_BASE_URL": self.fluent_url,
+            **dict.fromkeys(LOGIN, "simulator"),
+        }
+
+    def _start_workers(self) -> None:
+        self._exit.callback(self._stop_workers)
+        for number in range(1, WORKERS + 1):
+            self.workers.append(WorkerProcess(self._environment, self._directory, f"worker-{number}"))
+
+        def all_own_tasks() -> bool:
+            tasks = [worker.tasks() for worker in self.workers]
+            return min(tasks) > 0 and sum(tasks) == PARTITIONS
+
+        wait_for(all_own_tasks, "each worker owns its part of the partitions", START_TIMEOUT_S, 0.1)
+
+    def _stop_workers(self) -> None:
+        for worker in self.workers:
+            worker.terminate()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for worker in self.workers:
+            worker.close(deadline - time.monotonic())
+
+    def _remove_topics(self) -> None:
+        settings = self.settings
+        admin = AdminClient(client_config(settings))
+        names = [settings.prefixed(topic.name) for topic in TOPICS]
+        for removed in admin.delete_topics(names, operation_timeout=STOP_TIMEOUT_S).values():
+            removed.exception(STOP_TIMEOUT_S)
+
+    def _remove_directory(self) -> None:
+        if not self.failed:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            return
+        for entry in self._directory.rglob("*"):
+            if entry.is_file() and entry.suffix not in (".log", ".json"):
+                entry.unlink(missing_ok=True)
+        self._progress.say(f"The logs are in {self._directory}.")
