@@ -28,8 +28,8 @@ MANY = "MANY"
 
 @pytest.fixture(scope="module")
 def spread() -> Iterator[Caller]:
-    """A SKU at 25 locations, and another at 6,000."""
-    stock = {"SPREAD": dict.fromkeys(LOCATIONS, 4), MANY: {f"L{number}": 1 for number in range(6_000)}}
+    """A SKU at 25 locations, and another at 5,001."""
+    stock = {"SPREAD": dict.fromkeys(LOCATIONS, 4), MANY: {f"L{number}": 1 for number in range(5_001)}}
     with FluentSimulator(stock) as simulator, Caller(simulator.base_url) as caller:
         caller.login()
         yield caller
