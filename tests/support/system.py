@@ -120,6 +120,7 @@ class System:
     fluent: FluentSimulator
     config: dict[str, Any] = field(default_factory=dict)
     workers: list[WorkerProcess] = field(default_factory=list)
+    extra_environment: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """What every process of the system is started with."""
@@ -130,6 +131,7 @@ class System:
             "TOPIC_PREFIX": self.prefix,
             "RESERVATION_CONFIG": str(file),
             **self.fluent.environment(),
+            **self.extra_environment,
         }
 
     def create_topics(self) -> None:
