@@ -21,6 +21,7 @@ from streams.ledger.rows import Rows
 from streams.topology import SKU_COMMANDS
 
 INCOMPLETE_ORDER = Reason.INCOMPLETE_ORDER.value
+CONFLICT = Reason.CONFLICT.value
 
 
 def same_content(order: Order, command: PlaceOrder) -> bool:
@@ -78,13 +79,21 @@ def withheld_lines(rows: Rows, key: bytes, order: Order, command: PlaceOrder) ->
 
 
 def collect(rows: Rows, key: bytes, order: Order, answer: LineDecided, now_ms: int, effects: Effects) -> None:
-    """One SKU is decided; the last one makes the outcome or, all-or-nothing, starts the giving back."""
+    """One SKU is decided; the last one makes the outcome or, all-or-nothing, starts the giving back.
+
+    The ledger answers from its record when it took units under this ref before, for an order that is
+    forgotten here. If that was another quantity, the units are not this order's.
+    """
     line = order.lines.get(answer.sku)
     if order.state != DECIDING or line is None or line.reason is not None:
         return
     line.reason = answer.reason
     if not answer.reason:
-        line.left = line.quantity - line.withheld
+        claimed = line.quantity - line.withheld
+        if answer.quantity == claimed:
+            line.left = claimed
+        else:
+            line.reason = CONFLICT
     pending = order.pending = order.pending - 1
     if not pending:
         conclude(rows, key, order, now_ms, effects)

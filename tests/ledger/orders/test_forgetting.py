@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from streams.ledger.commands import Claim, Tick
 from streams.ledger.terms import Terms
-from tests.ledger.orders.support import HOUR_MS, PROMOTION, TERMS, Bench, asked, only_outcome, outcomes
+from tests.ledger.orders.support import (
+    HOUR_MS,
+    PROMOTION,
+    TERMS,
+    Bench,
+    asked,
+    only_outcome,
+    outcomes,
+    refusals,
+)
 
 MINUTE_MS = 60_000
 LINE = (("SKU-1", 2),)
@@ -23,6 +32,17 @@ def test_an_order_is_remembered_for_the_retention_and_then_forgotten() -> None:
     assert bench.tick(MINUTE_MS) == []
     assert order_rows(bench) == []
     assert isinstance(asked(bench.place(LINE))[0], Claim)
+
+
+def test_units_that_the_ledger_still_counts_for_a_forgotten_order_are_not_a_new_orders() -> None:
+    bench = Bench()
+    bench.accepted(LINE)
+    bench.tick(HOUR_MS + MINUTE_MS)
+    bench.place((("SKU-1", 5),))
+    outcome = only_outcome(bench.decided("SKU-1", 2))
+    assert outcome["outcome"] == "REJECTED"
+    assert refusals(outcome) == [("SKU-1", 5, "CONFLICT")]
+    assert asked(bench.cancel()) == []
 
 
 def test_a_forgotten_order_takes_its_cancels_along() -> None:
