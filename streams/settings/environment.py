@@ -204,9 +204,10 @@ class FluentEnvironment(Environment):
 
 
 class BridgeEnvironment(Environment):
-    """Who may use the HTTP bridge: each client with its secrets, several during a rotation."""
+    """Who may use the HTTP bridge: each client with its secrets, several during a rotation; Fluent's key."""
 
     secrets: ClientSecrets = Field(default_factory=dict, alias="BRIDGE_SECRETS")
+    fluent_public_key_file: ReadableFile | None = Field(None, alias="BRIDGE_FLUENT_PUBLIC_KEY_FILE")
 
 
 class ProcessEnvironment(Environment):

@@ -1,0 +1,65 @@
+"""Errors as problem details (RFC 9457) that carry the seed's `error` and `recommendation`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+
+class Problem(Exception):
+    """Why a request is not done: an HTTP status, what happened and what to do about it.
+
+    `reason` is one of schemas.reasons where there is one.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        recommendation: str,
+        *,
+        reason: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.recommendation = recommendation
+        self.reason = reason
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """The answer to the caller."""
+        content = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.error,
+            "error": self.error,
+            "recommendation": self.recommendation,
+        }
+        if self.reason is not None:
+            content["reason"] = self.reason
+        return Response(msgspec.json.encode(content), self.status, self.headers, MEDIA_TYPE)
+
+
+def unauthorized() -> Problem:
+    """The same for every request that is not signed as it should be: no hint what is wrong with it."""
+    return Problem(
+        401,
+        "The request is not signed, or its signature is not valid",
+        "Send X-Client-Id, X-Timestamp and X-Signature as docs/bridge.md describes; "
+        "`flashsale sign` prints a request that is signed correctly.",
+        headers={"WWW-Authenticate": 'HMAC-SHA256 realm="flashsale"'},
+    )
+
+
+def unavailable(error: str, recommendation: str) -> Problem:
+    """Not now: the caller sends the same again a moment later."""
+    return Problem(503, error, recommendation, headers={"Retry-After": str(RETRY_AFTER_S)})

@@ -1,0 +1,133 @@
+"""The bridge's parts together: what lives as long as the process does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+
+from bridge.gate import Gate
+from bridge.inbox import Inbox
+from bridge.metrics import Metrics
+from bridge.outbox import Outbox, Undelivered
+from bridge.problems import Problem, unavailable
+from bridge.records import Arrival, Source
+from bridge.status import Status
+from bridge.waiters import Waiters
+from streams.log import get_logger
+from streams.settings import Settings
+
+PROBE_EVERY_S = 1.0
+PROBE_TIMEOUT_S = 2.0
+
+log = get_logger("bridge")
+
+
+class Bridge:
+    """Sends events and knows their answers. `start` and `stop` belong to the event loop that serves requests.
+
+    Raises ConfigurationError when the data directory cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.gate = Gate()
+        self.waiters = Waiters()
+        self.metrics = Metrics()
+        self.status = Status(settings.data_dir)
+        self._kafka_answers = True
+        self._stopping = False
+        self._watch: asyncio.Task[None] | None = None
+        self._outbox: Outbox | None = None
+        self._inbox: Inbox | None = None
+        self.metrics.events.set_function(lambda: self.gate.events)
+        self.metrics.waiters.set_function(lambda: self.waiters.count)
+        self.metrics.ready.set_function(lambda: not self.not_ready())
+
+    def start(self) -> None:
+        """Connect producer and consumer, and keep an eye on the broker."""
+        self._outbox = Outbox(self.settings)
+        self._inbox = Inbox(self.settings, self._arrived)
+        self._watch = asyncio.create_task(self._look_at_kafka(self._outbox))
+
+    def begin_to_stop(self) -> None:
+        """Not ready from now on; who waits for a decision gets a 202."""
+        self._stopping = True
+        self.waiters.close()
+
+    async def stop(self) -> None:
+        """Close everything, once every request is answered."""
+        self.begin_to_stop()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._inbox is not None:
+            await asyncio.to_thread(self._inbox.stop)
+        if self._outbox is not None:
+            await asyncio.to_thread(self._outbox.close)
+        self.status.close()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether the recent past of the outcome topics is read."""
+        return self._inbox is not None and self._inbox.is_caught_up
+
+    def not_ready(self) -> str:
+        """Why the bridge should get no requests now; empty when it should."""
+        if self._stopping:
+            return "The bridge is shutting down"
+        if not self._kafka_answers:
+            return "Kafka does not answer"
+        return "" if self.is_caught_up else "The outcome topics' recent past is not read yet"
+
+    async def send(self, topic: str, key: str, value: bytes) -> Source:
+        """Send an event to `topic` (logical name); returns its place there. Raises Problem."""
+        if self._outbox is None or not self._kafka_answers:
+            raise _no_kafka()
+        try:
+            return await self._outbox.send(topic, key, value)
+        except Undelivered as failure:
+            log.warning("event not taken", topic=topic, error=str(failure), bytes=len(value))
+            raise _too_large() if failure.too_large else _no_kafka() from None
+
+    async def _look_at_kafka(self, outbox: Outbox) -> None:
+        """Requests fail at once, instead of after their time-out, while no broker answers."""
+        loop = asyncio.get_running_loop()
+        while True:
+            asked_at = loop.time()
+            answers = await asyncio.to_thread(outbox.probe, PROBE_TIMEOUT_S)
+            answers = answers or outbox.acknowledged_at > asked_at
+            if answers != self._kafka_answers:
+                log.warning("kafka answers again" if answers else "kafka does not answer")
+            self._kafka_answers = answers
+            await asyncio.sleep(PROBE_EVERY_S)
+
+    def _arrived(self, arrivals: list[Arrival]) -> None:
+        for arrival in arrivals:
+            try:
+                self.status.arrived(arrival)
+                self.waiters.arrived(arrival)
+            except msgspec.MsgspecError as error:
+                log.warning("outcome cannot be read", topic=arrival.topic, error=str(error))
+
+
+def now_ms() -> int:
+    """The wall clock in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _no_kafka() -> Problem:
+    return unavailable(
+        "Kafka has not acknowledged the event",
+        "Send the same request again after the seconds in Retry-After; should the event have come through, "
+        "the repeat changes nothing.",
+    )
+
+
+def _too_large() -> Problem:
+    return Problem(
+        413,
+        "The event is larger than its Kafka topic takes",
+        "Split the order or the promotion into several, each under its own reference, "
+        "or raise max.message.bytes of the topic.",
+    )
