@@ -160,3 +160,19 @@ def bridge(
     from streams.cli.bridge import run_bridge
 
     return run_bridge(host, port, unsigned=unsigned, default_wait_s=default_wait)
+
+
+@app.command()
+def sign(
+    method: Annotated[str, typer.Argument(help="GET or POST.")],
+    path: Annotated[str, typer.Argument(help="A route of the bridge, such as /consume-reservation.")],
+    file: Annotated[str | None, typer.Argument(help="The body; - is standard input.")] = None,
+    client: Annotated[
+        str | None, typer.Option(help="A client in BRIDGE_SECRETS; default: its first one.")
+    ] = None,
+    url: Annotated[str, typer.Option(help="Address of the bridge.")] = "http://127.0.0.1:8081",
+) -> int:
+    """Print a curl command for the HTTP bridge that is signed with a secret from BRIDGE_SECRETS."""
+    from streams.cli.sign import print_signed
+
+    return print_signed(method, path, file, client, url)
