@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from streams.topology import INPUTS
+
 WORKERS = 2
 PARTITIONS = 2
-"""One task for each worker."""
+"""One for each worker."""
+
+TASKS = PARTITIONS * (len(INPUTS) + 1)
+"""What the workers own together: for each partition a task that decides, and an intake per input topic."""
 
 QUICK: dict[str, Any] = {
     "partitions": PARTITIONS,

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +20,7 @@ import httpx
 from confluent_kafka.admin import AdminClient
 
 from rehearsal.demo.progress import Progress
-from rehearsal.demo.stage.configuration import PARTITIONS, QUICK, WORKERS
+from rehearsal.demo.stage.configuration import QUICK, TASKS, WORKERS
 from rehearsal.demo.stage.processes import Process, WorkerProcess, wait_for
 from rehearsal.kafka import EmbeddedKafka
 from streams.kafka import client_config
@@ -147,7 +147,7 @@ class Stage:
 
         def all_own_tasks() -> bool:
             tasks = [worker.tasks() for worker in self.workers]
-            return min(tasks) > 0 and sum(tasks) == PARTITIONS
+            return min(tasks) > 0 and sum(tasks) == TASKS
 
         wait_for(all_own_tasks, "each worker owns its part of the partitions", START_TIMEOUT_S, 0.1)
 
@@ -169,7 +169,10 @@ class Stage:
         if not self.failed:
             shutil.rmtree(self._directory, ignore_errors=True)
             return
-        for entry in self._directory.rglob("*"):
-            if entry.is_file() and entry.suffix not in (".log", ".json"):
+        for entry in sorted(self._directory.rglob("*"), reverse=True):  # what is inside a folder comes first
+            if entry.is_dir():
+                with suppress(OSError):  # a log is in it
+                    entry.rmdir()
+            elif entry.suffix not in (".log", ".json") or "data" in entry.parts:
                 entry.unlink(missing_ok=True)
         self._progress.say(f"The logs are in {self._directory}.")
