@@ -19,7 +19,7 @@ import asyncio
 import structlog
 
 from agents.fluent.errors import Duplicate, NotFound, NotSettled, Refused
-from agents.fluent.parts import HOLD_TYPE, WINDOW, Attributes, Part, by_number, hold_attributes, part_ref
+from agents.fluent.parts import WINDOW, Attributes, Part, by_number, hold_attributes, part_ref
 from agents.fluent.plan import shed, spread, total_free
 from agents.fluent.stock import Stock, all_over
 from schemas.reasons import Reason
@@ -103,7 +103,7 @@ class Hold:
 
     def _new_part(self, number: int, position: str, units: int) -> Part:
         ref = part_ref(self._stock.stem, number)
-        return Part(ref, position, self._stock.sku, HOLD_TYPE, units, live=True)
+        return Part(ref, position, self._stock.sku, self._stock.profile.hold_type, units, live=True)
 
     async def _found_by_another(self, before: list[Part]) -> HoldFailed | None:
         """The ref exists although the look-up did not show it: it lags, or somebody was quicker."""

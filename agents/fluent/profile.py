@@ -62,6 +62,9 @@ class _ProfileSpec(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """Statuses in which it is over for good."""
     active: str = ""
     """The status that a SALE booking gets; only for profiles that book sales."""
+    hold_type: str = ""
+    """The type of a hold's parts, where quantities have types."""
+    sale_type: str = ""
     sign: int = -1
     """Stored quantity = sign * units."""
     page_size: int = 50
@@ -105,6 +108,8 @@ class Profile:
         self.live = frozenset(spec.live)
         self.ended = frozenset(spec.ended)
         self.active = spec.active
+        self.hold_type = spec.hold_type
+        self.sale_type = spec.sale_type
         self.sign = spec.sign
         self.page_size = spec.page_size
         self.operations = {

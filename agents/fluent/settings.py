@@ -1,4 +1,4 @@
-"""From the project's settings to the gateway's options. Only shapes are named here: agents import no settings."""
+"""From the project's settings to the gateway's options. Agents import no settings: only shapes are named here."""
 
 from __future__ import annotations
 

@@ -14,8 +14,6 @@ from agents.fluent import profile as names
 from agents.fluent.client import FluentClient
 from agents.fluent.errors import BrokenPaging, UnreadableAnswer
 from agents.fluent.parts import (
-    HOLD_TYPE,
-    SALE_TYPE,
     WINDOW,
     Attributes,
     Part,
@@ -58,11 +56,11 @@ class Stock:
 
     def ours(self, parts: Iterable[Part]) -> list[Part]:
         """The parts that belong to this reservation."""
-        return [part for part in parts if part.is_of(self.promotion_id, self.sku, HOLD_TYPE)]
+        return [part for part in parts if part.is_of(self.promotion_id, self.sku, self.profile.hold_type)]
 
     def our_sales(self, sales: Iterable[Part]) -> list[Part]:
         """The SALE bookings that belong to this reservation."""
-        return [sale for sale in sales if sale.is_of(self.promotion_id, self.sku, SALE_TYPE)]
+        return [sale for sale in sales if sale.is_of(self.promotion_id, self.sku, self.profile.sale_type)]
 
     async def _numbered(self, ref: Any) -> list[Part]:
         found: list[Part] = []

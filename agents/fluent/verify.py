@@ -1,7 +1,8 @@
 """Verify: what Fluent really holds for a reservation, compared with what the ledger says.
 
 Of a closed reservation nothing may be live. What is, came late (a write that was under way when the hold
-ended) and is undone. An open one is compared only: which side is right is not for us to decide here.
+ended: LATE_ACTIVATION) and is undone. An open one is compared only: which side is right is not for us to
+decide here.
 """
 
 from __future__ import annotations
@@ -64,10 +65,8 @@ async def _verify_closed(stock: Stock, request: VerifyRequest, pause_s: float) -
     except Refused:
         return _verified(request, units, (units, RELEASE_REFUSED))
     if units:
-        ended_before = any(not part.live for part in parts) or bool(parts and parts[0].confirmed)
-        kind = LATE_ACTIVATION if ended_before else ORPHAN_HOLD
-        return _verified(request, 0, (units, kind), corrected=units)
-    drift = await _duplicates(stock, parts)
+        return _verified(request, 0, (units, LATE_ACTIVATION), corrected=units)
+    drift = await _others(stock, parts, ORPHAN_HOLD)
     if not drift[0]:
         drift = await _sales_drift(stock, request)
     return _verified(request, 0, drift)
@@ -78,7 +77,7 @@ async def _open_drift(stock: Stock, request: VerifyRequest) -> tuple[int, Drift]
     ours = stock.ours(parts)
     live = [part for part in ours if part.live]
     held = sum(part.units for part in live)
-    drift = await _duplicates(stock, ours)
+    drift = await _others(stock, ours, DUPLICATE)
     if not drift[0]:
         drift = _open_difference(ours, live, held, request.held)
     if not drift[0]:
@@ -96,10 +95,11 @@ def _open_difference(ours: list[Part], live: list[Part], held: int, expected: in
     return units, FOREIGN_CHANGE if changed else WRONG_QUANTITY
 
 
-async def _duplicates(stock: Stock, parts: list[Part]) -> Drift:
-    """Holds for this promotion at the same positions that we did not make: a repeat under other refs."""
+async def _others(stock: Stock, parts: list[Part], kind: str) -> Drift:
+    """Holds for this promotion at the same positions under refs that are not ours, so we leave them alone:
+    duplicates of an open hold, orphans of a closed one."""
     others = await stock.foreign_holds(sorted({part.position for part in parts}))
-    return sum(part.units for part in others), DUPLICATE
+    return sum(part.units for part in others), kind
 
 
 async def _sales_drift(stock: Stock, request: VerifyRequest) -> Drift:

@@ -1,0 +1,74 @@
+"""One simulator for the folder; each test works on SKUs of its own and finds the switches at rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from agents.fluent import Gateway
+from rehearsal.fluent.controls import Controls
+from tests.fluent.support import Requests, options_for
+from tests.support.fluent import FluentSimulator
+
+SKUS = 400
+AT_REST = Controls(strict_credentials=True, activation_delay_ms=10, hang_ms=5_000)
+
+NewGateway = Callable[..., Gateway]
+
+
+@pytest.fixture(scope="session")
+def shared_fluent() -> Iterator[FluentSimulator]:
+    stock = {f"ONE-{number:03d}": {"LOC-1": 100} for number in range(SKUS)}
+    stock |= {f"TWO-{number:03d}": {"LOC-1": 60, "LOC-2": 60} for number in range(SKUS)}
+    stock["MANY"] = {f"STORE-{number:03d}": 2 for number in range(120)}
+    with FluentSimulator(stock) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(shared_fluent: FluentSimulator) -> Iterator[FluentSimulator]:
+    shared_fluent.control(**AT_REST.model_dump(mode="json"))
+    yield shared_fluent
+    shared_fluent.forget_next()
+    shared_fluent.control(**AT_REST.model_dump(mode="json"))
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    return count()
+
+
+@pytest.fixture
+def one(numbers: Iterator[int]) -> Requests:
+    """Requests for a SKU with 100 units at LOC-1."""
+    return Requests(f"ONE-{next(numbers):03d}")
+
+
+@pytest.fixture
+def two(numbers: Iterator[int]) -> Requests:
+    """Requests for a SKU with 60 units at LOC-1 and 60 at LOC-2."""
+    return Requests(f"TWO-{next(numbers):03d}")
+
+
+@pytest.fixture
+async def new_gateway(simulator: FluentSimulator) -> AsyncIterator[NewGateway]:
+    """Makes gateways that are closed at the end: `new_gateway(transport=…, call_timeout_s=…)`."""
+    made: list[Gateway] = []
+    own = ("transport", "lease_expires_at")
+
+    def make(**options: Any) -> Gateway:
+        passed = {name: options.pop(name) for name in own if name in options}
+        made.append(Gateway(options_for(simulator, **options), **passed))
+        return made[-1]
+
+    yield make
+    for gateway in made:
+        await gateway.aclose()
+
+
+@pytest.fixture
+def gateway(new_gateway: NewGateway) -> Gateway:
+    return new_gateway()

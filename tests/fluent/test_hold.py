@@ -1,0 +1,160 @@
+"""Hold: all units or none, at deterministic places, under refs that make any repeat harmless."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.fluent import Gateway
+from agents.fluent.parts import hold_attributes
+from agents.fluent.plan import left_by_part, shed, sold_by_part, spread
+from streams.ledger.commands import HoldConfirmed, HoldFailed
+from tests.fluent.conftest import NewGateway
+from tests.fluent.support import EXPIRES_AT_MS, Network, Requests, live
+from tests.support.fluent import FluentSimulator
+
+
+async def test_a_hold_is_spread_over_positions_in_order_of_their_refs(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests
+) -> None:
+    assert await gateway.handle(two.hold(100)) == HoldConfirmed(two.promotion, two.sku, 1, 100)
+    assert live(simulator, two.sku) == {f"{two.ref}-1": 60, f"{two.ref}-2": 40}
+
+
+async def test_a_repeated_hold_changes_nothing(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests
+) -> None:
+    hold = two.hold(100)
+    first = await gateway.handle(hold)
+    changes = simulator.journal(sku=two.sku)["last"]
+    assert await gateway.handle(hold) == first
+    written = [entry for entry in simulator.journal(changes, two.sku)["entries"] if entry["source"] == "api"]
+    assert written == []
+
+
+async def test_too_little_stock_holds_nothing_and_says_how_much_there_is(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests
+) -> None:
+    answer = await gateway.handle(two.hold(121))
+    assert isinstance(answer, HoldFailed)
+    assert (answer.reason, answer.error) == ("INSUFFICIENT_INVENTORY", "requested 121, available 120")
+    assert simulator.truth(two.sku)["holds"] == []
+
+
+async def test_an_unknown_sku_is_named(gateway: Gateway) -> None:
+    answer = await gateway.handle(Requests("NO-SUCH-SKU").hold(1))
+    assert isinstance(answer, HoldFailed)
+    assert answer.reason == "INSUFFICIENT_INVENTORY"
+    assert "no ACTIVE position for SKU NO-SUCH-SKU" in answer.error
+
+
+@pytest.mark.parametrize("count_soft_reserve", [False, True])
+@pytest.mark.parametrize("recalculate_on_hand", [False, True])
+async def test_on_hand_is_never_trusted(
+    simulator: FluentSimulator,
+    gateway: Gateway,
+    one: Requests,
+    recalculate_on_hand: bool,
+    count_soft_reserve: bool,
+) -> None:
+    """Whatever the account's workflow does to onHand, two promotions get no more than there is."""
+    simulator.control(recalculate_on_hand=recalculate_on_hand, count_soft_reserve=count_soft_reserve)
+    other = Requests(one.sku, "FLASH-2")
+    assert isinstance(await gateway.handle(one.hold(70)), HoldConfirmed)
+    refused = await gateway.handle(other.hold(40))
+    assert isinstance(refused, HoldFailed) and refused.error == "requested 40, available 30"
+    assert isinstance(await gateway.handle(Requests(one.sku, "FLASH-3").hold(30)), HoldConfirmed)
+
+
+async def test_every_page_of_positions_counts_and_more_parts_than_a_window_are_found_again(
+    simulator: FluentSimulator, gateway: Gateway
+) -> None:
+    """120 stores of 2 units: three pages of positions, and a hold of 100 parts in seven windows of refs."""
+    many = Requests("MANY")
+    hold = many.hold(199)
+    assert await gateway.handle(hold) == HoldConfirmed(many.promotion, "MANY", 1, 199)
+    assert len(live(simulator, "MANY")) == 100
+    assert simulator.truth("MANY")["available"] == 41
+    assert await gateway.handle(hold) == HoldConfirmed(many.promotion, "MANY", 1, 199)
+    await gateway.handle(many.release())
+    assert live(simulator, "MANY") == {}
+
+
+async def test_a_ref_of_another_promotion_is_a_conflict_and_left_alone(
+    simulator: FluentSimulator, gateway: Gateway, one: Requests
+) -> None:
+    theirs = {"name": "promotion_id", "type": "STRING", "value": "OTHER"}
+    simulator.quantity(
+        f"{one.ref}-1", sku=one.sku, location="LOC-1", type="SOFT_RESERVE", quantity=-5, attributes=[theirs]
+    )
+    answer = await gateway.handle(one.hold(10))
+    assert isinstance(answer, HoldFailed)
+    assert answer.reason == "CONFLICT" and "belongs to promotion OTHER" in answer.error
+    await gateway.handle(one.release())
+    assert live(simulator, one.sku) == {f"{one.ref}-1": 5}
+
+
+async def test_a_hold_that_was_ended_is_never_revived(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests
+) -> None:
+    """A late repeat of the hold finds INACTIVE parts: it confirms nothing, and holds nothing."""
+    hold = two.hold(100)
+    await gateway.handle(hold)
+    await gateway.handle(two.release())
+    answer = await gateway.handle(hold)
+    assert isinstance(answer, HoldFailed) and "given up" in answer.error
+    assert live(simulator, two.sku) == {}
+
+
+async def test_a_late_repeat_of_a_confirmed_hold_gives_up_nothing(
+    simulator: FluentSimulator, gateway: Gateway, one: Requests
+) -> None:
+    """Another channel oversells after the confirmation: that is no reason to give the hold back."""
+    hold = one.hold(100)
+    await gateway.handle(hold)
+    await gateway.handle(one.settle(40, 60))
+    simulator.sell(one.sku, 80)
+    assert await gateway.handle(hold) == HoldConfirmed(one.promotion, one.sku, 1, 100)
+    assert simulator.truth(one.sku)["held"] == 40
+
+
+async def test_the_promotions_own_attributes_come_typed_beside_ours(
+    new_gateway: NewGateway, one: Requests
+) -> None:
+    bodies: list[bytes] = []
+    gateway = new_gateway(transport=Network(before_call=lambda _, body: bodies.append(body)))
+    own = b'{"channel":"web","priority":3,"share":0.5,"vip":true,"tags":["a"],"none":null,"promotion_id":"X"}'
+    await gateway.handle(one.hold(10, own))
+    created = next(body for body in bodies if b"CreatePart" in body)
+    for expected in (
+        b'{"name":"promotion_id","type":"STRING","value":"FLASH-1"}',
+        b'{"name":"expires_at","type":"STRING","value":"2030-03-17T17:46:40.000Z"}',
+        b'{"name":"reservation_type","type":"STRING","value":"FLASH_SALE"}',
+        b'{"name":"channel","type":"STRING","value":"web"}',
+        b'{"name":"priority","type":"INTEGER","value":3}',
+        b'{"name":"share","type":"FLOAT","value":0.5}',
+        b'{"name":"vip","type":"BOOLEAN","value":true}',
+        b'{"name":"tags","type":"JSON","value":["a"]}',
+    ):
+        assert expected in created
+    assert b'"value":"X"' not in created and b'"none"' not in created
+
+
+def test_attributes_that_are_no_object_are_one_attribute() -> None:
+    assert hold_attributes("P", EXPIRES_AT_MS, 1, b"[1,2]")[-1] == {
+        "name": "attributes",
+        "type": "JSON",
+        "value": [1, 2],
+    }
+
+
+def test_a_debt_at_one_position_lowers_what_the_others_give() -> None:
+    free = {"B": 10, "A": 5, "C": -6}
+    assert spread(free, 9) == [("A", 5), ("B", 4)]
+    assert spread(free, 10) is None
+
+
+def test_what_is_sold_comes_off_the_first_part_and_what_is_too_much_off_the_last() -> None:
+    assert sold_by_part([60, 40], 70) == [60, 10]
+    assert left_by_part([60, 40], 30) == [0, 30]
+    assert left_by_part([60, 40], 110) == [70, 40]
+    assert shed([60, 40], 50) == [50, 0]
