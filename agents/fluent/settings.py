@@ -1,4 +1,4 @@
-"""From the project's settings to the gateway's options. Agents import no settings: only shapes are named here."""
+"""From settings to the gateway's options. Agents import no settings: only their shapes are named here."""
 
 from __future__ import annotations
 

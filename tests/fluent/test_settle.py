@@ -19,7 +19,7 @@ from tests.support.fluent import FluentSimulator
 
 def highest_available(simulator: FluentSimulator, sku: str, after: int) -> int:
     entries = simulator.journal(after, sku)["entries"]
-    return max(entry["available"] for entry in entries)
+    return max(int(entry["available"]) for entry in entries)
 
 
 async def test_with_order_flow_the_hold_shrinks_by_what_fluent_booked(
@@ -125,7 +125,7 @@ async def test_a_release_is_confirmed_only_by_a_read_back(
     simulator: FluentSimulator, new_gateway: NewGateway, one: Requests
 ) -> None:
     """Somebody sets the part ACTIVE again right after our write: it is ended once more."""
-    undone = []
+    undone: list[bool] = []
 
     def undo(_: int, body: bytes) -> None:
         if b"EndPart" in body and not undone:

@@ -45,6 +45,7 @@ class Operation:
 
     def __init__(self, name: str, text: str, batch: int = 1) -> None:
         """`name` is the file's, for errors. Raises DocumentError."""
+        self.source = name
         self.text = text
         self.batch = batch
         document = _parsed(name, text)
