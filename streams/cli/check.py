@@ -50,6 +50,7 @@ def check_everything(sku: str | None) -> int:
     Returns 1 when something failed, 2 when the broker cannot be reached at all.
     """
     settings = configured("ERROR")
+    settings.require_kafka()
     status = _told(_configuration(settings))
     status = max(status, _broker(settings))
     if status < NO_CONNECTION:

@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from typer import TyperException
 
+from streams.cli.output import ReaderLeft
+
 BAD_USAGE = 2
 INTERRUPTED = 130
 
@@ -33,7 +35,7 @@ def _run(arguments: list[str]) -> int:
         return _said(f"{_one_line(error.format_message())} See `flashsale --help`.", BAD_USAGE)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderLeft):
         return _reader_left()
     except Exception as error:
         return _failed(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import sys
+import io
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from schemas.fields import Message
 from schemas.reports import ReconciliationReport, ReportLine
-from streams.cli.output import complain, print_table, say
+from streams.cli.output import complain, print_table, say, write
 from streams.cli.reading import reader
 from streams.cli.start import connected
 from streams.topology import RECONCILIATION_REPORTS
@@ -81,10 +81,11 @@ def _json(report: ReconciliationReport) -> None:
 
 def _csv(report: ReconciliationReport) -> None:
     columns = ["sku", *FIGURES, "driftKind", "driftAction", "fluentRef", "fluentStatus", "fluentHeld"]
-    writer = csv.DictWriter(sys.stdout, [*columns, "fluentCheckedAt"], lineterminator="\n")
+    rows = io.StringIO()
+    writer = csv.DictWriter(rows, [*columns, "fluentCheckedAt"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_flat, report.lines))
-    sys.stdout.flush()
+    write(rows.getvalue().encode())
 
 
 def _flat(line: ReportLine) -> dict[str, object]:

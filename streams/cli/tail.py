@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import cast
@@ -12,8 +13,8 @@ from typing import cast
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from pydantic import JsonValue
 
-from streams.cli.output import complain
-from streams.cli.reading import BATCH, reader
+from streams.cli.output import complain, write
+from streams.cli.reading import BATCH, Reader, reader
 from streams.cli.start import connected, known_topic
 
 POLL_S = 0.2
@@ -34,31 +35,26 @@ def follow(
     known_topic(topic)
     with reader(connected(), topic) as records:
         records.seek(to_beginning=from_beginning)
-        complain(f"Reading {topic} from {'its beginning' if from_beginning else 'now on'}; Ctrl-C ends it.")
-        left = sys.maxsize if limit is None else limit
-        quiet_since = time.monotonic()
-        try:
-            while left > 0 and not _over(quiet_since, timeout_s):
-                messages = records.poll(POLL_S, min(left, BATCH))
-                _write(messages, form)
-                left -= len(messages)
-                if messages:
-                    quiet_since = time.monotonic()
-        except KeyboardInterrupt:
-            pass  # the usual way to end it
+        # Ctrl-C is the usual way to end it.
+        with suppress(KeyboardInterrupt):
+            start = "its beginning" if from_beginning else "now on"
+            complain(f"Reading {topic} from {start}; Ctrl-C ends it.")
+            _copy(records, form, sys.maxsize if limit is None else limit, timeout_s)
     return 0
+
+
+def _copy(records: Reader, form: Form, limit: int, timeout_s: float | None) -> None:
+    make = {Form.LINE: _line, Form.VALUES: _value, Form.JSON: _object}[form]
+    left, quiet_since = limit, time.monotonic()
+    while left > 0 and not _over(quiet_since, timeout_s):
+        messages = records.poll(POLL_S, min(left, BATCH))
+        if messages:
+            write(b"".join(make(message) + b"\n" for message in messages))
+            left, quiet_since = left - len(messages), time.monotonic()
 
 
 def _over(quiet_since: float, timeout_s: float | None) -> bool:
     return timeout_s is not None and time.monotonic() - quiet_since >= timeout_s
-
-
-def _write(messages: list[Message], form: Form) -> None:
-    """Bytes, because a value is printed as it is, whatever the terminal's encoding."""
-    make = {Form.LINE: _line, Form.VALUES: _value, Form.JSON: _object}[form]
-    for message in messages:
-        sys.stdout.buffer.write(make(message) + b"\n")
-    sys.stdout.buffer.flush()
 
 
 def _value(message: Message) -> bytes:
