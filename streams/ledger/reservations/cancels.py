@@ -28,38 +28,35 @@ def on_cancel(rows: Rows, command: Cancel, now_ms: int, effects: Effects) -> Non
     key = claim_key(reservation_key(command.promotion_id, command.sku), command.order_ref)
     claim = rows.get(CLAIMS, key)
     turn = take_known(rows, effects, now_ms, command.promotion_id, command.sku)
-    quantity = 0
-    if claim is not None and turn is not None:
-        if claim.reason == WAITING:
-            withdraw(turn, claim)
-        elif claim.reason == TAKEN:
-            quantity = _give_back(turn, key, claim, command)
-        turn.finish()
-    answer = LineCancelled(command.promotion_id, command.order_ref, command.sku, command.operation, quantity)
-    value = encode_command(answer)
-    effects.sends.append(Send(ORDER_COMMANDS, order_key(command.order_ref, command.promotion_id), value))
+    if claim is None or turn is None:
+        _answer(effects, command, 0)
+        return
+    units = 0
+    if claim.reason == WAITING:
+        withdraw(turn, claim)
+    elif claim.reason == TAKEN:
+        units = _units(claim, command.quantity)
+    _answer(effects, command, units)
+    if units:
+        claim.cancelled += units
+        rows.put(CLAIMS, key, claim)
+        _give_back(turn, claim, units, command.compensation)
+    turn.finish()
 
 
-def _give_back(turn: Turn, key: bytes, claim: ClaimRow, command: Cancel) -> int:
+def _units(claim: ClaimRow, asked: int) -> int:
+    """What is given back: as much as is asked for, all of it for 0, and never more than is held."""
     left = claim.quantity - claim.cancelled
-    units = left if command.quantity == 0 else max(0, min(command.quantity, left))
-    if not units:
-        return 0
-    claim.cancelled += units
-    turn.rows.put(CLAIMS, key, claim)
-    _count(turn, units, command.compensation)
-    if turn.row.state == CLOSED:
-        publish_release(turn, CANCELLED)
-        report_now(turn)
-        follow_up(turn)
-        return units
-    if turn.row.state == ACTIVE:
-        unripen(turn, units, claim.ripe_at_ms)
-    report_soon(turn)
-    return units
+    return left if asked == 0 else max(0, min(asked, left))
 
 
-def _count(turn: Turn, units: int, compensation: bool) -> None:
+def _answer(effects: Effects, command: Cancel, units: int) -> None:
+    answer = LineCancelled(command.promotion_id, command.order_ref, command.sku, command.operation, units)
+    key = order_key(command.order_ref, command.promotion_id)
+    effects.sends.append(Send(ORDER_COMMANDS, key, encode_command(answer)))
+
+
+def _give_back(turn: Turn, claim: ClaimRow, units: int, compensation: bool) -> None:
     row = turn.row
     row.claimed -= units
     if compensation:
@@ -67,3 +64,11 @@ def _count(turn: Turn, units: int, compensation: bool) -> None:
         row.rejected_orders += 1
     else:
         row.cancelled += units
+    if row.state == CLOSED:
+        publish_release(turn, CANCELLED)
+        report_now(turn)
+        follow_up(turn)
+        return
+    if row.state == ACTIVE:
+        unripen(turn, units, claim.ripe_at_ms)
+    report_soon(turn)

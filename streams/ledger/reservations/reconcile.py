@@ -36,15 +36,18 @@ def on_settle_failed(turn: Turn, command: SettleFailed) -> None:
 
 
 def on_verified(turn: Turn, command: Verified) -> None:
-    """What Fluent holds, compared with what was asked for."""
+    """What Fluent holds, compared with what was asked for; what was put right is no drift any more."""
     if not answered(turn, VERIFY, command.number):
         return
     row = turn.row
     known = (row.drift_units, row.drift_kind)
-    kind = command.drift_kind if command.drift_units else ""
+    units = command.drift_units
+    if command.corrected_units:
+        units = max(0, units - command.corrected_units)
+    kind = command.drift_kind if units else ""
     row.fluent_status = "ACTIVE" if command.held else "INACTIVE"
-    _found(turn, command.held, command.drift_units, kind)
-    if command.drift_units and (command.drift_units, kind) != known:
+    _found(turn, command.held, units, kind)
+    if units and (units, kind) != known:
         notice_drift(turn)
     if command.corrected_units:
         notify(
@@ -52,6 +55,7 @@ def on_verified(turn: Turn, command: Verified) -> None:
             "warning",
             "late write undone",
             "Nothing to repair; look for a worker that froze or lost its connection around this time.",
+            kind=command.drift_kind,
             corrected_units=command.corrected_units,
         )
     if row.release_owed and row.state == CLOSED and not command.held:

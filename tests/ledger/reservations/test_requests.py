@@ -101,12 +101,13 @@ def test_after_the_close_one_verify_undoes_what_may_have_come_late() -> None:
     assert of(VerifyRequest, ledger.after(100 * HOUR_MS)) == []
 
 
-def test_a_late_write_that_the_verify_undid_is_noticed() -> None:
+def test_a_late_write_that_the_verify_undid_is_noticed_and_is_no_drift_any_more() -> None:
     ledger = Ledger()
     ledger.open(100)
     ledger.close()
     ledger.after(TERMS.verify_ms)
-    ledger.do(c.Verified(*IDS, 3, 0, 0, "LATE_ACTIVATION", 100))
+    ledger.do(c.Verified(*IDS, 3, 0, 100, "LATE_ACTIVATION", 100))
+    assert (ledger.row().drift_units, ledger.row().drift_kind) == (0, "")
     assert (ledger.notices[-1].event, ledger.notices[-1].fields["corrected_units"]) == (
         "late write undone",
         100,

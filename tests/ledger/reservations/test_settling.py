@@ -93,6 +93,17 @@ def test_a_cancel_of_an_old_order_does_not_settle_a_new_order_in_its_place() -> 
     assert ledger.after(DELAY_MS + INTERVAL_MS) == [settle(4, 95, 5)]
 
 
+def test_a_cancel_takes_from_the_units_that_its_own_order_took() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 5)
+    ledger.after(2 * INTERVAL_MS)
+    ledger.claim("O-2", 5)
+    ledger.cancel("O-1")
+    assert ledger.after(DELAY_MS - 1) == []
+    assert ledger.after(INTERVAL_MS) == [settle(2, 95, 5)]
+
+
 def test_a_refused_settle_is_reported_and_not_tried_again_until_the_amount_changes() -> None:
     ledger = Ledger()
     ledger.open(100, terms=QUIET)
