@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from bridge.problems import Problem
-from bridge.records import Arrival, Page, Report, read_outcome, read_page, read_report
+from bridge.records import NOTHING, Arrival, Page, Report, read_outcome, read_page, read_report
 from schemas.reasons import RECOMMENDATIONS, Reason
 from streams.topology import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
@@ -76,7 +76,7 @@ def _decided(arrival: Arrival) -> Fields:
         "decidedAt": outcome.decided_at,
         "revision": outcome.revision,
     }
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in fields.items() if value not in (None, NOTHING)}
 
 
 def _problem_of(dead_letter: Arrival) -> Problem:

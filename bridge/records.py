@@ -28,6 +28,10 @@ class Arrival(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
 
+NOTHING = msgspec.Raw(b"")
+"""Where a field is absent."""
+
+
 class Outcome(msgspec.Struct, rename="camel", omit_defaults=True):
     """A record of `order-outcomes`; what is only passed on stays as it is."""
 
@@ -38,7 +42,7 @@ class Outcome(msgspec.Struct, rename="camel", omit_defaults=True):
     decided_at: str
     revision: int
     reason: str | None = None
-    cancel_results: msgspec.Raw | None = None
+    cancel_results: msgspec.Raw = NOTHING
     cancellation_ref: str | None = None
 
 

@@ -1,0 +1,108 @@
+"""`GET`: where orders and promotions stand, from what the outcome topics said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import bridge.status
+from bridge.status import Status, Store
+from streams.settings import ConfigurationError
+from tests.bridge.decisions import Decider, outcome, report, results
+from tests.bridge.process import BridgeProcess, Caller
+from tests.support.system import wait_until
+
+
+def test_what_was_never_seen_is_a_404_with_a_sentence(caller: Caller) -> None:
+    for path, name in (("/orders/NEVER", "order NEVER"), ("/promotions/NEVER", "promotion NEVER")):
+        answer = caller.get(path)
+        assert answer.status_code == 404
+        assert name in answer.json()["error"] and answer.json()["recommendation"]
+
+
+def test_an_order_is_a_list_with_its_newest_outcome_for_each_promotion(
+    caller: Caller, decider: Decider
+) -> None:
+    old, new, other = outcome("BASKET", "P1"), outcome("BASKET", "P1", revision=2), outcome("BASKET", "P2")
+    decider.publish(*[("order-outcomes", value, {}) for value in (old, other, new, outcome("BASKET-2"))])
+
+    def entries() -> object:
+        answer = caller.get("/orders/BASKET")
+        return answer.is_success and sorted(answer.json(), key=lambda entry: str(entry["promotionId"]))
+
+    wait_until(lambda: entries() == [new, other], "both promotions of the order, the newest of each")
+
+
+@pytest.mark.parametrize("ref", ["A/B", "A B", "Ü-1", "a?b#c", "100%", "x" * 256])
+def test_any_ref_can_be_asked_for(caller: Caller, decider: Decider, ref: str) -> None:
+    accepted = caller.post(
+        "/consume-reservation",
+        {"order": {"ref": ref, "promotionId": "P", "items": [{"sku": "S", "quantity": 1}]}},
+    )
+    decider.publish(("order-outcomes", outcome(ref), {}))
+    url = accepted.json()["statusUrl"]
+    wait_until(lambda: caller.get(url).is_success, f"the outcome of {ref}")
+    assert caller.get(url).json() == [outcome(ref)]
+
+
+def test_a_promotion_says_results_status_and_newest_report(caller: Caller, decider: Decider) -> None:
+    decider.publish(("reconciliation-reports", report("STANDING", "INTERIM", "PENDING"), {}))
+    wait_until(lambda: caller.get("/promotions/STANDING").is_success, "the first report")
+    pending = caller.get("/promotions/STANDING").json()
+    assert pending["status"] == "PENDING" and "reservations" not in pending
+    pages = [results("STANDING", [f"SKU-{page}"], page, 2, of=2) for page in (1, 2)]
+    decider.publish(*[("promotion-results", page, {}) for page in pages])
+    decider.publish(("reconciliation-reports", report("STANDING", "FINAL", "CLOSED"), {}))
+    wait_until(lambda: caller.get("/promotions/STANDING").json()["status"] == "CLOSED", "the FINAL report")
+    found = caller.get("/promotions/STANDING").json()
+    assert [line["sku"] for line in found["reservations"]] == ["SKU-1", "SKU-2"]
+    assert found["summary"] == {"success": 2, "errors": 0}
+    assert found["report"]["kind"] == "FINAL" and found["report"]["totals"]["drift"] == 0
+
+
+def test_a_new_bridge_knows_the_recent_past_when_it_is_ready(
+    environment: dict[str, str], decider: Decider, directory: Path
+) -> None:
+    decider.publish(
+        ("order-outcomes", outcome("PAST"), {}), ("promotion-results", results("PAST", ["S"]), {})
+    )
+    decider.publish(("order-outcomes", outcome("PAST-NOT"), {}), commit=False)
+    with BridgeProcess(environment, directory) as process:
+        client = Caller(process.wait_ready().url)
+        assert client.get("/orders/PAST").json() == [outcome("PAST")]
+        assert client.get("/orders/PAST-NOT").status_code == 404
+        assert client.get("/promotions/PAST").json()["status"] == "ACTIVE"
+        client.close()
+
+
+def test_a_full_store_forgets_the_oldest_and_keeps_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge.status, "STORE_BYTES", 1 << 20)
+    monkeypatch.setattr(bridge.status, "BUFFER_BYTES", 1 << 18)
+    store = Store(tmp_path / "store")
+    for number in range(20_000):
+        store.put(b"order %05d" % number, os.urandom(500))
+    size = lambda: sum(file.stat().st_size for file in (tmp_path / "store").glob("*.sst"))  # noqa: E731
+    wait_until(lambda: size() <= 2 << 20, "old files are dropped")
+    assert [len(value) for _, value in store.with_prefix(b"order 19999")] == [500]
+    assert not list(store.with_prefix(b"order 00000"))
+    store.close()
+
+
+def test_bridges_that_share_a_data_directory_take_different_places_and_reuse_them(tmp_path: Path) -> None:
+    first, second = Status(tmp_path), Status(tmp_path)
+    assert {path.name for path in (tmp_path / "bridge").iterdir() if path.is_dir()} == {"0", "1"}
+    first.close()
+    third = Status(tmp_path)
+    assert {path.name for path in (tmp_path / "bridge").iterdir() if path.is_dir()} == {"0", "1"}
+    second.close()
+    third.close()
+
+
+def test_a_data_directory_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "bridge").write_text("a file where a folder should be")
+    with pytest.raises(ConfigurationError, match="DATA_DIR cannot be used"):
+        Status(tmp_path)
