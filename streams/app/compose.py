@@ -37,7 +37,8 @@ from streams.topology import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_
 
 log = structlog.get_logger("worker")
 
-CALL_SHARE_OF_SESSION = 0.6
+CALL_SHARE_OF_SESSION = 0.5
+"""Heartbeats come every sixth of a session, so a fresh lease is never shorter than five sixths of one."""
 
 NO_PARTITIONS_S = 45.0
 """A worker that owns nothing for so long although it is not restoring is stuck: a clean one is started."""

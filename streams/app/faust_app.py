@@ -43,7 +43,7 @@ def build(settings: Settings, engine: Engine) -> EngineApp:
         consumer_max_fetch_size=MAX_MESSAGE_BYTES,
         consumer_metadata_max_age_ms=30_000,  # partitions that an input topic gained are noticed so soon
         broker_session_timeout=session_s,
-        broker_heartbeat_interval=session_s / 4,
+        broker_heartbeat_interval=session_s / 6,
         broker_rebalance_timeout=max(15.0, session_s * 2),
         broker_request_timeout=max(40.0, session_s * 2),
         broker_commit_interval=0.5,

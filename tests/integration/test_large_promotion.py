@@ -19,7 +19,15 @@ FLAT_MB = 150
 @pytest.fixture
 def sale(kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path) -> Iterator[System]:
     stock = {f"SKU-{i}": {"LOC-1": 5} for i in range(SKUS)}
-    config = {"fluentRequestsPerSecond": 1_000, "fluentAskAgainSeconds": 60, "closeTimeoutSeconds": 300}
+    config = {
+        "fluentRequestsPerSecond": 1_000,
+        "fluentAskAgainSeconds": 10,
+        "fluentTimeoutSeconds": 10,
+        "closeTimeoutSeconds": 300,
+        "kafkaSessionTimeoutMs": 20_000,
+        "reconciliationIntervalSeconds": 120,
+        "fluentVerifySeconds": 600,
+    }
     with system(kafka.bootstrap, topic_prefix, tmp_path, stock, **config) as built:
         yield built
 

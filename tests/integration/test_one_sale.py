@@ -48,7 +48,11 @@ def test_a_sale_goes_from_its_start_to_a_report_that_adds_up(sale: System) -> No
     sale.publish("promotion-end", [{"promotion": {"id": "P", "reason": "sold out"}}])
     report = wait_until(lambda: final_report(sale, "P"), "the FINAL report")
     lines = {line["sku"]: line for line in report["lines"]}
-    assert (lines["SKU-1"]["reserved"], lines["SKU-1"]["consumed"], lines["SKU-1"]["released"]) == (100, 100, 0)
+    assert (lines["SKU-1"]["reserved"], lines["SKU-1"]["consumed"], lines["SKU-1"]["released"]) == (
+        100,
+        100,
+        0,
+    )
     assert (lines["SKU-2"]["reserved"], lines["SKU-2"]["consumed"], lines["SKU-2"]["released"]) == (5, 3, 2)
     assert lines["SKU-3"]["reserved"] == 0
     truth = sale.fluent.truth()
