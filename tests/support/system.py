@@ -149,9 +149,14 @@ class System:
     def publish(self, topic: str, events: Iterable[Any], key: Callable[[Any], str] | None = None) -> int:
         """Send events (dicts, or bytes as they are) to a topic; returns how many."""
         producer = Producer(
-            {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 5,
-             "queue.buffering.max.messages": 1_000_000, "message.max.bytes": 4_000_000}
-        )  # fmt: skip
+            {
+                "bootstrap.servers": self.bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "queue.buffering.max.messages": 1_000_000,
+                "message.max.bytes": 4_000_000,
+            }
+        )
         count = 0
         for event in events:
             value = event if isinstance(event, bytes) else json.dumps(event).encode()
@@ -165,10 +170,16 @@ class System:
     def read(self, topic: str) -> list[Message]:
         """All committed records of a topic up to its end now."""
         consumer = Consumer(
-            {"bootstrap.servers": self.bootstrap, "group.id": f"{self.prefix}reader", "enable.auto.commit": False,
-             "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "earliest",
-             "fetch.wait.max.ms": 20, "session.timeout.ms": 6000}
-        )  # fmt: skip
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": f"{self.prefix}reader",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 20,
+            }
+        )
         try:
             partitions = consumer.list_topics(self.prefix + topic, 10).topics[self.prefix + topic].partitions
             consumer.assign([TopicPartition(self.prefix + topic, p, 0) for p in partitions])
