@@ -41,20 +41,20 @@ def main(orders: Path | None, speed: float | None) -> int:
         plan = plan_morning() if orders is None else plan_file(orders)
         _introduce(plan, progress)
         with _terminable():
-            return _perform(plan, speed, progress, busy=orders is None and speed is None)
+            return _perform(plan, speed, progress, rush=orders is None and speed is None)
     except (NoOrdersError, EmbeddedKafkaError) as error:
         progress.say(str(error))
         return EXIT_NOT_STARTED
 
 
-def _perform(plan: Plan, speed: float | None, progress: Progress, *, busy: bool) -> int:
+def _perform(plan: Plan, speed: float | None, progress: Progress, *, rush: bool) -> int:
     try:
         with Stage(plan.stock, progress) as stage:
             progress.say(f"Fluent's simulator is at {stage.fluent_url}")
             sale = Sale(stage, plan, speed, progress)
             evidence = sale.run()
             lines = prove(evidence)
-            if busy:
+            if rush or (sale.killed_at_ms and speed is None):
                 lines.append(worker_died_busy(evidence, sale.killed_at_ms))
             show(evidence, lines)
             stage.failed = not _all_hold(lines)
@@ -74,9 +74,11 @@ def _introduce(plan: Plan, progress: Progress) -> None:
     for note in plan.notes:
         progress.say(f"  {note}")
     for promotion in plan.promotions:
-        how = "expires by itself" if promotion.expires else "is ended"
-        units = sum(promotion.units.values())
-        progress.say(f"  {promotion.id}: {len(promotion.units)} products, {units:,} units set aside; {how}")
+        units, how = (
+            sum(promotion.units.values()),
+            "until it expires" if promotion.expires else "until it is ended",
+        )
+        progress.say(f"  {promotion.id}: {units:,} units of {len(promotion.units)} products, {how}")
     if "FLUENT_BASE_URL" in os.environ:
         progress.say("  FLUENT_BASE_URL is not used: the demo works on the simulator only")
 

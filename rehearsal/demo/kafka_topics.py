@@ -56,20 +56,19 @@ class Record:
 class Reader:
     """Reads some topics from their beginning, and on from where it stopped each time that it is asked."""
 
-    def __init__(self, settings: Settings, topics: Sequence[str], name: str) -> None:
-        """`topics` without the prefix; `name` tells consumers apart in the broker's log."""
+    def __init__(
+        self, settings: Settings, topics: Sequence[str], name: str, *, idle_fetch_ms: int = 500
+    ) -> None:
+        """`topics` without the prefix; `name` tells consumers apart in the broker's log.
+
+        A fetch that finds nothing is answered after `idle_fetch_ms`: only then an end is known to be one.
+        """
         self._settings = settings
         config = consumer_config(settings, f"demo-{name}")
         # Nothing is committed and no group is joined: positions are assigned by hand.
-        config |= {"enable.partition.eof": True, "fetch.wait.max.ms": 20}
+        config |= {"enable.partition.eof": True, "fetch.wait.max.ms": idle_fetch_ms}
         self._consumer = Consumer(config)
-        self._partitions = [
-            TopicPartition(settings.prefixed(topic), partition, OFFSET_BEGINNING)
-            for topic in topics
-            for partition in self._consumer.list_topics(settings.prefixed(topic), METADATA_TIMEOUT_S)
-            .topics[settings.prefixed(topic)]
-            .partitions
-        ]
+        self._partitions = _partitions(self._consumer, settings, topics)
         self._consumer.assign(self._partitions)
 
     def new(self, wait_s: float = 0.0) -> list[Record]:
@@ -90,11 +89,6 @@ class Reader:
                     yield record
                 elif message.error() is not None:
                     open_ends.discard((message.topic() or "", message.partition() or 0))
-
-    def written(self) -> int:
-        """Records that the topics hold now, by their ends; only of topics that no transaction writes to."""
-        ends = (self._consumer.get_watermark_offsets(part, METADATA_TIMEOUT_S) for part in self._partitions)
-        return sum(high - low for low, high in ends)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -121,9 +115,34 @@ class Reader:
         )
 
 
+class Ends:
+    """Counts the records of a topic by its ends, which holds for topics that no transaction writes to."""
+
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+        self._consumer = Consumer(consumer_config(settings, "demo-ends"))
+        self._partitions = _partitions(self._consumer, settings, topics)
+
+    def count(self) -> int:
+        """Records that the topics hold now."""
+        ends = [self._consumer.get_watermark_offsets(part, METADATA_TIMEOUT_S) for part in self._partitions]
+        return sum(high - low for low, high in ends)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._consumer.close()
+
+
+def _partitions(consumer: Consumer, settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
+    known = consumer.list_topics(timeout=METADATA_TIMEOUT_S).topics
+    names = [settings.prefixed(topic) for topic in topics]
+    return [
+        TopicPartition(name, number, OFFSET_BEGINNING) for name in names for number in known[name].partitions
+    ]
+
+
 def read_afresh(settings: Settings, topics: Sequence[str]) -> dict[str, list[Record]]:
     """All committed records of some topics up to now, by topic, with a consumer that saw nothing before."""
-    reader = Reader(settings, topics, "auditor")
+    reader = Reader(settings, topics, "auditor", idle_fetch_ms=20)
     found: dict[str, list[Record]] = {topic: [] for topic in topics}
     try:
         for record in reader.to_the_end():

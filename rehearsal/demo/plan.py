@@ -21,7 +21,7 @@ from rehearsal.demo.selection import (
 )
 
 MORNING = Path(__file__).parent.parent / "data" / "online_retail_2010-12-01.csv"
-RUSH_ORDERS = 4_000
+RUSH_ORDERS = 3_000
 """A real morning is replayed under new refs until it comes to so many orders."""
 
 REPEAT_EVERY = 100

@@ -14,14 +14,14 @@ from rehearsal.demo.evidence import AUDITED, Evidence
 from rehearsal.demo.kafka_topics import read_afresh
 from rehearsal.demo.plan import Plan
 from rehearsal.demo.progress import Progress
-from rehearsal.demo.proof import fluent_agrees, nothing_held, reports_add_up
+from rehearsal.demo.proof import UNDECIDED_AT_LEAST, fluent_agrees, nothing_held, reports_add_up
 from rehearsal.demo.publisher import Outbox, Publisher
 from rehearsal.demo.shop import OrderFlow, Shop
 from rehearsal.demo.stage import Stage, StageError
 from rehearsal.demo.watch import Watch
 from streams.topology import PROMOTION_END, PROMOTION_START
 
-SHORT_SALE_S = 15.0
+SHORT_SALE_S = 12.0
 """The promotion that expires lasts so long, or three quarters of a paced replay if that is longer."""
 
 LONG_SALE_MINUTES = 120
@@ -30,11 +30,11 @@ START_TIMEOUT_S = 60.0
 STANDSTILL_S = 45.0
 """When nothing was decided for so long, the demo gives up."""
 END_TIMEOUT_S = 60.0
-SETTLE_TIMEOUT_S = 8.0
+SETTLE_TIMEOUT_S = 5.0
 
 
 class Sale:
-    """A sale on a stage that is set. `killed_at_ms` is when a worker was killed, in Unix milliseconds."""
+    """A sale on a stage that is set. `killed_at_ms`: when a worker was killed (Unix time), 0: none was."""
 
     def __init__(self, stage: Stage, plan: Plan, speed: float | None, progress: Progress) -> None:
         self._stage = stage
@@ -56,8 +56,9 @@ class Sale:
             stock = {sku: figures["available"] for sku, figures in self._stage.truth().items()}
             self._start_promotions()
             self._rush()
-            self._end_promotions(stock)
-            return self._evidence(stock)
+            self._end_promotions()
+            with self._progress.phase("Topics and Fluent read back"):
+                return self._settled(stock)
 
     def _start_promotions(self) -> None:
         with self._progress.phase("Promotions started, stock set aside in Fluent"):
@@ -88,6 +89,7 @@ class Sale:
             seen, moved_at = -1, time.monotonic()
             while not self._everything_answered():
                 self._look()
+                self._show()
                 if not self.killed_at_ms and self._amid_the_rush():
                     self._kill()
                 if self._watch.outcomes != seen or not self._publisher.done:
@@ -96,18 +98,18 @@ class Sale:
                     raise StageError(
                         f"Nothing was decided for {STANDSTILL_S:.0f} s: {self._watch.tally.sentence}."
                     )
-        self._progress.say(self._watch.tally.sentence)
+        self._show(last=True)
 
     def _amid_the_rush(self) -> bool:
-        """Some orders of a burst are decided and many are not; half of the orders of a paced replay are."""
+        """In a burst while many orders are undecided, in a paced replay when half of them are decided."""
+        decided = self._watch.decided
         if self._speed is not None:
-            return self._watch.decided * 2 >= self._plan.orders
-        return self._watch.decided > 0 and self._publisher.done
+            return decided * 2 >= self._plan.orders
+        return decided > 0 and self._watch.placed() - decided >= UNDECIDED_AT_LEAST
 
     def _kill(self) -> None:
-        undecided = self._watch.placed() - self._watch.decided
         name, self.killed_at_ms = self._stage.kill_a_worker()
-        self._progress.say(f"{name} killed with SIGKILL, about {undecided:,} orders undecided")
+        self._progress.say(f"{name} killed with SIGKILL amid the rush")
 
     def _everything_answered(self) -> bool:
         """Every input record is answered, and the shop is done with every answer (so it sends no more)."""
@@ -115,7 +117,7 @@ class Sale:
             return False
         return self._watch.unanswered() == 0
 
-    def _end_promotions(self, stock: dict[str, int]) -> None:
+    def _end_promotions(self) -> None:
         ended = [promotion.id for promotion in self._plan.promotions if not promotion.expires]
         with self._progress.phase("Promotions ended or expired, reports final"):
             for name in ended:
@@ -128,16 +130,16 @@ class Sale:
             self._until(
                 lambda: len(self._watch.final) == everyone, timeout_s, "every promotion has its final report"
             )
-        self._settle(stock)
 
-    def _settle(self, stock: dict[str, int]) -> None:
-        """Reports may have a further revision, and Fluent a last write: wait a little for both."""
+    def _settled(self, stock: dict[str, int]) -> Evidence:
+        """Read everything; once more where reports may have a further revision, or Fluent a last write."""
         checks = (reports_add_up, nothing_held, fluent_agrees)
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         evidence = self._evidence(stock)
         while time.monotonic() < deadline and not all(check(evidence).holds for check in checks):
             self._look(wait_s=1.0)
             evidence = self._evidence(stock)
+        return evidence
 
     def _evidence(self, stock: dict[str, int]) -> Evidence:
         return Evidence(read_afresh(self._stage.settings, AUDITED), self._stage.truth(), stock)
@@ -155,9 +157,13 @@ class Sale:
         for failure in (self._publisher.failure, self._shop.failure):
             if failure is not None:
                 raise StageError(f"The demo's shop failed: {failure!r}") from failure
+
+    def _show(self, *, last: bool = False) -> None:
         self._watch.tally.sent = self._plan.orders
         self._watch.tally.booked = self._shop.booked
-        if self._publisher.is_alive() or self._publisher.done:
+        if last:
+            self._progress.say(self._watch.tally.sentence)
+        else:
             self._progress.show(self._watch.tally)
 
     def _send(self, topic: str, promotion: dict[str, Any]) -> None:

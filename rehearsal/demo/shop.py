@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
 from rehearsal.demo.events import Cancel, Identity, cancelled_value
+from rehearsal.demo.evidence import identity_of
 from rehearsal.demo.invoices import Line
 from rehearsal.demo.kafka_topics import Reader
 from rehearsal.demo.plan import cancelled_by_customer
@@ -23,6 +26,7 @@ from streams.topology import ORDER_CANCELLED, ORDER_OUTCOMES
 WAIT_S = 0.05
 HTTP_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 15.0
+BOOKINGS_AT_ONCE = 4
 
 
 class OrderFlow:
@@ -63,7 +67,9 @@ class Shop(threading.Thread):
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._waiting: defaultdict[Identity, list[Cancel]] = defaultdict(list)
+        self._decisions: set[Identity] = set()
         self._seen: set[tuple[Identity, int]] = set()
+        self._clerks = ThreadPoolExecutor(BOOKINGS_AT_ONCE, "shop")
         self.failure: Exception | None = None
         self.handled = 0
         self.booked = 0
@@ -73,9 +79,8 @@ class Shop(threading.Thread):
         try:
             while not self._stopping.is_set():
                 records = self._reader.new(WAIT_S)
-                for record in records:
-                    self._act(record.json)
                 if records:
+                    self._act([record.json for record in records])
                     self._outbox.flush()
                 self.handled += len(records)
         except Exception as error:
@@ -86,49 +91,61 @@ class Shop(threading.Thread):
         self._stopping.set()
         if self.is_alive():
             self.join(STOP_TIMEOUT_S)
+        self._clerks.shutdown()
         self._reader.close()
         self._flow.close()
 
     def cancel_when_decided(self, cancel: Cancel) -> None:
         """Send a cancel once its order is decided: at once where it is."""
         with self._lock:
-            if (cancel.identity, 1) not in self._seen:
+            if cancel.identity not in self._decisions:
                 self._waiting[cancel.identity].append(cancel)
                 return
         self._send(cancel.identity, cancel.value)
 
-    def _act(self, outcome: dict[str, Any]) -> None:
-        identity, revision = (outcome["orderRef"], outcome["promotionId"]), outcome["revision"]
-        if (identity, revision) in self._seen:
-            return
-        if revision == 1:
-            self._decided(identity, outcome)
-        else:
-            self._given_back(identity, revision, outcome.get("cancelResults", []))
+    def _act(self, outcomes: Sequence[dict[str, Any]]) -> None:
+        """Book what is new, several at once; then do what follows from each, in order."""
+        fresh = [outcome for outcome in outcomes if self._is_new(outcome)]
+        orders = [outcome for outcome in fresh if outcome["revision"] == 1]
+        self.booked += sum(self._clerks.map(self._book, orders))
+        for outcome in orders:
+            self._decided(outcome)
+        for outcome in fresh:
+            if outcome["revision"] > 1:
+                self._give_back(outcome)
 
-    def _decided(self, identity: Identity, outcome: dict[str, Any]) -> None:
+    def _is_new(self, outcome: dict[str, Any]) -> bool:
+        version = identity_of(outcome), outcome["revision"]
+        if version in self._seen:
+            return False
+        self._seen.add(version)
+        return True
+
+    def _book(self, outcome: dict[str, Any]) -> bool:
         sold = _lines(outcome["consumeResults"], "consumed")
         if sold:
-            self._flow.book(identity, sold)
-            self.booked += 1
+            self._flow.book(identity_of(outcome), sold)
+        return bool(sold)
+
+    def _decided(self, outcome: dict[str, Any]) -> None:
+        identity, sold = identity_of(outcome), _lines(outcome["consumeResults"], "consumed")
         with self._lock:
-            self._seen.add((identity, 1))
+            self._decisions.add(identity)
             cancels = self._waiting.pop(identity, [])
         for cancel in cancels:
             self._send(identity, cancel.value)
         if sold and not cancels and cancelled_by_customer(identity):
             self._change_of_mind(identity, sold)
 
+    def _give_back(self, outcome: dict[str, Any]) -> None:
+        back = _lines(outcome.get("cancelResults", []), "cancelled")
+        if back:
+            self._flow.give_back(identity_of(outcome), outcome["revision"], back)
+
     def _change_of_mind(self, identity: Identity, sold: list[dict[str, Any]]) -> None:
         """A customer gives back the first of several products, or all there is."""
         back = [Line(**sold[0])] if len(sold) > 1 else []
         self._send(identity, cancelled_value(identity, f"RMA-{identity[0]}", back))
-
-    def _given_back(self, identity: Identity, revision: int, results: list[dict[str, Any]]) -> None:
-        back = _lines(results, "cancelled")
-        if back:
-            self._flow.give_back(identity, revision, back)
-        self._seen.add((identity, revision))
 
     def _send(self, identity: Identity, value: bytes) -> None:
         self._outbox.send(ORDER_CANCELLED, value, identity[0])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -59,13 +59,13 @@ def reasons_of(evidence: Evidence) -> Counter[str]:
 def show(evidence: Evidence, lines: Sequence[Line]) -> None:
     """Print the table, the reasons and the proof."""
     out = console()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("promotion")
-    for column in (*ORDER_COLUMNS, *UNIT_COLUMNS):
-        table.add_column(column, justify="right")
-    rows = rows_of(evidence)
+    table = Table(box=SIMPLE, pad_edge=False, show_footer=True)
+    *rows, (together, sums) = rows_of(evidence)
+    table.add_column("promotion", together)
+    for column, figure in zip((*ORDER_COLUMNS, *UNIT_COLUMNS), sums, strict=True):
+        table.add_column(column, f"{figure:,}", justify="right")
     for name, figures in rows:
-        table.add_row(name, *(f"{figure:,}" for figure in figures), end_section=name == rows[-2][0])
+        table.add_row(name, *(f"{figure:,}" for figure in figures))
     out.print("\nOrders, then units; cancelled units were sold again or released.")
     out.print(table)
     out.print("Turned away because:", _listed(reasons_of(evidence).most_common()))

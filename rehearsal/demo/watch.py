@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rehearsal.demo.events import Identity
 from rehearsal.demo.evidence import identity_of
-from rehearsal.demo.kafka_topics import Reader, Record
+from rehearsal.demo.kafka_topics import Ends, Reader, Record
 from rehearsal.demo.progress import Tally
 from streams.settings import Settings
 from streams.topology import (
@@ -24,8 +24,8 @@ class Watch:
 
     def __init__(self, settings: Settings) -> None:
         self._output = Reader(settings, FOLLOWED, "watch")
-        self._placed = Reader(settings, [ORDER_PLACED], "watch-orders")
-        self._cancelled = Reader(settings, [ORDER_CANCELLED], "watch-cancels")
+        self._placed = Ends(settings, [ORDER_PLACED])
+        self._sent = Ends(settings, [ORDER_PLACED, ORDER_CANCELLED])
         self.tally = Tally()
         self.outcomes = 0
         self.dead_letters = 0
@@ -49,11 +49,11 @@ class Watch:
 
     def placed(self) -> int:
         """Records in `order-placed` now, by the topic's ends."""
-        return self._placed.written()
+        return self._placed.count()
 
     def unanswered(self) -> int:
         """Input records that no outcome or dead letter has answered yet."""
-        return self.placed() + self._cancelled.written() - self.outcomes - self.dead_letters
+        return self._sent.count() - self.outcomes - self.dead_letters
 
     @property
     def decided(self) -> int:
@@ -67,8 +67,8 @@ class Watch:
 
     def close(self) -> None:
         """Give the connections back."""
-        for reader in (self._output, self._placed, self._cancelled):
-            reader.close()
+        for each in (self._output, self._placed, self._sent):
+            each.close()
 
     def _count(self, record: Record) -> None:
         self.outcomes += 1
