@@ -53,7 +53,7 @@ def read_event(settings: Settings, topic: str, body: bytes, now_ms: int) -> Even
 def problem_of(topic: str, body: bytes, invalid: InvalidEvent, *, mapped: bool) -> Problem:
     """400 for what is not JSON or lacks the seed's fields, in the seed's words; 422 for a bad value."""
     try:
-        value = from_json(body, allow_inf_nan=False)
+        value = from_json(body)
     except ValueError:
         return Problem(400, invalid.error, RECOMMENDATIONS[Reason.INVALID], reason=Reason.INVALID)
     if not mapped and _lacks(topic, value):

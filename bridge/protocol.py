@@ -21,7 +21,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes = 0
-        self._in_headers = True
+        self._in_head = False
+        self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock runs from the connection on: one that says nothing is closed as well."""
@@ -34,9 +35,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a header that is not complete yet."""
+        """Count what belongs to a header that is still not complete."""
+        was_in_head = self._in_head
         super().data_received(data)
-        if self._in_headers and not self.transport.is_closing():
+        if was_in_head and self._in_head:
             self._header_bytes += len(data)
             if self._header_bytes > MAX_HEADER_BYTES:
                 self._refuse("431 Request Header Fields Too Large")
@@ -45,7 +47,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._header_bytes = 0
-        self._in_headers = True
+        self._in_head = True
         self._start_clock()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -57,14 +59,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """What comes now is the body; the gate counts it."""
-        self._in_headers = False
+        self._in_head, self._in_body = False, True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The request is complete; its answer may take its time."""
         self._stop_clock()
-        self._in_headers = True
-        self._header_bytes = 0
+        self._in_body = False
         super().on_message_complete()
 
     def _start_clock(self) -> None:
@@ -77,10 +78,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _too_slow(self) -> None:
-        if self._in_headers:
-            self._refuse("408 Request Timeout")
-        else:
+        if self._in_body:
             self.transport.close()
+        else:
+            self._refuse("408 Request Timeout")
 
     def _refuse(self, status: str) -> None:
         if not self.transport.is_closing():

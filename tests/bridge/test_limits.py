@@ -1,0 +1,158 @@
+"""Clients that send too much, too slowly, or stop half-way: over bare sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from bridge import gate
+from bridge.gate import BODY_S, MAX_BODY_BYTES, Gate
+from bridge.problems import Problem
+from bridge.protocol import MAX_HEADER_BYTES, REQUEST_S
+from tests.bridge.decisions import Decider
+from tests.bridge.process import BridgeProcess, Caller, placed, signed
+
+PATH = "/consume-reservation"
+PATIENCE_S = 40.0
+
+
+def head(bridge: BridgeProcess, *lines: str, body: bytes = b"", path: str = PATH) -> bytes:
+    """The head of a signed request up to its empty line."""
+    names = {"Host": bridge.address[0], **signed("POST", path, body)}
+    headers = [f"{name}: {value}" for name, value in names.items()]
+    return "\r\n".join([f"POST {path} HTTP/1.1", *headers, *lines, "", ""]).encode()
+
+
+def connect(bridge: BridgeProcess) -> socket.socket:
+    return socket.create_connection(bridge.address, PATIENCE_S)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What the bridge says until it closes, or until a whole answer is there."""
+    answer = b""
+    while True:
+        try:
+            chunk = connection.recv(65_536)
+        except ConnectionResetError:
+            return answer
+        answer += chunk
+        if not chunk or answer.endswith(b"}"):
+            return answer
+
+
+def exchange(bridge: BridgeProcess, request: bytes) -> bytes:
+    with closing(connect(bridge)) as connection:
+        connection.sendall(request)
+        return read_all(connection)
+
+
+def test_a_body_that_says_it_is_too_large_is_413_without_being_read(bridge: BridgeProcess) -> None:
+    answer = exchange(bridge, head(bridge, f"Content-Length: {10**12}"))
+    assert answer.startswith(b"HTTP/1.1 413 ") and b"1,000,000 bytes" in answer
+
+
+def test_a_body_that_turns_out_too_large_is_413(bridge: BridgeProcess) -> None:
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    request = head(bridge, "Transfer-Encoding: chunked") + chunk * (MAX_BODY_BYTES // 0x10000 + 2)
+    assert exchange(bridge, request).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_at_the_limit_is_read(caller: Caller) -> None:
+    assert caller.post(PATH, b" " * MAX_BODY_BYTES).status_code == 400
+    assert caller.post(PATH, b" " * (MAX_BODY_BYTES + 1)).status_code == 413
+    assert caller.post(PATH, placed("AFTER-LARGE")).status_code == 202
+
+
+def test_a_header_that_is_too_large_is_refused(bridge: BridgeProcess) -> None:
+    whole = f"X-Large: {'x' * MAX_HEADER_BYTES}"
+    assert exchange(bridge, head(bridge, whole)).startswith(b"HTTP/1.1 400 ")
+    endless = head(bridge)[:-2] + b"X-Endless: " + b"x" * (4 * MAX_HEADER_BYTES)
+    assert exchange(bridge, endless).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_truncated_body_is_never_an_event(bridge: BridgeProcess, caller: Caller, decider: Decider) -> None:
+    whole = json.dumps(placed("TRUNCATED-1")).encode()
+    with closing(connect(bridge)) as connection:
+        request = head(bridge, f"Content-Length: {len(whole) + 10}", body=whole)
+        connection.sendall(request + whole)
+        connection.shutdown(socket.SHUT_WR)
+        assert not read_all(connection).startswith(b"HTTP/1.1 2")
+    assert caller.post(PATH, placed("TRUNCATED-2")).status_code == 202
+    values = [value for _, value in decider.read("order-placed")]
+    assert any(b"TRUNCATED-2" in value for value in values)
+    assert not any(b"TRUNCATED-1" in value for value in values)
+
+
+SLOW = {
+    "says nothing": (lambda bridge: b"", b"", REQUEST_S, b"HTTP/1.1 408 "),
+    "drips a header": (lambda bridge: head(bridge)[:-2], b"x", REQUEST_S, b"HTTP/1.1 408 "),
+    "drips a body": (lambda bridge: head(bridge, "Content-Length: 500"), b" ", BODY_S, b"HTTP/1.1 408 "),
+    "sends no body": (lambda bridge: head(bridge, "Content-Length: 500"), b"", BODY_S, b"HTTP/1.1 408 "),
+}
+
+
+def linger(bridge: BridgeProcess, name: str) -> tuple[float, bytes]:
+    """Be that slow client; returns how long the bridge took it, and what it said."""
+    first, drip, *_ = SLOW[name]
+    begun = time.monotonic()
+    with closing(connect(bridge)) as connection:
+        connection.settimeout(0.5)
+        connection.sendall(first(bridge))
+        while time.monotonic() - begun < PATIENCE_S:
+            try:
+                answer = connection.recv(65_536)
+                return time.monotonic() - begun, answer
+            except TimeoutError:
+                connection.sendall(drip)
+    raise AssertionError(f"a client that {name} is still connected")
+
+
+@pytest.mark.slow
+def test_slow_clients_are_turned_away_and_others_are_served_meanwhile(
+    bridge: BridgeProcess, caller: Caller
+) -> None:
+    with ThreadPoolExecutor(len(SLOW)) as threads:
+        slow = {name: threads.submit(linger, bridge, name) for name in SLOW}
+        while not all(client.done() for client in slow.values()):
+            assert caller.get("/healthz").is_success
+            time.sleep(0.2)
+    for name, client in slow.items():
+        *_, limit_s, expected = SLOW[name]
+        took_s, answer = client.result()
+        assert limit_s - 1 < took_s < limit_s + 8, name
+        assert answer.startswith(expected), name
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    monkeypatch.setattr(gate, "MAX_EVENTS", 1)
+    monkeypatch.setattr(gate, "MAX_BYTES", 100)
+    yield Gate()
+
+
+def test_more_events_than_the_bridge_takes_are_503_until_there_is_room(narrow: Gate) -> None:
+    with narrow.one_event():
+        with pytest.raises(Problem) as refused, narrow.one_event():
+            pass
+        assert refused.value.status == 503 and refused.value.headers["Retry-After"]
+    with narrow.one_event():
+        assert narrow.events == 1
+    assert narrow.events == 0
+
+
+async def test_more_bytes_than_the_bridge_takes_are_503_and_are_given_back(narrow: Gate) -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"x" * 101, "more_body": False}
+
+    request = Request({"type": "http", "method": "POST", "headers": Headers({}).raw}, receive)  # type: ignore[arg-type]
+    with pytest.raises(Problem) as refused, narrow.one_event() as body:
+        await body.read(request)
+    assert refused.value.status == 503 and narrow.bytes == 0

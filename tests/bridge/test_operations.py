@@ -1,0 +1,122 @@
+"""Starting, health and figures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from bridge.operations import is_from_here
+from tests.bridge.process import BridgeProcess, Caller, placed, start_bridge_and_read
+
+SIGNED = {"BRIDGE_SECRETS": "a:b"}
+
+REFUSED: dict[str, tuple[dict[str, str], list[str], str]] = {
+    "unsigned beyond loopback": (SIGNED, ["--unsigned", "--host", "::"], "binds to loopback only"),
+    "nobody could sign": ({}, [], "BRIDGE_SECRETS is not set"),
+    "secrets that are none": ({"BRIDGE_SECRETS": "abc"}, [], "BRIDGE_SECRETS must be client:secret"),
+    "too long a wait": (SIGNED, ["--default-wait", "31"], "at most 30 seconds"),
+    "a key that is none": (SIGNED | {"BRIDGE_FLUENT_PUBLIC_KEY_FILE": __file__}, [], "no RSA public key"),
+    "no address": (SIGNED, ["--host", "203.0.113.7"], "Cannot listen on 203.0.113.7"),
+    "no topics": (SIGNED | {"TOPIC_PREFIX": "nowhere-"}, [], "nowhere-promotion-start"),
+    "no broker": (SIGNED | {"KAFKA_BOOTSTRAP_SERVERS": ""}, [], "KAFKA_BOOTSTRAP_SERVERS is not set"),
+}
+
+
+@pytest.mark.parametrize(("more", "arguments", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_what_keeps_it_from_starting_is_one_sentence_and_status_2(
+    environment: Mapping[str, str], tmp_path: Path, more: dict[str, str], arguments: list[str], sentence: str
+) -> None:
+    status, text = start_bridge_and_read({**environment, **more}, tmp_path, arguments)
+    last = text.strip().splitlines()[-1]
+    assert status == 2 and sentence in last and last.endswith(".")
+    assert "Traceback" not in text
+
+
+def test_health_readiness_and_the_api_document_answer(caller: Caller) -> None:
+    assert caller.get("/healthz").json() == {"status": "ok"}
+    assert caller.get("/readyz").json() == {"status": "ready"}
+
+
+def test_metrics_count_requests_and_time_acknowledgements(caller: Caller) -> None:
+    caller.post("/consume-reservation", placed("COUNTED-1"))
+    text = caller.get("/metrics").text
+    assert 'flashsale_bridge_responses_total{route="/consume-reservation",status="202"}' in text
+    assert "flashsale_bridge_acknowledge_seconds_bucket" in text
+    assert "flashsale_bridge_ready 1.0" in text
+
+
+def test_metrics_are_for_this_machine_only(caller: Caller) -> None:
+    forwarded = caller.http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"})
+    assert forwarded.status_code == 403 and "bridgeMetricsOpen" in forwarded.json()["recommendation"]
+    for client, here in (("127.0.0.9", True), ("::1", True), ("203.0.113.7", False), ("nonsense", False)):
+        scope = {"type": "http", "client": (client, 1), "headers": []}
+        assert is_from_here(Request(scope)) is here
+
+
+def test_metrics_can_be_opened(environment: Mapping[str, str], directory: Path, tmp_path: Path) -> None:
+    config = tmp_path / "open.json"
+    config.write_text('{"bridgeMetricsOpen": true}')
+    with BridgeProcess({**environment, "RESERVATION_CONFIG": str(config)}, directory) as process:
+        headers = {"X-Forwarded-For": "203.0.113.7"}
+        assert httpx.get(f"{process.url}/metrics", headers=headers, trust_env=False).is_success
+
+
+def test_sign_prints_a_curl_command_that_the_bridge_takes(bridge: BridgeProcess, tmp_path: Path) -> None:
+    body = tmp_path / "an order.json"
+    body.write_text(
+        '{"order": {"ref": "CURL-1", "promotionId": "it\'s", "items": [{"sku": "S", "quantity": 1}]}}'
+    )
+    secrets = {"BRIDGE_SECRETS": "other:x,shop:old,shop:s3cr3t-of-the-shop"}
+
+    def printed(*arguments: str, given: str = "") -> str:
+        command = [
+            sys.executable,
+            "-m",
+            "streams.cli",
+            "sign",
+            "--client",
+            "shop",
+            "--url",
+            bridge.url,
+            *arguments,
+        ]
+        done = subprocess.run(
+            command, env={**os.environ, **secrets}, input=given, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.count("\n") == 1 + given.count("\n")
+        return done.stdout
+
+    def run(command: str) -> str:
+        quiet = f"{command.strip()} -w ' %{{http_code}}'"
+        return subprocess.run(["sh", "-c", quiet], capture_output=True, text=True, check=True).stdout  # noqa: S607
+
+    assert run(printed("POST", "/consume-reservation", str(body))).endswith(" 202")
+    assert run(printed("post", "/consume-reservation", "-", given=body.read_text())).endswith(" 202")
+    assert run(printed("GET", "/orders/CURL%2F1")).endswith(" 404")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "arguments", "sentence"),
+    [
+        ("", ["GET", "/orders/1"], "BRIDGE_SECRETS is not set"),
+        ("a:b", ["GET", "/orders/1", "--client", "c"], "has no client c"),
+        ("a:b", ["GET", "orders/1"], "begins with a slash"),
+        ("a:b", ["POST", "/cancel-order", "no-such-file"], "no-such-file cannot be read"),
+    ],
+)
+def test_sign_says_in_one_sentence_what_it_lacks(secrets: str, arguments: list[str], sentence: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "sign", *arguments],
+        env={**os.environ, "BRIDGE_SECRETS": secrets},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and sentence in done.stderr and not done.stdout
