@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -44,7 +44,7 @@ class TimedOut(AssertionError):
     """A condition did not come true in time."""
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout_s: float = 30.0) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 30.0) -> T:
     """Wait until `condition` returns something true, and return it."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -227,7 +227,8 @@ def _to_the_end(consumer: Consumer, partitions: int) -> Iterator[Message]:
             if message.error() is not None:
                 ended.add(message.partition() or 0)
                 continue
-            headers = {name: (value or b"").decode() for name, value in message.headers() or ()}
+            pairs = cast(list[tuple[str, bytes | None]], message.headers() or [])
+            headers = {name: (value or b"").decode() for name, value in pairs}
             yield Message(
                 message.partition() or 0,
                 message.offset() or 0,
@@ -240,7 +241,7 @@ def _to_the_end(consumer: Consumer, partitions: int) -> Iterator[Message]:
 
 @contextmanager
 def system(
-    bootstrap: str, prefix: str, directory: Path, stock: Mapping[str, Mapping[str, int]], **config: Any
+    bootstrap: str, prefix: str, directory: Path, stock: dict[str, dict[str, int]], **config: Any
 ) -> Iterator[System]:
     """A system with its simulator and topics; workers are started by the test."""
     with FluentSimulator(stock) as fluent:
