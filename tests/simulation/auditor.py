@@ -56,6 +56,7 @@ class Audit:
         )
         self._every_event_is_answered_once(outcomes, letters, results)
         self._dead_letters_are_the_original_bytes(letters)
+        self._conflicts_are_other_content(letters)
         self._starts_have_one_answer(results)
         self._orders_are_decided_once(outcomes)
         self._nothing_is_oversold()
@@ -92,6 +93,17 @@ class Audit:
             assert records[0].value == f"{topic} {offset}".encode()
             reason = dict(records[0].headers or [])["reason"]
             assert reason in ((b"NO_PROMOTION",) if topic == "promotion-end" else (b"CONFLICT",))
+
+    def _conflicts_are_other_content(self, letters: dict[Input, list[Record]]) -> None:
+        """Of the events with one identity, those with one content stand and all others are dead letters."""
+        stands: dict[Any, set[Any]] = defaultdict(set)
+        conflicts: dict[Any, set[Any]] = defaultdict(set)
+        for source, event in self.sent.items():
+            if not isinstance(event, EndPromotion):
+                identity, content = told_apart(event)
+                (conflicts if source in letters else stands)[identity].add(content)
+        assert all(len(contents) == 1 for contents in stands.values())
+        assert all(not contents & stands[identity] for identity, contents in conflicts.items())
 
     def _starts_have_one_answer(self, results: dict[Input, list[Record]]) -> None:
         answers: dict[str, set[bytes]] = defaultdict(set)
@@ -180,3 +192,14 @@ class Audit:
             sold = sum(sums.consumed for subject, sums in self.sums.items() if subject[1] == sku)
             assert stock.held == 0, f"something of {sku} is still held"
             assert stock.available == stock.on_hand - sold, f"{sku}: what was sold is not what is booked"
+
+
+def told_apart(event: PlaceOrder | CancelOrder | StartPromotion) -> tuple[Any, Any]:
+    """What an event is, and what it says: lines by SKU, whatever their order."""
+    lines = frozenset(event.lines)
+    if isinstance(event, StartPromotion):
+        return event.promotion_id, (lines, event.duration_ms)
+    order = (event.order_ref, event.promotion_id)
+    if isinstance(event, PlaceOrder):
+        return order, lines
+    return (*order, event.cancellation_ref or lines), lines

@@ -82,7 +82,7 @@ class Fluent:
         away_from_ms, away_to_ms = self.away
         if not away_from_ms <= self.broker.clock.now_ms < away_to_ms and self.rng.random() >= self.loss_rate:
             self._answer(self._execute(request))
-        elif isinstance(request, f.HoldRequest) and self.rng.random() < 0.3:
+        elif isinstance(request, f.HoldRequest) and self.rng.random() < 0.5:
             self.broker.clock.after(self.rng.randint(1_000, 20_000), lambda: self._write_late(request))
         self._next(request.sku)
 

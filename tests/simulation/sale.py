@@ -85,8 +85,9 @@ def _plan_promotion(world: World, promotion: Promotion) -> None:
         other = msgspec.structs.replace(start, lines=((*lines[0][:1], 999), *lines[1:]))
         world.plan(promotion.starts_at_ms + rng.randint(500, 9_000), PROMOTION_START, other)
     end = c.EndPromotion(Source("", 0, 0), world.terms, 0, promotion.id, "", b"")
-    if rng.random() < 0.4:
-        world.plan(promotion.starts_at_ms + rng.randint(-500, promotion.duration_ms), PROMOTION_END, end)
+    if rng.random() < 0.5:
+        latest_ms = rng.choice([5_000, promotion.duration_ms])
+        world.plan(promotion.starts_at_ms + rng.randint(-500, latest_ms), PROMOTION_END, end)
     if not world.terms.auto_release:
         world.plan(promotion.starts_at_ms + 2 * promotion.duration_ms, PROMOTION_END, end)
 

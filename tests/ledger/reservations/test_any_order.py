@@ -117,6 +117,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def _row_is_sound(self, key: bytes, row: Reservation) -> None:
         assert 0 <= row.claimed <= row.reserved <= max(row.quantity, 0)
         assert row.wake_at_ms == next_wake_ms(row)
+        assert len(row.unripe_at_ms) == len(row.unripe_units)
+        assert row.unripe_at_ms == sorted(set(row.unripe_at_ms))
+        assert min(row.unripe_units, default=0) >= 0 and sum(row.unripe_units) <= row.claimed
         claims = self.partition.rows.scan(CLAIMS, key + b"\0", key + b"\x01", 1_000)
         waiting = [claim for _, claim in claims if claim.reason == WAITING]
         queued = self.partition.rows.scan(WAITERS, key + b"\0", key + b"\x01", 1_000)
