@@ -13,7 +13,7 @@ import httpx
 from confluent_kafka import KafkaException
 
 from rehearsal.demo.invoices import NoOrdersError
-from rehearsal.demo.plan import Plan, plan_file, plan_morning
+from rehearsal.demo.plan import Plan, counted, plan_file, plan_morning
 from rehearsal.demo.progress import Progress
 from rehearsal.demo.proof import Line, prove, worker_died_busy
 from rehearsal.demo.sale import Sale
@@ -74,11 +74,11 @@ def _introduce(plan: Plan, progress: Progress) -> None:
     for note in plan.notes:
         progress.say(f"  {note}")
     for promotion in plan.promotions:
-        units, how = (
-            sum(promotion.units.values()),
-            "until it expires" if promotion.expires else "until it is ended",
+        end = "until it expires" if promotion.expires else "until it is ended"
+        products = counted(len(promotion.units), "product")
+        progress.say(
+            f"  {promotion.id}: {counted(sum(promotion.units.values()), 'unit')} of {products}, {end}"
         )
-        progress.say(f"  {promotion.id}: {units:,} units of {len(promotion.units)} products, {how}")
     if "FLUENT_BASE_URL" in os.environ:
         progress.say("  FLUENT_BASE_URL is not used: the demo works on the simulator only")
 

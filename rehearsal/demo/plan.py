@@ -117,7 +117,7 @@ def plan_lines(own: OwnOrders, source: str) -> Plan:
     promotions = promotions_for(own.demand)
     notes = [f"{own.lines:,} lines: {len(own.placed):,} order-placed events"]
     if own.skipped:
-        notes.append(f"left out: {_counted(own.skipped, 'line')}, no order-placed event")
+        notes.append(f"left out: {counted(own.skipped, 'line')}, no order-placed event")
     return Plan(promotions, stock_for(promotions), own.placed, (), source, tuple(notes))
 
 
@@ -137,26 +137,28 @@ def _notes(book: Book, promotion_of: dict[str, str], rounds: int, once: Sequence
     touched = Counter(event.identity[0] for event in once)
     several = sum(count > 1 for count in touched.values())
     notes = [
-        f"{book.lines:,} lines: {len(sold)} invoices and {len(book.invoices) - len(sold)} cancellations "
-        f"over {book.products} products; {book.repeating} of them list a product twice"
+        f"{counted(book.lines, 'line')}: {counted(len(sold), 'invoice')} and "
+        f"{counted(len(book.invoices) - len(sold), 'cancellation')} over {counted(book.products, 'product')}; "
+        f"{book.repeating} of them list a product twice"
     ]
-    notes += [f"left out: {_counted(count, 'line')}, {reason}" for reason, count in book.skipped.items()]
+    notes += [f"left out: {counted(count, 'line')}, {reason}" for reason, count in book.skipped.items()]
     elsewhere = sum(
         line.sku not in promotion_of for each in book.invoices if each.cancels for line in each.lines
     )
     if elsewhere:
         notes.append(
-            f"left out: {_counted(elsewhere, 'line')}, given back of a product that is in no promotion"
+            f"left out: {counted(elsewhere, 'line')}, given back of a product that is in no promotion"
         )
     times = f", replayed {rounds} times under new refs" if rounds > 1 else ""
     notes.append(
-        f"{len(promotion_of)} products in promotion; {len(touched)} baskets hold some of them, "
-        f"{several} of these from several promotions: {len(once)} orders{times}"
+        f"{counted(len(promotion_of), 'product')} in promotion; {counted(len(touched), 'basket')} with some of "
+        f"them, {several} of these from several promotions: {counted(len(once), 'order')}{times}"
     )
     return notes
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: 1 line, 2 lines."""
     return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 

@@ -45,6 +45,7 @@ class Sale:
         self._outbox = Outbox(stage.settings)
         self._shop = Shop(stage.settings, OrderFlow(stage.fluent_url), self._outbox)
         self._publisher = Publisher(plan, self._outbox, speed, self._shop.cancel_when_decided)
+        self._span_s = plan.span_s / speed if speed else 0.0
         self.killed_at_ms = 0
 
     def run(self) -> Evidence:
@@ -75,10 +76,9 @@ class Sale:
         return len(self._watch.started) == len(self._plan.promotions)
 
     def _duration(self, expires: bool) -> dict[str, Any]:
-        span_s = self._plan.span_s / self._speed if self._speed else 0.0
         if not expires:
-            return {"durationMinutes": max(LONG_SALE_MINUTES, math.ceil(span_s / 60) + LONG_SALE_MINUTES)}
-        at = datetime.now(UTC) + timedelta(seconds=max(SHORT_SALE_S, span_s * 3 / 4))
+            return {"durationMinutes": LONG_SALE_MINUTES + math.ceil(self._span_s / 60)}
+        at = datetime.now(UTC) + timedelta(seconds=max(SHORT_SALE_S, self._span_s * 3 / 4))
         return {"expiresAt": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
 
     def _rush(self) -> None:
@@ -86,18 +86,17 @@ class Sale:
         with self._progress.phase("All orders decided and booked"), self._progress.rush():
             self._shop.start()
             self._publisher.start()
-            seen, moved_at = -1, time.monotonic()
+            seen, moved_at = (0, 0), time.monotonic()
             while not self._everything_answered():
                 self._look()
                 self._show()
                 if not self.killed_at_ms and self._amid_the_rush():
                     self._kill()
-                if self._watch.outcomes != seen or not self._publisher.done:
-                    seen, moved_at = self._watch.outcomes, time.monotonic()
-                if time.monotonic() - moved_at > STANDSTILL_S:
-                    raise StageError(
-                        f"Nothing was decided for {STANDSTILL_S:.0f} s: {self._watch.tally.sentence}."
-                    )
+                now = self._watch.outcomes, self._shop.booked
+                if now != seen or not self._publisher.done:
+                    seen, moved_at = now, time.monotonic()
+                elif time.monotonic() - moved_at > STANDSTILL_S:
+                    raise StageError(f"Nothing moved for {STANDSTILL_S:.0f} s: {self._watch.tally.sentence}.")
         self._show(last=True)
 
     def _amid_the_rush(self) -> bool:
@@ -105,7 +104,9 @@ class Sale:
         decided = self._watch.decided
         if self._speed is not None:
             return decided * 2 >= self._plan.orders
-        return decided > 0 and self._watch.placed() - decided >= UNDECIDED_AT_LEAST
+        if not 0 < decided <= self._plan.orders - UNDECIDED_AT_LEAST:
+            return False
+        return self._watch.placed() - decided >= UNDECIDED_AT_LEAST
 
     def _kill(self) -> None:
         name, self.killed_at_ms = self._stage.kill_a_worker()
@@ -123,13 +124,11 @@ class Sale:
             for name in ended:
                 self._send(PROMOTION_END, {"id": name, "reason": "sold out"})
             self._outbox.flush()
-            timeout_s = END_TIMEOUT_S + max(
-                SHORT_SALE_S, self._plan.span_s / self._speed if self._speed else 0
-            )
-            everyone = len(self._plan.promotions)
-            self._until(
-                lambda: len(self._watch.final) == everyone, timeout_s, "every promotion has its final report"
-            )
+            timeout_s = END_TIMEOUT_S + max(SHORT_SALE_S, self._span_s)
+            self._until(self._all_final, timeout_s, "every promotion has its final report")
+
+    def _all_final(self) -> bool:
+        return len(self._watch.final) == len(self._plan.promotions)
 
     def _settled(self, stock: dict[str, int]) -> Evidence:
         """Read everything; once more where reports may have a further revision, or Fluent a last write."""
