@@ -23,6 +23,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._in_head = False
         self._in_body = False
+        self._begun = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock runs from the connection on: one that says nothing is closed as well."""
@@ -36,9 +37,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to a header that is still not complete."""
-        was_in_head = self._in_head
+        self._begun = int(self._in_head or self._in_body)
         super().data_received(data)
-        if was_in_head and self._in_head:
+        if self._in_head and self._begun == 1:  # nothing of an earlier request is in it
             self._header_bytes += len(data)
             if self._header_bytes > MAX_HEADER_BYTES:
                 self._refuse("431 Request Header Fields Too Large")
@@ -46,6 +47,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._begun += 1
         self._header_bytes = 0
         self._in_head = True
         self._start_clock()

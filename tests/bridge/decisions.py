@@ -31,7 +31,9 @@ class Decider:
         for topic, value, headers in records:
             content = value if isinstance(value, bytes) else json.dumps(value).encode()
             key = "" if isinstance(value, bytes) else value.get("orderRef") or value["promotionId"]
-            texts = [(name, str(text).encode()) for name, text in headers.items()]
+            texts: list[tuple[str, str | bytes | None]] = [
+                (name, str(text)) for name, text in headers.items()
+            ]
             self._producer.produce(self.prefix + topic, content, key, headers=texts)
         if commit:
             self._producer.commit_transaction(30)
@@ -67,7 +69,7 @@ class Decider:
                 if message.error() is not None:
                     ended += 1
                     continue
-                place = {
+                place: dict[str, object] = {
                     "source-topic": name,
                     "source-partition": message.partition(),
                     "source-offset": message.offset(),

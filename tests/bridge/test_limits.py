@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 
 import pytest
 from starlette.datastructures import Headers
@@ -91,28 +92,38 @@ def test_a_truncated_body_is_never_an_event(bridge: BridgeProcess, caller: Calle
     assert not any(b"TRUNCATED-1" in value for value in values)
 
 
+@dataclass(frozen=True)
+class SlowClient:
+    """Sends `lines` of a request's head, ended or not, then `drip` twice a second."""
+
+    lines: tuple[str, ...] | None
+    ended: bool
+    drip: bytes
+    limit_s: float
+
+
 SLOW = {
-    "says nothing": (lambda bridge: b"", b"", REQUEST_S, b"HTTP/1.1 408 "),
-    "drips a header": (lambda bridge: head(bridge)[:-2], b"x", REQUEST_S, b"HTTP/1.1 408 "),
-    "drips a body": (lambda bridge: head(bridge, "Content-Length: 500"), b" ", BODY_S, b"HTTP/1.1 408 "),
-    "sends no body": (lambda bridge: head(bridge, "Content-Length: 500"), b"", BODY_S, b"HTTP/1.1 408 "),
+    "says nothing": SlowClient(None, False, b"", REQUEST_S),
+    "drips a header": SlowClient((), False, b"x", REQUEST_S),
+    "drips a body": SlowClient(("Content-Length: 500",), True, b" ", BODY_S),
+    "sends no body": SlowClient(("Content-Length: 500",), True, b"", BODY_S),
 }
 
 
-def linger(bridge: BridgeProcess, name: str) -> tuple[float, bytes]:
+def linger(bridge: BridgeProcess, client: SlowClient) -> tuple[float, bytes]:
     """Be that slow client; returns how long the bridge took it, and what it said."""
-    first, drip, *_ = SLOW[name]
+    first = b"" if client.lines is None else head(bridge, *client.lines)
     begun = time.monotonic()
     with closing(connect(bridge)) as connection:
         connection.settimeout(0.5)
-        connection.sendall(first(bridge))
+        connection.sendall(first if client.ended else first[:-2])
         while time.monotonic() - begun < PATIENCE_S:
             try:
                 answer = connection.recv(65_536)
                 return time.monotonic() - begun, answer
             except TimeoutError:
-                connection.sendall(drip)
-    raise AssertionError(f"a client that {name} is still connected")
+                connection.sendall(client.drip)
+    raise AssertionError("a slow client is still connected")
 
 
 @pytest.mark.slow
@@ -120,15 +131,14 @@ def test_slow_clients_are_turned_away_and_others_are_served_meanwhile(
     bridge: BridgeProcess, caller: Caller
 ) -> None:
     with ThreadPoolExecutor(len(SLOW)) as threads:
-        slow = {name: threads.submit(linger, bridge, name) for name in SLOW}
+        slow = {name: threads.submit(linger, bridge, client) for name, client in SLOW.items()}
         while not all(client.done() for client in slow.values()):
             assert caller.get("/healthz").is_success
             time.sleep(0.2)
-    for name, client in slow.items():
-        *_, limit_s, expected = SLOW[name]
-        took_s, answer = client.result()
-        assert limit_s - 1 < took_s < limit_s + 8, name
-        assert answer.startswith(expected), name
+    for name, lingering in slow.items():
+        took_s, answer = lingering.result()
+        assert SLOW[name].limit_s - 1 < took_s < SLOW[name].limit_s + 8, name
+        assert answer.startswith(b"HTTP/1.1 408 "), name
 
 
 @pytest.fixture
@@ -152,7 +162,7 @@ async def test_more_bytes_than_the_bridge_takes_are_503_and_are_given_back(narro
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"x" * 101, "more_body": False}
 
-    request = Request({"type": "http", "method": "POST", "headers": Headers({}).raw}, receive)  # type: ignore[arg-type]
+    request = Request({"type": "http", "method": "POST", "headers": Headers({}).raw}, receive)
     with pytest.raises(Problem) as refused, narrow.one_event() as body:
         await body.read(request)
     assert refused.value.status == 503 and narrow.bytes == 0

@@ -66,7 +66,7 @@ WRONG = {
 
 @pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG)
 def test_whatever_is_wrong_the_answer_is_the_same_401(bridge: BridgeProcess, headers: dict[str, str]) -> None:
-    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = httpx.post(
         bridge.url + ROUTE, content=body_of("W"), headers=encoded, trust_env=False, timeout=30
     )

@@ -77,6 +77,10 @@ def test_a_new_bridge_knows_the_recent_past_when_it_is_ready(
         client.close()
 
 
+def bytes_in(store: Path) -> int:
+    return sum(file.stat().st_size for file in store.glob("*.sst"))
+
+
 def test_a_full_store_forgets_the_oldest_and_keeps_the_newest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,8 +89,7 @@ def test_a_full_store_forgets_the_oldest_and_keeps_the_newest(
     store = Store(tmp_path / "store")
     for number in range(20_000):
         store.put(b"order %05d" % number, os.urandom(500))
-    size = lambda: sum(file.stat().st_size for file in (tmp_path / "store").glob("*.sst"))  # noqa: E731
-    wait_until(lambda: size() <= 2 << 20, "old files are dropped")
+    wait_until(lambda: bytes_in(tmp_path / "store") <= 2 << 20, "old files are dropped")
     assert [len(value) for _, value in store.with_prefix(b"order 19999")] == [500]
     assert not list(store.with_prefix(b"order 00000"))
     store.close()
