@@ -13,8 +13,10 @@ import faust
 import structlog
 
 from streams.admin import require_topics
-from streams.app.compose import Worker, compose, watch
+from streams.app.compose import compose
 from streams.app.health import serve
+from streams.app.upkeep import watch
+from streams.app.worker import Worker
 from streams.kafka import check_broker
 from streams.log import configure
 from streams.settings import Settings

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -22,6 +19,8 @@ from agents.timers import Timers
 from streams.app.faust_app import build
 from streams.app.metrics import Metrics
 from streams.app.terms import terms_of
+from streams.app.upkeep import add_upkeep
+from streams.app.worker import Worker
 from streams.engine.engine import Engine, EngineOptions
 from streams.engine.host.app import EngineApp, die
 from streams.engine.host.consumer import Consumer
@@ -40,29 +39,6 @@ log = structlog.get_logger("worker")
 CALL_SHARE_OF_SESSION = 0.5
 """Heartbeats come every sixth of a session, so a fresh lease is never shorter than five sixths of one."""
 
-NO_PARTITIONS_S = 45.0
-"""A worker that owns nothing for so long although it is not restoring is stuck: a clean one is started."""
-
-
-@dataclass
-class Worker:
-    """Everything that one worker process consists of."""
-
-    settings: Settings
-    app: EngineApp
-    engine: Engine
-    metrics: Metrics
-    sender: Sender
-    requests: RequestAgent
-    timers: Timers
-    opened: bool = False
-
-    def ready(self) -> tuple[bool, str]:
-        """Whether the worker owns its partitions and its rows are restored."""
-        if self.opened and self.engine.ready:
-            return True, "ready"
-        return False, "not ready: waiting for partitions, or restoring rows"
-
 
 def _fluent_options(settings: Settings) -> FluentOptions:
     """A call must end well before the broker may give our partitions away, or no lease would cover it."""
@@ -72,6 +48,11 @@ def _fluent_options(settings: Settings) -> FluentOptions:
     return replace(
         options, call_timeout_s=within_s, connect_timeout_s=min(options.connect_timeout_s, within_s)
     )
+
+
+def consumer_of(app: EngineApp) -> Consumer:
+    """The app's consumer; Faust knows it by its interface only."""
+    return cast(Consumer, app.consumer)
 
 
 def _lease(app: EngineApp) -> float:
@@ -99,7 +80,7 @@ def compose(settings: Settings, decided: Sequence[str] = (*INPUTS, *STAGES)) -> 
     app.on_partitions_revoked.connect(lambda *_, **__: requests.revoked())
     worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
     _add_agents(worker, decided)
-    _add_timers(worker)
+    add_upkeep(worker)
     return worker
 
 
@@ -155,57 +136,3 @@ def _channel(worker: Worker, topic: str) -> faust.TopicT:
         key_serializer="raw",
         value_serializer="raw",
     )
-
-
-def _add_timers(worker: Worker) -> None:
-    app, engine = worker.app, worker.engine
-    look_every_s = min(0.25, worker.settings.config.release_interval_ms / 4_000)
-
-    async def on_opened(generation: int) -> None:
-        """Faust resumed after a rebalance: tell those who wait for it."""
-        worker.opened = True
-        print("ready", file=sys.stderr, flush=True)
-
-    app.on_opened = on_opened
-    engine.seek = lambda topic, partition, offset: consumer_of(app).reposition(topic, partition, offset)
-
-    @app.timer(interval=look_every_s, name="ticks")
-    async def ticks() -> None:
-        worker.timers.look(engine.tasks, time.time_ns() // 1_000_000)
-
-    @app.timer(interval=1.0, name="gauges")
-    async def gauges() -> None:
-        _measure(worker)
-
-
-def _measure(worker: Worker) -> None:
-    metrics, app = worker.metrics, worker.app
-    metrics.tasks.set(len(worker.engine.tasks))
-    metrics.ready.set(worker.ready()[0])
-    metrics.fluent_outstanding.set(worker.requests.outstanding)
-    for task in worker.engine.tasks.values():
-        for source, position in task.position.items():
-            topic, _, number = source.rpartition("/")
-            end = consumer_of(app).end_offset(topic, int(number))
-            if end is not None and position is not None:
-                metrics.lag.labels(topic, number).set(max(0, end - position))
-
-
-def consumer_of(app: EngineApp) -> Consumer:
-    """The app's consumer; Faust knows it by its interface only."""
-    return cast(Consumer, app.consumer)
-
-
-def watch(engine: Engine) -> None:
-    """End a worker that owns nothing and restores nothing for too long (a recovery task that died)."""
-
-    def loop() -> None:
-        idle_since = time.monotonic()
-        while True:
-            time.sleep(1.0)  # a watchdog's period, not a wait for a condition
-            if engine.generation is not None or engine.opening:
-                idle_since = time.monotonic()
-            elif time.monotonic() - idle_since > NO_PARTITIONS_S:
-                die(f"no partitions for {NO_PARTITIONS_S:.0f} s")
-
-    threading.Thread(target=loop, name="watchdog", daemon=True).start()

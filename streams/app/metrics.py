@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from streams.ledger.effects import Effects, Notice
 from streams.topology import DEAD_LETTERS
+
+if TYPE_CHECKING:
+    from streams.app.worker import Worker
 
 log = structlog.get_logger("worker")
 
@@ -46,11 +51,29 @@ class Metrics:
             "flashsale_fluent_outstanding", "Fluent requests queued or in flight", registry=registry
         )
 
+        self.decided = 0
+        self.behind = 0
+
+    def show(self, worker: Worker) -> None:
+        """Take the gauges' values from the parts of the worker."""
+        self.tasks.set(len(worker.engine.tasks))
+        self.ready.set(worker.ready()[0])
+        self.fluent_outstanding.set(worker.requests.outstanding)
+        self.behind = 0
+        for task in worker.engine.tasks.values():
+            for source, position in task.position.items():
+                topic, _, number = source.rpartition("/")
+                end = worker.consumer.end_offset(topic, int(number))
+                if end is not None and position is not None:
+                    self.behind += max(0, end - position)
+                    self.lag.labels(topic, number).set(max(0, end - position))
+
     def committed(self, task: str, effects: Effects, records: int, seconds: float) -> None:
         """A transaction is durable: count it, and say what a person should read."""
         self.transactions.labels(task, "committed").inc()
         self.commit_seconds.observe(seconds)
         self.records.labels(task).inc(records)
+        self.decided += records
         for reason, count in effects.decisions.items():
             self.decisions.labels(reason or "TAKEN").inc(count)
         dead = sum(1 for send in effects.sends if send.topic == DEAD_LETTERS)

@@ -41,7 +41,9 @@ class DecisionBackend:
 
     def fence(self) -> None:
         """Fence the former owner."""
+        began = time.monotonic()
         self.transactions.fence()
+        log.info("fenced off", task=self._partition, seconds=round(time.monotonic() - began, 3))
 
     def restore(self) -> Mapping[str, int]:
         """Bring the database up to the changelog's end, from nothing where its prefix can't be trusted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Engine:
         self.options = options
         self.generation: int | None = None
         self.seek: Seek | None = None
+        self.opened_in_s = 0.0
         self._stages = dict(stages)
         self._intake = dict(intake)
         self._observer = observer
@@ -111,12 +113,14 @@ class Engine:
     async def suspend(self) -> None:
         """A rebalance begins: commit what is decided; nothing more is taken in until `open`."""
         self.generation = None
+        log.info("tasks suspended", tasks=sorted(self._tasks))
         await asyncio.gather(*(task.suspend() for task in list(self._tasks.values())))
 
     async def open(self, assigned: Partitions, generation: int) -> None:
         """Own exactly these partitions: close what went away, take over what is new, go on with the rest."""
         wanted = self._tasks_of(assigned)
         async with self._lock:
+            began = time.monotonic()
             await self._close(self._tasks.keys() - wanted.keys())
             fresh = [name for name in wanted if name not in self._tasks]
             for name in fresh:
@@ -124,7 +128,14 @@ class Engine:
             await asyncio.gather(*(self._tasks[name].open() for name in wanted))
             await self._check_retention(fresh)
             self.generation = generation
-        log.info("tasks open", tasks=sorted(wanted), taken_over=sorted(fresh), generation=generation)
+            self.opened_in_s = time.monotonic() - began
+        log.info(
+            "tasks open",
+            tasks=sorted(wanted),
+            taken_over=sorted(fresh),
+            generation=generation,
+            seconds=round(self.opened_in_s, 3),
+        )
 
     async def close(self) -> None:
         """Commit what is decided and let go of everything."""
