@@ -1,0 +1,97 @@
+"""Help for sales that run in bad weather: the shop that books in Fluent, and figures read from Fluent."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from typing import Any, Self
+
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.support.audit import Key, key_of
+from tests.support.system import System
+
+OUTCOMES = "order-outcomes"
+STOP_WITHIN_S = 20
+
+
+class Shop(threading.Thread):
+    """Fluent's order flow, as a shop drives it: books the accepted lines of each outcome, once per order.
+
+    Use as a context manager; `booked` are the orders whose bookings Fluent has. A failure is raised at the
+    end.
+    """
+
+    def __init__(self, system: System) -> None:
+        super().__init__(name="shop", daemon=True)
+        self.booked: set[Key] = set()
+        self.failure: Exception | None = None
+        self._system = system
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Follow the outcomes until the end of the `with` block."""
+        consumer = _follower(self._system, OUTCOMES)
+        try:
+            while not self._stopping.is_set():
+                for message in consumer.consume(500, 0.05):
+                    if message.error() is None:
+                        self._book(json.loads(message.value() or b"{}"))
+        except Exception as error:
+            self.failure = error
+        finally:
+            consumer.close()
+
+    def _book(self, outcome: dict[str, Any]) -> None:
+        key = key_of(outcome)
+        if key in self.booked:
+            return
+        items = [
+            {"sku": line["sku"], "quantity": line["quantity"]}
+            for line in outcome["consumeResults"]
+            if line["consumed"]
+        ]
+        if items:
+            self._system.fluent.order("/".join(key), items)
+        self.booked.add(key)
+
+    def has_booked(self, count: int) -> bool:
+        """Whether that many orders are done with, refused ones included. Raises what the shop ran into."""
+        if self.failure is not None:
+            raise self.failure
+        return len(self.booked) >= count
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self.join(STOP_WITHIN_S)
+        if self.failure is not None:
+            raise self.failure
+
+
+def _follower(system: System, topic: str) -> Consumer:
+    """A read_committed consumer of all of a topic, from its beginning, that belongs to no group."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": system.bootstrap,
+            "group.id": f"{system.prefix}shop",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 20,
+        }
+    )
+    partitions = consumer.list_topics(system.prefix + topic, 10).topics[system.prefix + topic].partitions
+    consumer.assign([TopicPartition(system.prefix + topic, number, 0) for number in partitions])
+    return consumer
+
+
+def most_on_sale(entries: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """By SKU, the most that was on sale after any of these changes (entries of the simulator's journal)."""
+    most: dict[str, int] = {}
+    for entry in entries:
+        most[entry["sku"]] = max(entry["available"], most.get(entry["sku"], entry["available"]))
+    return most
