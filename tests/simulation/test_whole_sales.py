@@ -27,10 +27,10 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 def test_the_runs_contain_what_they_are_meant_to_survive() -> None:
     runs = [run(seed) for seed in range(20)]
-    assert sum(one.crashes for one in runs) > 100
-    assert sum(one.fluent.late_writes for one in runs) > 0
+    assert sum(one.crashes for one in runs) > 500
+    assert sum(one.fluent.late_writes for one in runs) > 5
     assert sum(one.audit.decisions for one in runs) > 1_000
     sums = [sums for one in runs for sums in one.audit.sums.values()]
-    assert sum(each.consumed for each in sums) > 500
+    assert sum(each.consumed for each in sums) > 300
     assert sum(each.cancelled for each in sums) > 50
     assert sum(each.refused_units for each in sums) > 500

@@ -101,12 +101,15 @@ class Task:
 
     def _decide_batch(self) -> None:
         sends: list[Send] = []
+        before = dict(self._decided.offsets)
         topics = list(STAGES)
         self.rng.shuffle(topics)
         for topic in topics:
             start = self._decided.offsets[topic]
             for record in self.broker.logs[topic, self.index][start : start + self.rng.randint(0, 30)]:
                 sends += self._decide(topic, record)
+        if self._decided.offsets == before:
+            return
         changes = self.rows.flush()
         self._in_flight.append(Transaction(changes, sends, self._decided.copy()))
 

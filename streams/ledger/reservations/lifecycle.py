@@ -1,4 +1,11 @@
-"""The life of a reservation: from Reserve to CLOSED or REJECTED (the diagram is in docs/architecture.md)."""
+"""The life of a reservation.
+
+    UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─► RELEASING ─ReleaseConfirmed─► CLOSED
+      │                 │  │                                            ▲   └────ReleaseFailed────► (drift)
+      │                 │  └──────────────── expiry, End ───────────────┘                             ▲
+      │                 └─HoldFailed─► REJECTED                                                       │
+      └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
+"""
 
 from __future__ import annotations
 
