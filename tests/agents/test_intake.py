@@ -1,0 +1,137 @@
+"""Intake: passes good events on unchanged, under their subject's key; rejects the rest, loses nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.intake import Intake
+from streams.ledger.commands import order_key
+from streams.ledger.effects import Effects, Send
+from streams.ledger.rows import MemoryStore, Rows
+from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Terms
+from streams.settings.mapping import compile_mapping, map_message
+from streams.topology import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS
+from tests.support.audit import order, promotion_start
+
+TERMS = Terms(claim_grace_ms=77)
+
+
+@dataclass
+class Rec:
+    value: bytes | None
+    key: bytes | None = None
+    offset: int = 0
+    timestamp: int = 1_000
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def taken_in(topic: str, *values: bytes | None, intake: Intake | None = None) -> Effects:
+    effects = Effects()
+    records = [Rec(value, b"k%d" % i, 40 + i) for i, value in enumerate(values)]
+    (intake or Intake(topic, f"shop-{topic}", TERMS)).decide(3, records, Rows(MemoryStore()), effects)
+    return effects
+
+
+def envelope(send: Send) -> Envelope:
+    [(name, raw)] = send.headers or []
+    assert name == ENVELOPE_HEADER
+    return msgspec.msgpack.decode(raw, type=Envelope)
+
+
+def encoded(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode()
+
+
+def test_an_order_goes_on_with_its_very_bytes_under_the_orders_key() -> None:
+    value = b'  {"order": {"promotionId":"P","ref":"O-1","items":[{"sku":"A","quantity":1}],"x":0}}'
+    [send] = taken_in("order-placed", value).sends
+    assert (send.topic, send.key, send.value) == (ORDER_COMMANDS, order_key("O-1", "P"), value)
+
+
+def test_the_envelope_names_the_source_the_time_and_the_terms() -> None:
+    [send] = taken_in("order-placed", encoded(order("O-1", "P", ("A", 1)))).sends
+    found = envelope(send)
+    assert (found.source.topic, found.source.partition, found.source.offset) == ("shop-order-placed", 3, 40)
+    assert found.source.key == b"k0"
+    assert found.placed_at_ms == 1_000
+    assert found.terms.claim_grace_ms == 77
+
+
+def test_a_start_goes_to_its_promotions_log() -> None:
+    [send] = taken_in("promotion-start", encoded(promotion_start("P", {"A": 1}))).sends
+    assert (send.topic, send.key) == (PROMOTION_COMMANDS, b"P")
+
+
+def test_an_unusual_duration_is_taken_with_a_warning() -> None:
+    effects = taken_in("promotion-start", encoded(promotion_start("P", {"A": 1}, durationMinutes=5)))
+    assert [send.topic for send in effects.sends] == [PROMOTION_COMMANDS]
+    assert effects.notices[0].fields == {"promotion": "P", "minutes": 5}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b'{"order":{"ref":"O","promotionId":"P","items":[{"sku":"A","quantity":-1}]}}',
+        b'{"order":{"ref":"O","promotionId":"P","items":[{"sku":"A","quantity":"2"}]}}',
+    ],
+)
+def test_what_can_not_be_read_is_one_dead_letter_with_its_bytes_and_its_neighbours_go_on(
+    value: bytes | None,
+) -> None:
+    good = encoded(order("O-1", "P", ("A", 1)))
+    effects = taken_in("order-placed", good, value, good)
+    assert [send.topic for send in effects.sends] == [ORDER_COMMANDS, DEAD_LETTERS, ORDER_COMMANDS]
+    dead = effects.sends[1]
+    headers = dict(dead.headers or [])
+    assert (dead.key, dead.value) == (b"k1", value)
+    assert headers["source-topic"] == b"shop-order-placed" and headers["source-offset"] == b"41"
+    assert headers["reason"] == b"INVALID" and headers["error"] and headers["recommendation"]
+    assert headers["failed-at"] == b"1970-01-01T00:00:01.000Z"
+
+
+def mapped(expression: Any) -> Intake:
+    mapping = compile_mapping(expression, "inputMapping.order-placed")
+    return Intake("order-placed", "shop-order-placed", TERMS, partial(map_message, mapping))
+
+
+FOREIGN = {
+    "order": {
+        "ref": "no",
+        "promotionId": "campaign",
+        "items": "baskets[].lines[].{sku: article, quantity: count}",
+    }
+}
+
+
+def test_foreign_json_is_mapped_and_both_forms_travel() -> None:
+    value = encoded(
+        {"no": "O-9", "campaign": "P", "baskets": [{"lines": [{"article": "A", "count": 2}]}, {"lines": []}]}
+    )
+    [send] = taken_in("order-placed", value, intake=mapped(FOREIGN)).sends
+    assert (send.key, send.value) == (order_key("O-9", "P"), value)
+    assert json.loads(envelope(send).mapped or b"")["order"]["items"] == [{"sku": "A", "quantity": 2}]
+
+
+def test_a_mapping_that_does_not_yield_the_shape_makes_a_dead_letter() -> None:
+    effects = taken_in("order-placed", encoded({"no": "O-9"}), intake=mapped(FOREIGN))
+    assert [send.topic for send in effects.sends] == [DEAD_LETTERS]
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20))
+def test_every_input_yields_a_command_or_a_dead_letter(values: list[bytes]) -> None:
+    effects = taken_in("order-placed", *values)
+    assert len(effects.sends) == len(values)
+    assert all(send.value == value for send, value in zip(effects.sends, values, strict=True))

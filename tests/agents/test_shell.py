@@ -1,0 +1,58 @@
+"""The shell of a stage: decode, decide, in order; poison is a dead letter; time never goes back."""
+
+from __future__ import annotations
+
+from agents import reservations as shell
+from agents.shell import CommandStage
+from streams.engine.stage import seen_ms
+from streams.ledger import reservations as core
+from streams.ledger.commands import Claim, HoldConfirmed, Reserve, encode
+from streams.ledger.effects import Effects
+from streams.ledger.rows import MemoryStore, Rows
+from streams.ledger.terms import Terms
+from streams.topology import DEAD_LETTERS, ORDER_COMMANDS, SKU_COMMANDS
+from tests.agents.test_intake import Rec
+
+FAR_MS = 2**41
+
+
+def stage() -> CommandStage:
+    return CommandStage(SKU_COMMANDS, "x-sku-commands", shell.decode, core.decide, core.earliest_deadline_ms)
+
+
+def opened(rows: Rows) -> None:
+    commands = [Reserve("P", "A", 5, FAR_MS, Terms()), HoldConfirmed("P", "A", 1, 5)]
+    stage().decide(0, [Rec(encode(command)) for command in commands], rows, Effects())
+
+
+def test_poison_between_two_claims_is_a_dead_letter_and_both_claims_are_decided() -> None:
+    rows, effects = Rows(MemoryStore()), Effects()
+    opened(rows)
+    claims = [encode(Claim("P", "A", 1, f"O-{i}", 1, 0, 0)) for i in range(2)]
+    records = [Rec(claims[0]), Rec(b"\xc1 poison", b"A", 9), Rec(claims[1])]
+    stage().decide(0, records, rows, effects)
+    assert [send.topic for send in effects.sends] == [ORDER_COMMANDS, DEAD_LETTERS, ORDER_COMMANDS]
+    assert (effects.sends[1].key, effects.sends[1].value) == (b"A", b"\xc1 poison")
+    assert dict(effects.sends[1].headers or [])["source-topic"] == b"x-sku-commands"
+
+
+def test_a_record_without_a_value_is_a_dead_letter() -> None:
+    effects = Effects()
+    stage().decide(0, [Rec(None)], Rows(MemoryStore()), effects)
+    assert [send.topic for send in effects.sends] == [DEAD_LETTERS]
+
+
+def test_time_is_the_latest_timestamp_seen_and_never_goes_back() -> None:
+    rows = Rows(MemoryStore())
+    opened(rows)
+    stage().decide(0, [Rec(b"", timestamp=9_000), Rec(b"", timestamp=2_000)], rows, Effects())
+    assert seen_ms(rows, SKU_COMMANDS) == 9_000
+    stage().decide(0, [Rec(b"", timestamp=3_000)], rows, Effects())
+    assert seen_ms(rows, SKU_COMMANDS) == 9_000
+
+
+def test_the_stage_says_when_it_needs_a_tick() -> None:
+    rows = Rows(MemoryStore())
+    assert stage().earliest_deadline_ms(rows) is None
+    opened(rows)
+    assert stage().earliest_deadline_ms(rows) is not None
