@@ -21,7 +21,7 @@ Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to liste
 @app.command()
 def demo(
     orders: Annotated[
-        Path | None, typer.Option(help="Your own orders, as a CSV file; default: a real morning's.")
+        Path | None, typer.Option(help="Your own orders, CSV or JSON lines; default: a real morning.")
     ] = None,
     speed: Annotated[
         float | None, typer.Option(min=0.01, help="How many times faster than they were placed.")
@@ -142,6 +142,23 @@ def report(
     if json and csv:
         raise typer.BadParameter("--json and --csv exclude each other.")
     return show(promotion, Form.JSON if json else Form.CSV if csv else Form.TABLE)
+
+
+@app.command()
+def reconcile(
+    promotion: Annotated[str, typer.Argument(help="The promotion's id.")],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Show the writes that would put it right; send none.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --repair: send them.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> int:
+    """Compare a promotion's holds in Fluent with the ledger. Exits with 1 when they differ."""
+    from streams.cli.reconcile import reconcile_promotion
+
+    if yes and not repair:
+        raise typer.BadParameter("--yes says nothing without --repair.")
+    return reconcile_promotion(promotion, repair=repair, yes=yes, as_json=json)
 
 
 @app.command()
