@@ -136,23 +136,21 @@ def _notes(book: Book, promotion_of: dict[str, str], rounds: int, once: Sequence
     sold = [invoice for invoice in book.invoices if not invoice.cancels]
     touched = Counter(event.identity[0] for event in once)
     several = sum(count > 1 for count in touched.values())
+    given_back = counted(len(book.invoices) - len(sold), "cancellation")
     notes = [
-        f"{counted(book.lines, 'line')}: {counted(len(sold), 'invoice')} and "
-        f"{counted(len(book.invoices) - len(sold), 'cancellation')} over {counted(book.products, 'product')}; "
-        f"{book.repeating} of them list a product twice"
+        f"{counted(book.lines, 'line')}: {counted(len(sold), 'invoice')} and {given_back} "
+        f"over {counted(book.products, 'product')}; {book.repeating} of them list a product twice"
     ]
     notes += [f"left out: {counted(count, 'line')}, {reason}" for reason, count in book.skipped.items()]
     elsewhere = sum(
         line.sku not in promotion_of for each in book.invoices if each.cancels for line in each.lines
     )
     if elsewhere:
-        notes.append(
-            f"left out: {counted(elsewhere, 'line')}, given back of a product that is in no promotion"
-        )
+        notes.append(f"left out: {counted(elsewhere, 'line')}, given back of a product in no promotion")
     times = f", replayed {rounds} times under new refs" if rounds > 1 else ""
     notes.append(
-        f"{counted(len(promotion_of), 'product')} in promotion; {counted(len(touched), 'basket')} with some of "
-        f"them, {several} of these from several promotions: {counted(len(once), 'order')}{times}"
+        f"{counted(len(promotion_of), 'product')} in promotion; {counted(len(touched), 'basket')} with some "
+        f"of them, {several} of these from several promotions: {counted(len(once), 'order')}{times}"
     )
     return notes
 

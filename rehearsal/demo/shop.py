@@ -107,7 +107,8 @@ class Shop(threading.Thread):
         """Book what is new, several at once; then do what follows from each, in order."""
         fresh = [outcome for outcome in outcomes if self._is_new(outcome)]
         orders = [outcome for outcome in fresh if outcome["revision"] == 1]
-        self.booked += sum(self._clerks.map(self._book, orders))
+        for booked in self._clerks.map(self._book, orders):
+            self.booked += booked
         for outcome in orders:
             self._decided(outcome)
         for outcome in fresh:
