@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.reasons import RECOMMENDATIONS, Reason
 from streams.ledger.commands import LineFigures, LineReserved
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import Notice, iso_utc
@@ -72,13 +71,6 @@ def publish_release(turn: Turn, cause: str) -> None:
         "releasedAt": iso_utc(turn.now_ms),
     }
     turn.send(RESERVATION_RELEASES, turn.sku.encode(), _to_json(record))
-
-
-def notice_refused(turn: Turn, error: str) -> None:
-    """A reservation that holds nothing."""
-    reason = Reason(turn.row.refusal)
-    advice = RECOMMENDATIONS[reason]
-    notify(turn, "warning", "reservation refused", advice, reason=reason.value, error=error)
 
 
 def notice_drift(turn: Turn, level: str = "warning", error: str = "") -> None:

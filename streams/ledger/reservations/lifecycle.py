@@ -1,10 +1,10 @@
 """The life of a reservation.
 
-    UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─► RELEASING ─ReleaseConfirmed─► CLOSED
-      │                 │  │                                            ▲   └────ReleaseFailed────► (drift)
-      │                 │  └──────────────── expiry, End ───────────────┘                             ▲
-      │                 └─HoldFailed─► REJECTED                                                       │
-      └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
+UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─► RELEASING ─ReleaseConfirmed─► CLOSED
+  │                 │  │                                            ▲   └────ReleaseFailed────► (drift)
+  │                 │  └──────────────── expiry, End ───────────────┘                             ▲
+  │                 └─HoldFailed─► REJECTED                                                       │
+  └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed,
 from streams.ledger.reservations.figures import (
     answer_reserve,
     notice_drift,
-    notice_refused,
     publish_release,
     report_now,
 )
@@ -194,12 +193,11 @@ def _begin(turn: Turn, command: Reserve) -> None:
 
 
 def _refuse(turn: Turn, reason: str, error: str) -> None:
-    """Answer the Reserve: nothing is reserved, and why."""
+    """Answer the Reserve: nothing is reserved, and why. The promotions stage warns the person on call."""
     turn.row.refusal = reason
     turn.row.hold_overdue_at_ms = 0
     turn.rows.put(DETAILS, turn.key, Details(error=error))
     answer_reserve(turn, error)
-    notice_refused(turn, error)
 
 
 def _release(turn: Turn) -> None:

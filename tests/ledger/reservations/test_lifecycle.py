@@ -148,7 +148,7 @@ def test_a_hold_of_nothing_is_a_refusal() -> None:
     assert (reserved.reason, ledger.row().state) == ("INSUFFICIENT_INVENTORY", "REJECTED")
 
 
-def test_a_failed_hold_answers_the_reserve_with_the_reason_and_warns_with_a_recommendation() -> None:
+def test_a_failed_hold_answers_the_reserve_with_the_reason_and_the_error() -> None:
     ledger = Ledger()
     ledger.reserve(100)
     out = ledger.do(c.HoldFailed(*IDS, 1, "INSUFFICIENT_INVENTORY", "Fluent has 60 available."))
@@ -157,9 +157,6 @@ def test_a_failed_hold_answers_the_reserve_with_the_reason_and_warns_with_a_reco
     )
     assert of(c.LineReserved, out) == [expected]
     assert [figures.state for figures in of(c.LineFigures, out)] == ["REJECTED"]
-    notice = ledger.notices[-1]
-    assert (notice.level, notice.event) == ("warning", "reservation refused")
-    assert {"promotion", "sku", "reason", "error", "recommendation"} <= notice.fields.keys()
 
 
 @pytest.mark.parametrize("before", [active, releasing, closed, rejected], ids=lambda f: f.__name__)
