@@ -11,6 +11,8 @@ class FluentError(Exception):
     def __init__(self, message: str, *, code: str = "", wait_s: float = 0.0) -> None:
         super().__init__(f"{message} ({code})" if code and code not in message else message)
         self.code = code
+        self.exhausted = False
+        """Whether it was tried again as often as is sensible already."""
         self.wait_s = wait_s
         """How long Fluent asks us to wait before another try, in seconds; 0: it does not say."""
 
@@ -33,6 +35,10 @@ class RateLimited(NotApplied):
 
 class LoginFailed(NotApplied):
     """Fluent gives us no token, or does not take it."""
+
+
+class LoginRefused(LoginFailed):
+    """The credentials are wrong: nothing gets better by asking again soon."""
 
 
 class LeaseTooShort(NotApplied):

@@ -16,7 +16,15 @@ import structlog
 from agents.fluent.client import FluentClient
 from agents.fluent.client.backoff import full_jitter_s
 from agents.fluent.client.client import no_lease_needed
-from agents.fluent.errors import BrokenPaging, BudgetSpent, FluentError, LeaseTooShort, Refused, Unanswered
+from agents.fluent.errors import (
+    BrokenPaging,
+    BudgetSpent,
+    FluentError,
+    LeaseTooShort,
+    LoginRefused,
+    Refused,
+    Unanswered,
+)
 from agents.fluent.hold import Hold
 from agents.fluent.meters import Meters
 from agents.fluent.options import FluentOptions
@@ -89,12 +97,13 @@ class Gateway:
             try:
                 answer = await self._once(request, deadline)
                 break
-            except (BudgetSpent, LeaseTooShort) as error:
+            except (BudgetSpent, LeaseTooShort, LoginRefused) as error:
                 self._unanswered(request, error)
                 break
             except Unanswered as error:
                 pause_s = self._pause_s(attempt, error)
-                if attempt == self.options.max_retries or self.client.clock() + pause_s >= deadline:
+                last = attempt == self.options.max_retries or self.client.clock() + pause_s >= deadline
+                if last or error.exhausted:
                     self._unanswered(request, error)
                     break
                 self.meters.retries[type(request).__name__] += 1

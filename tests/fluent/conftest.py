@@ -10,7 +10,7 @@ import pytest
 
 from agents.fluent import Gateway
 from rehearsal.fluent.controls import Controls
-from tests.fluent.support import Requests, options_for
+from tests.fluent.support import Network, Requests, options_for
 from tests.support.fluent import FluentSimulator
 
 SKUS = 400
@@ -60,7 +60,7 @@ async def new_gateway(simulator: FluentSimulator) -> AsyncIterator[NewGateway]:
     own = ("transport", "lease_expires_at")
 
     def make(**options: Any) -> Gateway:
-        passed = {name: options.pop(name) for name in own if name in options}
+        passed = {"transport": Network()} | {name: options.pop(name) for name in own if name in options}
         made.append(Gateway(options_for(simulator, **options), **passed))
         return made[-1]
 

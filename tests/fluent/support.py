@@ -71,6 +71,11 @@ class Requests:
         return VerifyRequest(*self._next(), held, consumed, sale, closed)
 
 
+def _plain_http() -> httpx.AsyncHTTPTransport:
+    """The simulator speaks no TLS; reading the certificates would cost 50 ms for each gateway."""
+    return httpx.AsyncHTTPTransport(verify=False)
+
+
 @dataclass
 class Network(httpx.AsyncBaseTransport):
     """Real sockets. From call `cut_at` of the GraphQL end point on (0 is the first), nothing gets through.
@@ -83,7 +88,7 @@ class Network(httpx.AsyncBaseTransport):
     deliver: bool = False
     before_call: Callable[[int, bytes], None] | None = None
     calls: int = 0
-    inner: httpx.AsyncHTTPTransport = field(default_factory=httpx.AsyncHTTPTransport)
+    inner: httpx.AsyncHTTPTransport = field(default_factory=_plain_http)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.path != "/graphql":

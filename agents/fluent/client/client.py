@@ -23,7 +23,7 @@ from agents.fluent.errors import (
     BudgetSpent,
     FluentError,
     LeaseTooShort,
-    LoginFailed,
+    LoginRefused,
     NotApplied,
     RateLimited,
     Unanswered,
@@ -77,23 +77,28 @@ class FluentClient:
     async def call(self, operation: Operation, variables: dict[str, Any], deadline: float = FOREVER) -> Data:
         """The data of one call: top-level field → value.
 
-        Queries, and writes that surely were not applied, are tried `max_retries` times more; after a write
-        whose result is unclear the caller has to read first. Raises Unanswered or Refused.
+        Queries, and writes that surely were not applied, are tried `max_retries` times more, those refused
+        for the rate until `deadline`; after a write whose result is unclear the caller has to read first.
+        Raises Unanswered or Refused.
         """
         deadline = min(deadline, self.clock() + self.options.budget_s)
-        for attempt in range(self.options.max_retries + 1):
+        attempt = 0
+        while True:
             try:
                 return await self._batcher.call(operation, variables, deadline)
-            except (BudgetSpent, LeaseTooShort):
+            except (BudgetSpent, LeaseTooShort, LoginRefused):
                 raise
             except Unanswered as error:
-                again = isinstance(error, NotApplied) or not operation.is_write
+                if operation.is_write and not isinstance(error, NotApplied):
+                    raise
                 pause_s = self._pause_s(attempt, error)
-                if not again or attempt == self.options.max_retries or self.clock() + pause_s >= deadline:
+                if attempt == self.options.max_retries or self.clock() + pause_s >= deadline:
+                    error.exhausted = True
                     raise
                 self.meters.retries[operation.name] += 1
                 await asyncio.sleep(pause_s)
-        raise AssertionError("the last try returns or raises")
+                # How often Fluent has no time for us says nothing about the call.
+                attempt += not isinstance(error, RateLimited)
 
     def _pause_s(self, attempt: int, error: FluentError) -> float:
         options = self.options
@@ -133,13 +138,13 @@ class FluentClient:
     def _report(self, error: FluentError | None) -> None:
         """Tells the gate how it went."""
         if isinstance(error, RateLimited):
-            self.gate.rate_limited(error.wait_s)
-            log.warning("fluent_rate_limited", share=round(self.gate.share, 2), wait_s=error.wait_s)
-        elif isinstance(error, LeaseTooShort):
+            if self.gate.rate_limited(error.wait_s):
+                log.warning("fluent_rate_limited", share=round(self.gate.share, 2), wait_s=error.wait_s)
+        elif isinstance(error, LeaseTooShort | LoginRefused):
             self.gate.breaker.unused()
         elif isinstance(error, Unanswered):
             self.gate.failed()
-            if error.wait_s and not isinstance(error, LoginFailed):
+            if error.wait_s and not error.code:
                 self.gate.pause(error.wait_s)
         else:
             self.gate.succeeded()

@@ -98,18 +98,23 @@ class Gate:
         """No usable answer."""
         self.breaker.failed()
 
-    def rate_limited(self, wait_s: float) -> None:
-        """Refused for the rate; `wait_s` is what Fluent asks for, 0 where it says nothing."""
+    def rate_limited(self, wait_s: float) -> bool:
+        """Refused for the rate; `wait_s` is what Fluent asks for, 0 where it says nothing.
+
+        Whether the limits went down because of it.
+        """
         self.breaker.succeeded()
         now = self._clock()
-        if now >= self._halved_at + 1:
+        slower = now >= self._halved_at + 1
+        if slower:
             self.share = max(SMALLEST_SHARE, self.share / 2)
             self._halved_at = now
         if now >= self._paused_until:
             pause_s = wait_s or self._pause_s
             self._pause_s = min(MAX_PAUSE_S, self._pause_s * 2)
             self._paused_until = now + min(MAX_PAUSE_S, pause_s)
+        return slower
 
     def pause(self, wait_s: float) -> None:
-        """Fluent asked for silence (Retry-After of a 503)."""
+        """Fluent asked for silence (Retry-After of a 5xx)."""
         self._paused_until = max(self._paused_until, self._clock() + min(MAX_PAUSE_S, wait_s))

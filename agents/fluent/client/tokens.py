@@ -17,7 +17,7 @@ import httpx
 import structlog
 
 from agents.fluent.client.backoff import full_jitter_s
-from agents.fluent.errors import LoginFailed
+from agents.fluent.errors import LoginFailed, LoginRefused
 from agents.fluent.meters import Meters
 from agents.fluent.options import FluentOptions
 
@@ -83,7 +83,7 @@ class TokenSource:
             if self._token is not seen and self._token is not None:
                 return self._token.access
             if self._clock() < self._silent_until:
-                raise LoginFailed(self._last_refusal)
+                raise LoginRefused(self._last_refusal)
             try:
                 self._token = await self._log_in()
             except _Rejected as refusal:
@@ -91,13 +91,13 @@ class TokenSource:
             self._refusals = 0
             return self._token.access
 
-    def _refused(self, why: str) -> LoginFailed:
+    def _refused(self, why: str) -> LoginRefused:
         """Bad credentials stay bad: ask ever more rarely, so that the account is not locked."""
         self._refusals += 1
         self._silent_until = self._clock() + min(MAX_SILENCE_S, 2.0 ** (self._refusals - 1))
         self._last_refusal = f"Fluent refuses the login: {why}"
         log.error("fluent_login_refused", error=why, recommendation="Check FLUENT_ACCOUNT and the login.")
-        return LoginFailed(self._last_refusal)
+        return LoginRefused(self._last_refusal)
 
     async def _log_in(self) -> _Token:
         spent, self._refresh_token = self._refresh_token, None

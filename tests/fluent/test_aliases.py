@@ -1,0 +1,57 @@
+"""In a batch each alias has an answer of its own: one that fails takes no neighbour with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agents.fluent import Gateway
+from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, ReleaseFailed, SettleFailed
+from tests.fluent.support import Requests, live
+from tests.support.fluent import FluentSimulator
+
+
+@pytest.mark.parametrize("applied", [False, True])
+@pytest.mark.parametrize("code", ["S0002E", "S0020E", "S0040E", "T0001E", "C0003E", "C0011E", "X1"])
+async def test_a_part_that_fails_for_the_moment_is_made_up_for(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests, code: str, applied: bool
+) -> None:
+    simulator.refuse(f"{two.ref}-2", code, applied=applied)
+    assert await gateway.handle(two.hold(100)) == HoldConfirmed(two.promotion, two.sku, 1, 100)
+    assert live(simulator, two.sku) == {f"{two.ref}-1": 60, f"{two.ref}-2": 40}
+
+
+@pytest.mark.parametrize("code", ["C0020E", "C0122E", "C0140E", "S0001E", "S0030E"])
+async def test_a_part_that_fluent_will_not_create_leaves_nothing_held(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests, code: str
+) -> None:
+    simulator.refuse(f"{two.ref}-2", code)
+    answer = await gateway.handle(two.hold(100))
+    assert isinstance(answer, HoldFailed)
+    assert answer.reason == "FLUENT_UNAVAILABLE" and code[:5] in answer.error
+    assert live(simulator, two.sku) == {}
+
+
+async def test_what_fluent_will_not_settle_or_end_is_answered_with_what_is_still_held(
+    simulator: FluentSimulator, gateway: Gateway, one: Requests
+) -> None:
+    await gateway.handle(one.hold(100))
+    simulator.refuse(f"{one.ref}-1", "C0020E")
+    settled = await gateway.handle(one.settle(60, 40))
+    assert isinstance(settled, SettleFailed) and "C0020" in settled.error
+    simulator.refuse(f"{one.ref}-1", "C0020E")
+    released = await gateway.handle(one.release(40))
+    assert isinstance(released, ReleaseFailed) and released.held == 100
+    assert isinstance(await gateway.handle(one.release(40)), ReleaseConfirmed)
+
+
+async def test_a_sku_that_is_refused_does_not_stop_its_neighbours(
+    simulator: FluentSimulator, gateway: Gateway, one: Requests, two: Requests
+) -> None:
+    """The seed's loop stopped at the first error."""
+    simulator.refuse(f"{two.ref}-1", "C0122E")
+    neighbours = [Requests(f"ONE-{number}") for number in range(360, 372)]
+    answers = await asyncio.gather(*(gateway.handle(each.hold(5)) for each in [two, *neighbours]))
+    assert [type(answer) for answer in answers] == [HoldFailed, *[HoldConfirmed] * 12]
+    assert gateway.meters.http_requests["CreatePart", "ok"] < 12, "they shared requests"
