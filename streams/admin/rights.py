@@ -10,7 +10,7 @@ from confluent_kafka.admin import AclOperation, AdminClient
 from streams.admin.cluster import DENIED, TIMEOUT_S, TopicOnBroker, admin_client, look_at, result_of
 from streams.admin.findings import Finding, Severity
 from streams.settings import Settings
-from streams.topology import TOPICS, Role
+from streams.topology import TOPICS, Role, Topic
 
 READ, WRITE = AclOperation.READ, AclOperation.WRITE
 
@@ -33,16 +33,21 @@ def check_rights(settings: Settings) -> list[Finding]:
     """
     admin = admin_client(settings)
     seen = look_at(admin, [settings.prefixed(topic.name) for topic in TOPICS])
-    return [*_topics(settings, seen), *_group(admin, settings.prefixed(GROUP))]
+    findings = [
+        finding
+        for topic in TOPICS
+        if (name := settings.prefixed(topic.name)) in seen
+        for finding in lacking_rights(topic, name, seen[name])
+    ]
+    return [*findings, *_group(admin, settings.prefixed(GROUP))]
 
 
-def _topics(settings: Settings, seen: dict[str, TopicOnBroker]) -> Iterator[Finding]:
-    for topic in TOPICS:
-        name = settings.prefixed(topic.name)
-        allowed = seen[name].operations if name in seen else None
-        for operation in NEEDED[topic.role]:
-            if allowed is not None and operation not in allowed:
-                yield _lacking(name, operation.name.title(), "topic")
+def lacking_rights(topic: Topic, name: str, seen: TopicOnBroker) -> list[Finding]:
+    """What a worker needs on a topic and its login may not do; nothing where the broker does not say."""
+    if seen.operations is None:
+        return []
+    denied = [operation for operation in NEEDED[topic.role] if operation not in seen.operations]
+    return [_lacking(name, operation.name.title(), "topic") for operation in denied]
 
 
 def _group(admin: AdminClient, name: str) -> Iterator[Finding]:

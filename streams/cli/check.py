@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 
 from confluent_kafka import KafkaException
 
 from streams.admin import Finding, check_rights, check_topics
+from streams.cli.check_fluent import fluent_lines
+from streams.cli.lines import Line, State
 from streams.cli.output import complain, say
 from streams.cli.start import configured
 from streams.kafka import check_broker
-from streams.settings import ConfigurationError, Settings
+from streams.settings import ConfigurationError, NoBrokerError, Settings
 from streams.topology import TOPICS
 
 BAD_ANSWER = 1
-NO_CONNECTION = 2
-
-
-class State(StrEnum):
-    """How a check went. A notice is worth knowing and fails nothing."""
-
-    OK = "ok"
-    NOTICE = "notice"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing that was tried. `remedy` says what to do where it failed."""
-
-    state: State
-    subject: str
-    detail: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{self.state:<7} {self.subject:<14} {self.detail}{remedy}"
-
+NOT_CONFIGURED = 2
+"""Nothing to connect to, or nobody answers there."""
 
 Check = Callable[[Settings], Iterable[Line]]
 
@@ -47,62 +26,54 @@ Check = Callable[[Settings], Iterable[Line]]
 def check_everything(sku: str | None) -> int:
     """Print one line for everything that was tried. Raises ConfigurationError.
 
-    Returns 1 when something failed, 2 when the broker cannot be reached at all.
+    Returns 1 when something failed, 2 when the broker does not answer or Fluent's login is not configured.
     """
     settings = configured("ERROR")
     settings.require_kafka()
+    kafka: dict[str, Check] = {"broker": _broker, "rights": _rights, "topics": _topics}
     status = _told(_configuration(settings))
-    status = max(status, _broker(settings))
-    if status < NO_CONNECTION:
-        status = max(status, *(_told(_tried(name, check, settings)) for name, check in KAFKA_CHECKS.items()))
-    return status
+    for name, check in kafka.items():
+        status = max(status, _told(_tried(name, check, settings)))
+        if status == NOT_CONFIGURED:
+            break  # nobody there: the rest of Kafka cannot be asked
+    return max(status, _told(_tried("Fluent", partial(fluent_lines, sku=sku), settings)))
 
 
 def _told(lines: Iterable[Line]) -> int:
-    failed = False
+    """Print lines as they come; what keeps a check from being made at all also goes to standard error."""
+    status = 0
     for line in lines:
         say(str(line))
-        failed |= line.state is State.FAILED
-    return BAD_ANSWER if failed else 0
+        if line.not_configured:
+            complain(line.detail)
+        failed = NOT_CONFIGURED if line.not_configured else BAD_ANSWER
+        status = max(status, failed if line.state is State.FAILED else 0)
+    return status
 
 
 def _tried(name: str, check: Check, settings: Settings) -> Iterator[Line]:
     try:
         yield from check(settings)
     except KafkaException as failure:
-        yield Line(
-            State.FAILED, name, f"Kafka refused: {failure.args[0].str()}", "ask the cluster's operators"
-        )
+        refused = f"Kafka refused: {failure.args[0].str()}"
+        yield Line(State.FAILED, name, refused, "ask the cluster's operators")
+    except NoBrokerError as error:
+        yield Line(State.FAILED, name, str(error), not_configured=True)
     except ConfigurationError as error:
         yield Line(State.FAILED, name, str(error))
 
 
 def _configuration(settings: Settings) -> Iterator[Line]:
-    yield Line(
-        State.OK, "configuration", f"{settings.config.partitions} partitions, prefix {_prefix(settings)}"
-    )
+    prefix = settings.topic_prefix or "(none)"
+    detail = f"{settings.config.partitions} partitions, topic prefix {prefix}"
+    yield Line(State.OK, "configuration", detail)
     for notice in settings.notices:
         yield Line(State.NOTICE, "configuration", notice)
 
 
-def _prefix(settings: Settings) -> str:
-    return settings.topic_prefix or "(none)"
-
-
-def _broker(settings: Settings) -> int:
-    servers = settings.require_kafka()
-    try:
-        count = check_broker(settings)
-    except ConfigurationError as error:
-        say(
-            str(
-                Line(State.FAILED, "broker", f"none answers at {servers}", "start it, or correct the address")
-            )
-        )
-        complain(str(error))
-        return NO_CONNECTION
-    say(str(Line(State.OK, "broker", f"{count} at {servers}")))
-    return 0
+def _broker(settings: Settings) -> Iterator[Line]:
+    count = check_broker(settings)
+    yield Line(State.OK, "broker", f"{count} at {settings.require_kafka()}")
 
 
 def _rights(settings: Settings) -> Iterator[Line]:
@@ -121,6 +92,3 @@ def _topics(settings: Settings) -> Iterator[Line]:
 
 def _failed(subject: str, finding: Finding) -> Line:
     return Line(State.FAILED, subject, f"{finding.topic}: {finding.problem}", finding.remedy)
-
-
-KAFKA_CHECKS: dict[str, Check] = {"rights": _rights, "topics": _topics}

@@ -13,6 +13,7 @@ def run_worker(health_port: int | None) -> int:
     """Run one worker until SIGTERM; returns the supervisor's status. Raises ConfigurationError."""
     settings = configured("INFO")
     settings.require_kafka()
+    settings.require_fluent()
     with locked(settings.data_dir) as lock:
         reader, writer = os.pipe()  # the child reads; it closes when this process ends, however it ends
         try:

@@ -10,18 +10,14 @@ from confluent_kafka.admin import AdminClient
 
 from streams.admin import create_topics
 from streams.settings import Settings, load_settings
-from tests.cli.command import Command
+from tests.cli.command import READ_BY_US, Command, InProcess
 from tests.support.kafka import KafkaUnderTest, unique_prefix
-
-OURS = ("KAFKA_", "FLUENT_", "SIMULATOR_", "BRIDGE_")
 
 
 @pytest.fixture
 def bare_environment(tmp_path: Path) -> dict[str, str]:
     """This process's environment without anything that this software reads."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    for name in ("TOPIC_PREFIX", "RESERVATION_CONFIG"):
-        kept.pop(name, None)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(READ_BY_US)}
     return kept | {"DATA_DIR": str(tmp_path / "data")}
 
 
@@ -59,3 +55,21 @@ def shared_prefix(kafka: KafkaUnderTest) -> str:
 def with_topics(environment: dict[str, str], shared_prefix: str) -> Command:
     """Runs `flashsale` where all topics exist."""
     return Command(environment | {"TOPIC_PREFIX": shared_prefix})
+
+
+@pytest.fixture
+def nowhere(bare_environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> InProcess:
+    """Runs `flashsale` here, without any broker."""
+    return InProcess(bare_environment, capsys)
+
+
+@pytest.fixture
+def called(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> InProcess:
+    """Runs `flashsale` here, against the broker; no topics exist yet."""
+    return InProcess(environment, capsys)
+
+
+@pytest.fixture
+def called_with_topics(with_topics: Command, capsys: pytest.CaptureFixture[str]) -> InProcess:
+    """Runs `flashsale` here, where all topics exist."""
+    return InProcess(with_topics.environment, capsys)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ROOT, TIMEOUT_S, Command, finished
+from tests.cli.command import ROOT, TIMEOUT_S, Command, InProcess, finished
 
 COMMANDS = (
     "demo",
@@ -39,26 +39,20 @@ NEEDS_KAFKA = (
 )
 
 
-@pytest.fixture
-def nowhere(bare_environment: dict[str, str]) -> Command:
-    """`flashsale` without any broker."""
-    return Command(bare_environment)
-
-
-def test_help_lists_the_commands_and_none_that_come_later(nowhere: Command) -> None:
-    done = nowhere("--help")
+def test_help_lists_the_commands_and_none_that_come_later(bare_environment: dict[str, str]) -> None:
+    done = Command(bare_environment)("--help")
     listed = {line.split()[0] for line in done.out.split("Commands:\n")[1].splitlines()}
     assert (done.status, done.err) == (0, "")
     assert listed >= set(COMMANDS)
     assert not listed & set(LATER)
 
 
-def test_without_arguments_it_shows_its_help(nowhere: Command) -> None:
+def test_without_arguments_it_shows_its_help(nowhere: InProcess) -> None:
     assert nowhere() == nowhere("--help")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_explains_itself(nowhere: Command, command: str) -> None:
+def test_each_command_explains_itself(nowhere: InProcess, command: str) -> None:
     done = nowhere(command, "--help")
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"Usage: flashsale {command}")
@@ -95,21 +89,22 @@ def test_help_imports_nothing_heavy() -> None:
     ids=" ".join,
 )
 def test_bad_usage_is_one_sentence_and_status_2(
-    nowhere: Command, arguments: tuple[str, ...], words: tuple[str, ...]
+    nowhere: InProcess, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     assert nowhere(*arguments).refused(*words)
 
 
 @pytest.mark.parametrize("arguments", NEEDS_KAFKA, ids=" ".join)
 def test_without_an_address_a_command_says_which_variable_to_set(
-    nowhere: Command, arguments: tuple[str, ...]
+    nowhere: InProcess, arguments: tuple[str, ...]
 ) -> None:
     assert nowhere(*arguments).refused("KAFKA_BOOTSTRAP_SERVERS is not set", "flashsale kafka")
 
 
 def test_a_broker_that_does_not_answer_is_one_sentence_for_every_command(
-    nowhere: Command, tmp_path: Path
+    bare_environment: dict[str, str], tmp_path: Path
 ) -> None:
+    nowhere = Command(bare_environment | {"FLUENT_BASE_URL": "http://127.0.0.1:9"})
     events = tmp_path / "orders.jsonl"
     events.write_text(
         json.dumps({"order": {"ref": "O", "promotionId": "P", "items": [{"sku": "A", "quantity": 1}]}})
@@ -131,12 +126,15 @@ def test_a_broker_that_does_not_answer_is_one_sentence_for_every_command(
     for arguments, end in done.items():
         if arguments == ("check",):
             assert end.status == 2
-            assert "failed  broker" in end.lines[1]
+            assert [line.split()[:2] for line in end.lines[1:]] == [
+                ["failed", "broker"],
+                ["failed", "Fluent"],
+            ]
         else:
             assert end.refused("No Kafka broker answers at", address)
 
 
-def test_a_wrong_configuration_names_the_field(nowhere: Command, tmp_path: Path) -> None:
+def test_a_wrong_configuration_names_the_field(nowhere: InProcess, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"partitions": "four"}')
     assert nowhere("topics", RESERVATION_CONFIG=str(config)).refused("partitions must be a whole number")

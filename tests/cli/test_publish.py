@@ -10,7 +10,7 @@ from confluent_kafka import Message
 
 from streams.cli.reading import reader
 from streams.settings import Settings, load_settings
-from tests.cli.command import Command
+from tests.cli.command import Command, InProcess
 
 
 def order(ref: str, promotion: str = "FLASH-1") -> str:
@@ -52,9 +52,11 @@ def test_standard_input_is_taken_and_a_promotion_is_keyed_by_its_id(
     assert sent.key() == b"FLASH-9"
 
 
-def test_one_bad_line_keeps_all_of_them_back(with_topics: Command, shared: Settings) -> None:
+def test_one_bad_line_keeps_all_of_them_back(called_with_topics: InProcess, shared: Settings) -> None:
     cancel = json.dumps({"order": {"ref": "ORD-1", "promotionId": "FLASH-1"}})
-    done = with_topics("publish", "order-cancelled", "-", given=f'{cancel}\nnot JSON\n\n{{"order":{{}}}}\n')
+    done = called_with_topics(
+        "publish", "order-cancelled", "-", given=f'{cancel}\nnot JSON\n\n{{"order":{{}}}}\n'
+    )
     assert (done.status, done.out) == (1, "")
     first, second, what_to_do = done.err.splitlines()
     assert first.startswith("line 2: The message is not valid JSON")
@@ -63,25 +65,27 @@ def test_one_bad_line_keeps_all_of_them_back(with_topics: Command, shared: Setti
     assert records(shared, "order-cancelled") == []
 
 
-def test_without_validation_lines_are_sent_as_they_are(with_topics: Command, shared: Settings) -> None:
-    done = with_topics("publish", "promotion-end", "-", "--no-validate", given="not JSON\n")
+def test_without_validation_lines_are_sent_as_they_are(
+    called_with_topics: InProcess, shared: Settings
+) -> None:
+    done = called_with_topics("publish", "promotion-end", "-", "--no-validate", given="not JSON\n")
     assert (done.status, done.out) == (0, "published 1\n")
     [sent] = records(shared, "promotion-end")
     assert (sent.key(), sent.value()) == (None, b"not JSON")
 
 
-def test_a_line_that_the_topic_does_not_take_is_named(with_topics: Command) -> None:
+def test_a_line_that_the_topic_does_not_take_is_named(called_with_topics: InProcess) -> None:
     ends = [
         json.dumps({"promotion": {"id": ref, "padding": " " * size}})
         for ref, size in (("E1", 1), ("E2", 2_000_000))
     ]
-    done = with_topics("publish", "promotion-end", "-", given="\n".join(ends))
+    done = called_with_topics("publish", "promotion-end", "-", given="\n".join(ends))
     assert (done.status, done.out) == (1, "published 1\n")
     assert done.err.startswith("line 2 was not sent: ")
 
 
 def test_foreign_shapes_are_validated_through_the_input_mapping(
-    with_topics: Command, shared: Settings, tmp_path: Path
+    called_with_topics: InProcess, shared: Settings, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.json"
     mapping = {
@@ -89,21 +93,21 @@ def test_foreign_shapes_are_validated_through_the_input_mapping(
     }
     config.write_text(json.dumps({"inputMapping": {"order-placed": mapping}}))
     foreign = json.dumps({"number": "SHOP-7", "campaign": "FLASH-1", "lines": [{"a": "SKU-1", "n": 2}]})
-    done = with_topics("publish", "order-placed", "-", given=foreign, RESERVATION_CONFIG=str(config))
+    done = called_with_topics("publish", "order-placed", "-", given=foreign, RESERVATION_CONFIG=str(config))
     assert (done.status, done.out) == (0, "published 1\n")
     assert b"SHOP-7" in {message.key() for message in records(shared, "order-placed")}
-    refused = with_topics(
+    refused = called_with_topics(
         "publish", "order-placed", "-", given=order("ORD-1"), RESERVATION_CONFIG=str(config)
     )
     assert refused.status == 1
 
 
-def test_a_missing_topic_is_not_created_by_accident(flashsale: Command) -> None:
-    assert flashsale("publish", "order-placed", "-", given=order("O")).refused(
+def test_a_missing_topic_is_not_created_by_accident(called: InProcess) -> None:
+    assert called("publish", "order-placed", "-", given=order("O")).refused(
         "does not exist", "flashsale topics"
     )
 
 
-def test_a_missing_file_is_one_sentence(with_topics: Command, tmp_path: Path) -> None:
+def test_a_missing_file_is_one_sentence(called_with_topics: InProcess, tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.jsonl")
-    assert with_topics("publish", "order-placed", missing).refused(missing, "No such file")
+    assert called_with_topics("publish", "order-placed", missing).refused(missing, "No such file")

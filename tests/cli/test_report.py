@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from streams.cli.report import newest
 from streams.kafka import client_config
 from streams.settings import load_settings
-from tests.cli.command import TIMEOUT_S, Command
+from tests.cli.command import TIMEOUT_S, Command, InProcess
 
 Page = dict[str, Any]
 
@@ -129,11 +129,11 @@ def test_the_csv_has_one_row_per_sku(reported: Command) -> None:
     assert rows[2]["driftKind"] == "HELD_TOO_MUCH"
 
 
-def test_an_unknown_promotion_exits_1(with_topics: Command) -> None:
-    done = with_topics("report", "NOBODY")
+def test_an_unknown_promotion_exits_1(called_with_topics: InProcess) -> None:
+    done = called_with_topics("report", "NOBODY")
     assert (done.status, done.out) == (1, "")
     assert "There is no report of NOBODY" in done.err
 
 
-def test_a_missing_topic_is_one_sentence(flashsale: Command) -> None:
-    assert flashsale("report", "FLASH-1").refused("reconciliation-reports does not exist")
+def test_a_missing_topic_is_one_sentence(called: InProcess) -> None:
+    assert called("report", "FLASH-1").refused("reconciliation-reports does not exist")

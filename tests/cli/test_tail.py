@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from streams.kafka import client_config
 from streams.settings import Settings, load_settings
-from tests.cli.command import TIMEOUT_S, Command, finished
+from tests.cli.command import TIMEOUT_S, Command, InProcess, finished
 
 Send = Callable[..., None]
 
@@ -42,16 +42,16 @@ def test_a_line_shows_place_key_and_value(with_topics: Command, send: Send) -> N
     assert done.err == "Reading order-outcomes from its beginning; Ctrl-C ends it.\n"
 
 
-def test_values_are_printed_as_they_are(with_topics: Command, send: Send) -> None:
+def test_values_are_printed_as_they_are(called_with_topics: InProcess, send: Send) -> None:
     send("promotion-results", '{"sku": "Grün"}'.encode(), "FLASH-1")
-    done = with_topics("tail", "promotion-results", "--from-beginning", "--values", "--timeout", "1")
+    done = called_with_topics("tail", "promotion-results", "--from-beginning", "--values", "--timeout", "1")
     assert (done.status, done.out) == (0, '{"sku": "Grün"}\n')
 
 
-def test_as_json_a_record_has_everything(with_topics: Command, shared: Settings, send: Send) -> None:
+def test_as_json_a_record_has_everything(called_with_topics: InProcess, shared: Settings, send: Send) -> None:
     send("dead-letters", b"not JSON", "ORD-1", reason="INVALID")
     send("dead-letters", b'{"order": 1}')
-    done = with_topics("tail", "dead-letters", "--from-beginning", "--json", "--limit", "2")
+    done = called_with_topics("tail", "dead-letters", "--from-beginning", "--json", "--limit", "2")
     first, second = map(json.loads, done.lines)
     assert first.pop("timestamp").endswith("Z")
     assert first == {
@@ -82,7 +82,7 @@ def test_an_interrupt_ends_it_without_complaint(with_topics: Command) -> None:
     assert (done.status, done.out, done.err) == (0, "", "")
 
 
-def test_what_was_not_committed_is_not_shown(with_topics: Command, shared: Settings) -> None:
+def test_what_was_not_committed_is_not_shown(called_with_topics: InProcess, shared: Settings) -> None:
     name = shared.prefixed("fluent-requests")
     producer = Producer(client_config(shared) | {"transactional.id": name})
     producer.init_transactions(TIMEOUT_S)
@@ -94,12 +94,12 @@ def test_what_was_not_committed_is_not_shown(with_topics: Command, shared: Setti
             producer.commit_transaction(TIMEOUT_S)
         else:
             producer.abort_transaction(TIMEOUT_S)
-    done = with_topics("tail", "fluent-requests", "--from-beginning", "--values", "--timeout", "1")
+    done = called_with_topics("tail", "fluent-requests", "--from-beginning", "--values", "--timeout", "1")
     assert done.lines == ["committed"]
 
 
-def test_a_missing_topic_is_one_sentence(flashsale: Command) -> None:
-    assert flashsale("tail", "order-outcomes").refused("does not exist", "flashsale topics")
+def test_a_missing_topic_is_one_sentence(called: InProcess) -> None:
+    assert called("tail", "order-outcomes").refused("does not exist", "flashsale topics")
 
 
 def started(process: subprocess.Popen[str]) -> None:
