@@ -23,6 +23,8 @@ class Meters:
     superseded: int = 0
     dropped_repeats: int = 0
     refused_full: int = 0
+    document_misfits: int = 0
+    """Fields of the profile's documents that Fluent's schema does not have."""
     requests_in_flight: int = 0
     """HTTP requests."""
     calls_waiting: int = 0

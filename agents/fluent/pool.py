@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from agents.fluent.gateway import Gateway
+from agents.fluent.introspection import warn_of_misfits
 from agents.fluent.meters import Meters
 from streams.ledger.commands import HoldConfirmed, HoldFailed, SkuCommand
 from streams.ledger.fluent_requests import FluentRequest
@@ -45,8 +46,17 @@ class _Known:
 class GatewayPool:
     """`submit` from the event loop's thread. `max_queued` requests wait, `max_skus` are worked on at once."""
 
-    def __init__(self, gateway: Gateway, *, max_queued: int = 20_000, max_skus: int = 1_000) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        max_queued: int = 20_000,
+        max_skus: int = 1_000,
+        check_documents: bool = True,
+    ) -> None:
+        """`check_documents`: with the first request, warn of documents that do not fit the schema."""
         self.gateway = gateway
+        self._documents_unchecked = check_documents
         self._max_queued = max_queued
         self._max_skus = max_skus
         self._queues: dict[str, OrderedDict[str, _Entry]] = {}
@@ -119,6 +129,9 @@ class GatewayPool:
         return known.number > request.number
 
     def _start(self) -> None:
+        if self._documents_unchecked:
+            self._documents_unchecked = False
+            self._keep(asyncio.create_task(self._check_documents()))
         while self._ready and len(self._busy) < self._max_skus and not self._closed:
             sku = self._ready.popleft()
             queue = self._queues[sku]
@@ -127,11 +140,17 @@ class GatewayPool:
             self._busy[sku] = entry
             self._idle.clear()
             self.meters.skus_in_flight = len(self._busy)
-            task = asyncio.create_task(self._work(sku, entry))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(asyncio.create_task(self._work(sku, entry)))
         if self._progress is None and self._busy:
             self._progress = asyncio.create_task(self._show_progress())
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _check_documents(self) -> None:
+        found = await warn_of_misfits(self.gateway.client, self.gateway.profile)
+        self.meters.document_misfits = len(found)
 
     async def _work(self, sku: str, entry: _Entry) -> None:
         request = entry.request

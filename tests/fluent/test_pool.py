@@ -19,7 +19,7 @@ from tests.support.fluent import FluentSimulator
 
 @pytest.fixture
 async def pool(gateway: Gateway) -> AsyncIterator[GatewayPool]:
-    pool = GatewayPool(gateway)
+    pool = GatewayPool(gateway, check_documents=False)
     yield pool
     await pool.close()
 
@@ -141,3 +141,17 @@ async def test_a_queue_that_is_dropped_is_not_worked_on(new_gateway: NewGateway)
     await pool.drain()
     await pool.close()
     assert (len(answers), len(done)) == (1, 4)
+
+
+async def test_documents_that_do_not_fit_are_warned_of_with_the_first_request(
+    new_gateway: NewGateway, one: Requests
+) -> None:
+    gateway = new_gateway()
+    mapped = gateway.profile.operations["catalogue"]
+    mapped.operation.text = mapped.operation.text.replace("status", "colour")
+    pool = GatewayPool(gateway)
+    answers: list[Any] = []
+    pool.submit(one.hold(1), answers.append)
+    await pool.close(60)
+    assert isinstance(answers[0], HoldConfirmed), "a warning, not a stop"
+    assert pool.meters.document_misfits == 1
