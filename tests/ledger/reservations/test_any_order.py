@@ -27,7 +27,7 @@ SUBJECTS = [("A", "1"), ("B", "1")]
 RETENTION_MS = 600_000
 
 subjects = st.sampled_from(SUBJECTS)
-orders = st.integers(1, 25).map("O-{}".format)
+orders = st.integers(1, 10).map("O-{}".format)
 units = st.integers(1, 4)
 
 
