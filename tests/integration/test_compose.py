@@ -1,0 +1,119 @@
+"""docker-compose.yml without Docker: each service's own command and environment as a local process, one sale.
+
+Not run here, for want of a Docker engine: the image build, `apache/kafka` itself, the health checks' timing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rehearsal.kafka.config import free_port
+from tests.support.audit import final_report, order, promotion_start
+from tests.support.fluent import FluentSimulator
+from tests.support.kafka import KafkaUnderTest
+from tests.support.system import System, wait_until
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("topics", "fluent", "worker-1", "worker-2", "bridge")
+
+
+class Compose:
+    """The services of docker-compose.yml, their host names and ports put on this machine."""
+
+    def __init__(self, bootstrap: str, prefix: str, directory: Path) -> None:
+        self.file: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+        self.directory = directory
+        self.prefix = prefix
+        self.ports = {port: str(free_port()) for port in ("8080", "8081", "8001", "8002")}
+        self.hosts = {
+            "kafka:19092": bootstrap,
+            "http://fluent:8080": f"http://127.0.0.1:{self.ports['8080']}",
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, service: str) -> subprocess.Popen[bytes]:
+        """Start one service by its own command and environment."""
+        described = self.file["services"][service]
+        environment = {name: self.hosts.get(value, value) for name, value in described["environment"].items()}
+        if "DATA_DIR" in environment:
+            environment["DATA_DIR"] = str(self.directory / service)
+        command = [self._local(word) for word in described["command"]]
+        assert command[0] == "flashsale"
+        with (self.directory / f"{service}.log").open("wb") as log:
+            self.processes[service] = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", *command[1:]],
+                env={**os.environ, **environment, "TOPIC_PREFIX": self.prefix},
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        return self.processes[service]
+
+    def _local(self, word: str) -> str:
+        return "127.0.0.1" if word == "0.0.0.0" else self.ports.get(word, word)  # noqa: S104
+
+    def healthy(self, service: str) -> bool:
+        """What the service's own health check asks."""
+        assert self.processes[service].poll() is None, (self.directory / f"{service}.log").read_text()
+        probe: str = self.file["services"][service]["healthcheck"]["test"][-1]
+        url = probe.partition("urlopen('")[2].partition("'")[0]
+        for port, local in self.ports.items():
+            url = url.replace(f":{port}/", f":{local}/")
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def stop(self) -> dict[str, int]:
+        """SIGTERM to all that runs; exit statuses by service."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        return {service: process.wait(40) for service, process in self.processes.items()}
+
+
+@pytest.fixture
+def compose(kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path) -> Iterator[Compose]:
+    built = Compose(kafka.bootstrap, topic_prefix, tmp_path)
+    try:
+        yield built
+    finally:
+        for process in built.processes.values():
+            process.kill()
+
+
+def test_every_service_of_the_compose_file_has_a_place_in_this_test() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert set(services) == {"kafka", *SERVICES}
+
+
+def test_the_services_start_by_their_own_commands_and_run_one_sale(compose: Compose) -> None:
+    assert compose.start("topics").wait(60) == 0
+    for service in ("fluent", "worker-1", "worker-2", "bridge"):
+        compose.start(service)
+    for service in ("fluent", "worker-1", "worker-2", "bridge"):
+        wait_until(lambda service=service: compose.healthy(service), f"{service} is healthy", 90)  # type: ignore[misc]
+    bootstrap = compose.hosts["kafka:19092"]
+    sale = System(bootstrap, compose.prefix, compose.directory, FluentSimulator({}))
+    sale.publish("promotion-start", [promotion_start("FLASH-1", {"SKU-001": 100, "SKU-002": 5})])
+    assert sale.wait_for("promotion-results", 1)[0].json["summary"] == {"success": 2, "errors": 0}
+    sale.publish("order-placed", [order(f"O-{i}", "FLASH-1", ("SKU-001", 1)) for i in range(120)])
+    outcomes = [message.json["outcome"] for message in sale.wait_for("order-outcomes", 120)]
+    assert outcomes.count("ACCEPTED") == 100
+    sale.publish("promotion-end", [{"promotion": {"id": "FLASH-1"}}])
+    report = wait_until(lambda: final_report(sale, "FLASH-1"), "the FINAL report", 60)
+    assert report["totals"]["consumed"] == 100 and report["totals"]["released"] == 5
+    began = time.monotonic()
+    statuses = compose.stop()
+    assert set(statuses.values()) <= {0, -15} and time.monotonic() - began < 40
