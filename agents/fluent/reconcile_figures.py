@@ -87,7 +87,8 @@ def _expectation(
     report: ReconciliationReport, sku: str, line: ReportLine | None, asked: Asked | None
 ) -> Expectation:
     newest = asked.newest if asked else None
-    closed = report.status in OVER or _is_over(line, newest)
+    refused = report.status == "ACTIVE" and line is not None and _was_refused(line, newest)
+    closed = report.status in OVER or refused or _is_over(line, newest)
     held, in_motion = (0, "") if closed else _open(line, newest)
     return Expectation(
         report.promotion_id,
@@ -113,6 +114,11 @@ def _is_over(line: ReportLine | None, newest: FluentRequest | None) -> bool:
     if isinstance(newest, ReleaseRequest):
         return line is not None and (line.fluent.status == "INACTIVE" or line.drift_kind == "RELEASE_REFUSED")
     return newest is None and line is not None and _was_closed(line)
+
+
+def _was_refused(line: ReportLine, newest: FluentRequest | None) -> bool:
+    """In an ACTIVE promotion every SKU has its answer: one that asked and has nothing was refused."""
+    return line.reserved == 0 and isinstance(newest, HoldRequest | None)
 
 
 def _was_closed(line: ReportLine) -> bool:

@@ -49,10 +49,6 @@ def _quantity(simulator: FluentSimulator, ref: str, **what: Any) -> None:
     simulator.quantity(ref, **what)
 
 
-def nothing(_: FluentSimulator, __: Requests) -> None:
-    """Fluent is left alone: the hold was never made."""
-
-
 HELD = {"-1": 60, "-2": 40}
 CASES = {
     "too little": Case("WRONG_QUANTITY", -25, change(1, quantity=-35), HELD),
