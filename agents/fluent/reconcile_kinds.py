@@ -18,7 +18,7 @@ from agents.fluent.verify import (
     ORPHAN_HOLD,
     WRONG_QUANTITY,
 )
-from streams.ledger.promotions.drift import ACTIONS, OTHER
+from streams.ledger.drift import ACTIONS, OTHER
 
 
 @dataclass(frozen=True, slots=True)

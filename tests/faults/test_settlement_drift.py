@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.ledger.promotions.drift import ACTIONS
+from streams.ledger.drift import ACTIONS
 from tests.support.audit import final_report, promotion_start
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import System, system, wait_until

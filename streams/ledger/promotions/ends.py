@@ -38,8 +38,8 @@ def send_ends(rows: Rows, key: bytes, after: bytes, effects: Effects) -> None:
 
     The promotion's own key stands before the first line's.
 
-    Refused lines get it too: from then on their claims are answered ENDED, which stands before the reasons
-    that the ledger gave until then.
+    Refused lines get it too; it changes nothing there: what was refused holds nothing, and its claims keep
+    the reason NO_RESERVATION.
     """
     start, end_ = lines_of(key)
     found = rows.scan(LINES, after + b"\0", end_, PIECE_ENDS)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.ledger.drift import ACTIONS, OTHER
 from streams.ledger.effects import Effects, Notice, Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
-from streams.ledger.promotions.drift import ACTIONS, OTHER
 from streams.ledger.promotions.results import PAGE_LINES
 from streams.ledger.promotions.rows import LINES, Line, Promotion, Totals, lines_of
 from streams.ledger.promotions.schedule import reported

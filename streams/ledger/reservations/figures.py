@@ -6,9 +6,9 @@ import msgspec
 
 from streams.ledger.commands import LineFigures, LineReserved
 from streams.ledger.commands import encode as encode_command
+from streams.ledger.drift import ACTIONS, OTHER
 from streams.ledger.effects import Notice, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
-from streams.ledger.promotions.drift import ACTIONS, OTHER
 from streams.ledger.reservations.state import CLOSED, UNKNOWN
 from streams.ledger.reservations.turn import Turn
 from streams.topology import PROMOTION_COMMANDS, RESERVATION_RELEASES

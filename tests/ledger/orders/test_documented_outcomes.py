@@ -63,7 +63,8 @@ def test_the_reasons_stand_in_their_order_of_precedence_with_what_to_do() -> Non
 
 
 def test_each_example_is_what_the_orders_stage_publishes() -> None:
-    examples = [json.loads(block) for block in re.findall(r"```json order-outcomes\n(.*?)```", PAGE, re.DOTALL)]
+    blocks = re.findall(r"```json order-outcomes\n(.*?)```", PAGE, re.DOTALL)
+    examples = [json.loads(block) for block in blocks]
     played = [*_accepted(), *_partial(), *_incomplete(), *_cancelled(), *_overtaken()]
     assert examples == played
     assert [list(example) for example in examples] == [list(outcome) for outcome in played]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from streams.ledger.commands import DRIFT_KINDS, LineFigures
-from streams.ledger.promotions.drift import ACTIONS
+from streams.ledger.drift import ACTIONS
 from tests.ledger.promotions.stage import (
     NOON_MS,
     TERMS,

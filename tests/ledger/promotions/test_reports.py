@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from streams.ledger.commands import DRIFT_KINDS, Tick
-from streams.ledger.promotions.drift import ACTIONS
+from streams.ledger.drift import ACTIONS
 from streams.topology import RECONCILIATION_REPORTS
 from tests.ledger.promotions.stage import (
     NOON_MS,
