@@ -15,6 +15,8 @@ from typing import TypeVar
 
 from agents.fluent.errors import FluentError
 from agents.fluent.gateway import Gateway
+from agents.fluent.parts import Part
+from agents.fluent.profile import HELD_ROWS, POSITION_HOLDS
 from agents.fluent.reconcile_figures import Expectation
 from agents.fluent.reconcile_kinds import Finding, Seen, findings
 from agents.fluent.reconcile_repair import (
@@ -142,7 +144,7 @@ class Reconciler:
         free, parts = await asyncio.gather(stock.free(), stock.parts())
         ours = stock.ours(parts)
         positions = sorted({*free, *(part.position for part in parts)})
-        marked = await self._stock(expected.sku, NO_REF).foreign_holds(positions)
+        marked = await self._marked(expected.sku, positions)
         refs = {part.ref for part in parts}
         books = expected.sold is not None and stock.profile.books_sales
         return Seen(
@@ -152,6 +154,13 @@ class Reconciler:
             free=free,
             sold=await sold_units(stock) if books else None,
         )
+
+    async def _marked(self, sku: str, positions: list[str]) -> list[Part]:
+        """Live holds that carry the promotion's id, under whatever ref; a profile need not show them."""
+        profile = self._gateway.profile
+        if not (profile.has(POSITION_HOLDS) or profile.has(HELD_ROWS)):
+            return []
+        return await self._stock(sku, NO_REF).foreign_holds(positions)
 
     def _stock(self, sku: str, stem: str) -> Stock:
         return self._gateway.stock(self._promotion_id, sku, stem)

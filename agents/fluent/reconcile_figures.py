@@ -142,13 +142,16 @@ def _open(line: ReportLine | None, newest: FluentRequest | None) -> tuple[int | 
 
 
 def _as_reported(line: ReportLine | None) -> tuple[int | None, str]:
-    """Without a request: what the report shows as held less its drift, which is what should be held."""
+    """Without a request: what the report shows as held less its drift, which is what should be held.
+
+    Some kinds are reported without a sign; then it is the figure that the sales leave possible.
+    """
     if line is None or line.fluent.status == "NONE":
         return None, "not confirmed yet"
     drift = 0 if line.drift_kind == "DUPLICATE" else line.drift
-    if line.drift_kind == "MISSING_HOLD":
-        drift = -abs(drift)
-    return min(line.reserved, max(0, line.fluent.held - drift)), ""
+    held = (line.fluent.held - drift, line.fluent.held + drift)
+    possible = [units for units in held if line.reserved - line.consumed <= units <= line.reserved]
+    return min(line.reserved, max(0, (*possible, *held)[0])), ""
 
 
 def _reserved(line: ReportLine | None, asked: Asked | None) -> int:
