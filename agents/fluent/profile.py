@@ -6,7 +6,9 @@ one; nothing here knows a field of Fluent's schema.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +72,20 @@ class _ProfileSpec(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     page_size: int = 50
 
 
+Binder = Callable[[Mapping[str, Any]], Any]
+
+
 class MappedOperation:
     """An operation with the mapping of its variables and of its answer."""
 
-    def __init__(self, operation: Operation, variables: Any, result: ParsedResult) -> None:
+    def __init__(self, operation: Operation, variables: dict[str, Any], result: ParsedResult) -> None:
         self.operation = operation
-        self._variables = variables
+        self._bind: Binder = _binder(variables) or dict
         self._result = result
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The variables of a call: each "$name" of the mapping replaced by the value of that name."""
-        bound: dict[str, Any] = _bound(self._variables, values)
+        bound: dict[str, Any] = self._bind(values)
         return bound
 
     def read(self, data: dict[str, Any]) -> Any:
@@ -88,14 +93,22 @@ class MappedOperation:
         return self._result.search(data)
 
 
-def _bound(template: Any, values: Mapping[str, Any]) -> Any:
+def _binder(template: Any) -> Binder | None:
+    """What makes a value of a template; None where the template is the value, whatever the values are."""
     if isinstance(template, str) and template.startswith("$"):
-        return values[template[1:]]
-    if isinstance(template, dict):
-        return {name: _bound(inner, values) for name, inner in template.items()}
+        return itemgetter(template[1:])
     if isinstance(template, list):
-        return [_bound(inner, values) for inner in template]
-    return template
+        parts = [_binder(inner) or partial(_constant, inner) for inner in template]
+        return lambda values: [part(values) for part in parts]
+    if not isinstance(template, dict):
+        return None
+    fixed = {name: inner for name, inner in template.items() if _binder(inner) is None}
+    bound = [(name, binder) for name, inner in template.items() if (binder := _binder(inner)) is not None]
+    return lambda values: fixed | {name: binder(values) for name, binder in bound}
+
+
+def _constant(value: Any, _: Mapping[str, Any]) -> Any:
+    return value
 
 
 class Profile:
