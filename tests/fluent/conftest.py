@@ -13,7 +13,7 @@ from rehearsal.fluent.controls import Controls
 from tests.fluent.support import Network, Requests, options_for
 from tests.support.fluent import FluentSimulator
 
-SKUS = 400
+SKUS = 600
 AT_REST = Controls(strict_credentials=True, activation_delay_ms=10, hang_ms=5_000)
 
 NewGateway = Callable[..., Gateway]

@@ -51,7 +51,7 @@ async def test_a_sku_that_is_refused_does_not_stop_its_neighbours(
 ) -> None:
     """The seed's loop stopped at the first error."""
     simulator.refuse(f"{two.ref}-1", "C0122E")
-    neighbours = [Requests(f"ONE-{number}") for number in range(360, 372)]
+    neighbours = [Requests(f"ONE-{number}") for number in range(560, 572)]
     answers = await asyncio.gather(*(gateway.handle(each.hold(5)) for each in [two, *neighbours]))
     assert [type(answer) for answer in answers] == [HoldFailed, *[HoldConfirmed] * 12]
     assert gateway.meters.http_requests["CreatePart", "ok"] < 12, "they shared requests"

@@ -116,7 +116,7 @@ async def test_an_outage_is_probed_not_hammered_and_ends_by_itself(
     gateway = new_gateway(max_retries=20)
     await gateway.client.log_in()
     simulator.control(failing=503)
-    waiting = [asyncio.create_task(gateway.handle(Requests(f"ONE-{n}").hold(1))) for n in range(320, 330)]
+    waiting = [asyncio.create_task(gateway.handle(Requests(f"ONE-{n}").hold(1))) for n in range(520, 530)]
     deadline = time.monotonic() + 10
     while gateway.meters.breaker == "closed" and time.monotonic() < deadline:
         await asyncio.sleep(0.01)

@@ -102,7 +102,7 @@ async def test_two_reservations_of_a_sku_are_worked_on_one_after_the_other(
 async def test_a_full_queue_says_so_and_has_room_again(new_gateway: NewGateway) -> None:
     pool = GatewayPool(new_gateway(), max_queued=3, max_skus=1)
     answers: list[Any] = []
-    holds = [Requests(f"ONE-{number}").hold(1) for number in range(340, 346)]
+    holds = [Requests(f"ONE-{number}").hold(1) for number in range(540, 546)]
     taken = [pool.submit(hold, answers.append) for hold in holds]
     assert taken == [True, True, True, True, False, False]
     await asyncio.wait_for(pool.room(), 10)
@@ -135,7 +135,7 @@ async def test_a_queue_that_is_dropped_is_not_worked_on(new_gateway: NewGateway)
     pool = GatewayPool(new_gateway(), max_skus=1)
     answers: list[Any] = []
     done: list[bool] = []
-    for number in range(346, 350):
+    for number in range(546, 550):
         pool.submit(Requests(f"ONE-{number}").hold(1), answers.append, lambda: done.append(True))
     pool.forget()
     await pool.drain()

@@ -51,7 +51,7 @@ async def test_two_gateways_that_plan_at_once_hold_no_more_than_was_asked_for(
     simulator: FluentSimulator, new_gateway: NewGateway
 ) -> None:
     """A frozen former owner and its successor work on the same request."""
-    for number in range(380, 386):
+    for number in range(580, 586):
         requests = Requests(f"TWO-{number}")
         hold = requests.hold(90)
         answers = await asyncio.gather(*(new_gateway().handle(hold) for _ in range(3)))
