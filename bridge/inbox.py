@@ -57,12 +57,13 @@ class Inbox:
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether everything is read that was there at the start."""
-        return self._caught_up.is_set()
+        """Whether everything is read that was there at the start, and what comes is read as well."""
+        return self._caught_up.is_set() and self._thread.is_alive()
 
     def stop(self) -> None:
-        """Ask the thread to end; it may have to wait for the event loop, so nobody waits for it here."""
+        """End the thread; blocks, so not in the event loop, which the thread may still need."""
         self._stopping.set()
+        self._thread.join(BROKER_S)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -94,6 +95,8 @@ class Inbox:
         places, ends = [], []
         for name, topic in self._topics.items():
             partitions = consumer.list_topics(name, BROKER_S).topics[name].partitions
+            if not partitions:
+                raise KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC, f"there is no topic {name}"))
             for number in partitions:
                 begin, end = consumer.get_watermark_offsets(TopicPartition(name, number), BROKER_S)
                 back = HISTORY[topic] // len(partitions)
@@ -125,7 +128,9 @@ class Inbox:
         topic = self._topics[message.topic() or ""]
         given = cast("list[tuple[str, bytes | None]]", message.headers() or [])
         source, headers = source_of(given, self._settings.topic_prefix)
-        return Arrival(topic, message.value() or b"", source, headers)
+        # A dead letter's value is the caller's own event, of which nobody here wants a copy.
+        value = b"" if topic == DEAD_LETTERS else message.value() or b""
+        return Arrival(topic, value, source, headers)
 
 
 def _next_of(consumer: Consumer) -> list[Message]:

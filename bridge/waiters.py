@@ -14,7 +14,8 @@ from bridge.records import Arrival, Report, Source, read_page, read_report
 from streams.topology import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
 MAX_EARLY = 10_000
-"""Answers kept that came before the broker's acknowledgement was heard of."""
+MAX_EARLY_BYTES = 16 << 20
+"""Answers kept that came before the broker's acknowledgement was heard of: the newest ones."""
 
 MAX_WAITERS = 4_000
 """Beyond this nobody waits: callers get their 202 at once."""
@@ -63,6 +64,7 @@ class Waiters:
     def __init__(self) -> None:
         self._waiting: defaultdict[Key, list[Waiter]] = defaultdict(list)
         self._early: OrderedDict[Source, list[Arrival]] = OrderedDict()
+        self._early_bytes = 0
         self._closed = False
         self.count = 0
 
@@ -76,7 +78,7 @@ class Waiters:
         """A waiter for the answer to the event at `source`, or for the FINAL report of a promotion."""
         waiter = Waiter()
         keys: list[Key] = [source] if final_report_of is None else [source, final_report_of]
-        for arrival in self._early.pop(source, ()):
+        for arrival in self._taken_early(source):
             waiter.offer(arrival)
         for key in keys:
             self._waiting[key].append(waiter)
@@ -114,8 +116,14 @@ class Waiters:
                 waiter.offer(arrival)
             return
         self._early.setdefault(source, []).append(arrival)
-        if len(self._early) > MAX_EARLY:
-            self._early.popitem(last=False)
+        self._early_bytes += len(arrival.value)
+        while len(self._early) > MAX_EARLY or self._early_bytes > MAX_EARLY_BYTES:
+            self._taken_early(next(iter(self._early)))
+
+    def _taken_early(self, source: Source) -> list[Arrival]:
+        arrivals = self._early.pop(source, [])
+        self._early_bytes -= sum(len(arrival.value) for arrival in arrivals)
+        return arrivals
 
     def _leave(self, key: Key, waiter: Waiter) -> None:
         left = self._waiting[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,15 @@ from bridge.fluent import load_key
 from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller, placed
 
-MAPPING = {
-    "order-placed": {
-        "order": {
-            "ref": "order.ref || (name == 'ORDER_BOOKED' && entityRef)",
-            "promotionId": "order.promotionId || attributes.campaign",
-            "items": "order.items || attributes.baskets[].lines[].{sku: article, quantity: units}",
-        }
-    },
-    "promotion-end": "name == 'CAMPAIGN_STOPPED' && {promotion: {id: entityRef}}",
-}
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "bridge.md").read_text(encoding="utf-8")
+
+
+def documented_mapping() -> Any:
+    """The example of docs/bridge.md, which is what is tested here."""
+    found = re.search(r"```json\n(\{\n  \"inputMapping\".*?)```", DOCUMENT, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])["inputMapping"]
+
 
 KEY = generate_private_key(65_537, 2_048)
 DER = KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -53,7 +53,7 @@ def fluent_bridge(
     directory = tmp_path_factory.mktemp("fluent")
     key, config = directory / "fluent.pub", directory / "config.json"
     key.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    config.write_text(json.dumps({"inputMapping": MAPPING}))
+    config.write_text(json.dumps({"inputMapping": documented_mapping()}))
     more = {"BRIDGE_FLUENT_PUBLIC_KEY_FILE": str(key), "RESERVATION_CONFIG": str(config)}
     with BridgeProcess({**environment, **more}, directory) as process:
         yield process.wait_ready()
@@ -128,7 +128,8 @@ def test_the_other_routes_read_a_body_as_intake_will_read_it(
     assert caller.post("/consume-reservation", placed("OWN-1", "FLASH")).status_code == 202
     foreign = caller.post("/consume-reservation", booked("E-6", "FOREIGN-1"))
     assert foreign.json()["orderRef"] == "FOREIGN-1"
-    assert caller.post("/end-flash-sale", {"promotion": {"id": "FLASH"}}).status_code == 422
+    assert caller.post("/end-flash-sale", {"promotion": {"id": "OWN"}}).json()["promotionId"] == "OWN"
+    assert caller.post("/end-flash-sale", {"name": "OTHER", "entityRef": "X"}).status_code == 422
     caller.close()
 
 

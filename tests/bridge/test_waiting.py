@@ -9,7 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
+import bridge.waiters
 from bridge.preferences import MAX_WAIT_S, Wait, wait_of
+from bridge.records import Arrival, Source
+from bridge.waiters import Waiters
 from tests.bridge.decisions import Decider, Record, dead_letter, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller, placed, started
 from tests.support.system import wait_until
@@ -164,6 +167,30 @@ def test_a_dead_letter_is_answered_by_its_reason(
     answer = answered(threads, caller, decider, CONSUME, placed(ref), record)
     assert answer.status_code == status
     assert answer.json()["error"] == "It is dead" and answer.json()["reason"] == reason
+
+
+async def test_a_decision_that_comes_before_the_acknowledgement_is_kept_for_its_caller() -> None:
+    waiters = Waiters()
+    source = Source("order-placed", 0, 7)
+    waiters.arrived(Arrival("order-outcomes", b"{}", source, {}))
+    with waiters.waiting(source) as waiter:
+        assert [arrival.source for arrival in await waiter.answer(0.01)] == [source]
+    with waiters.waiting(source) as again:
+        assert await again.answer(0.01) == []
+
+
+async def test_only_so_many_early_decisions_are_kept_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge.waiters, "MAX_EARLY", 3)
+    monkeypatch.setattr(bridge.waiters, "MAX_EARLY_BYTES", 100)
+    for size, kept in ((1, {7, 8, 9}), (50, {8, 9}), (101, set())):
+        waiters = Waiters()
+        for offset in range(10):
+            waiters.arrived(Arrival("order-outcomes", b"x" * size, Source("order-placed", 0, offset), {}))
+        found = set()
+        for offset in range(10):
+            with waiters.waiting(Source("order-placed", 0, offset)) as waiter:
+                found |= {offset} if await waiter.answer(0) else set()
+        assert found == kept
 
 
 def test_without_a_decision_in_time_it_is_a_202_with_the_status_url(caller: Caller) -> None:
