@@ -11,7 +11,7 @@ import faust
 import structlog
 
 from agents import orders, promotions, reservations
-from agents.fluent import FluentOptions, Gateway, GatewayPool, options_from
+from agents.fluent import FluentOptions, Gateway, GatewayPool, ProfileError, options_from
 from agents.gateway import RequestAgent
 from agents.intake import Mapper, intakes
 from agents.shell import CommandStage
@@ -30,7 +30,7 @@ from streams.kafka import client_config
 from streams.ledger import orders as orders_core
 from streams.ledger import promotions as promotions_core
 from streams.ledger import reservations as reservations_core
-from streams.settings import Settings
+from streams.settings import ConfigurationError, Settings
 from streams.settings.mapping import map_message
 from streams.topology import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
 
@@ -38,6 +38,13 @@ log = structlog.get_logger("worker")
 
 CALL_SHARE_OF_SESSION = 0.5
 """Heartbeats come every sixth of a session, so a fresh lease is never shorter than five sixths of one."""
+
+
+def _gateway(settings: Settings, app: EngineApp) -> Gateway:
+    try:
+        return Gateway(_fluent_options(settings), lease_expires_at=partial(_lease, app))
+    except ProfileError as error:
+        raise ConfigurationError(f"The Fluent profile is not usable: {error}.") from None
 
 
 def _fluent_options(settings: Settings) -> FluentOptions:
@@ -73,7 +80,7 @@ def compose(settings: Settings, decided: Sequence[str] = (*INPUTS, *STAGES)) -> 
     engine = Engine(options, _stages(settings), _intakes(settings), metrics, die)
     app = build(settings, engine)
     sender = Sender(client, settings.prefixed)
-    gateway = Gateway(_fluent_options(settings), lease_expires_at=partial(_lease, app))
+    gateway = _gateway(settings, app)
     requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), GatewayPool(gateway), sender)
     app.request_offset = requests.durable_offset
     app.suspend_requests = partial(requests.suspend, gateway.options.call_timeout_s)

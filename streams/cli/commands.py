@@ -21,7 +21,12 @@ Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to liste
 @app.command()
 def demo(
     orders: Annotated[
-        Path | None, typer.Option(help="Your own orders, CSV or JSON lines; default: a real morning.")
+        Path | None,
+        typer.Option(
+            help="Your own orders (default: a real morning): CSV with the columns InvoiceNo, StockCode, "
+            "Quantity, InvoiceDate, UnitPrice, CustomerID (an InvoiceNo that starts with C cancels), or JSON "
+            "lines of order-placed events (order.placedAt says when)."
+        ),
     ] = None,
     speed: Annotated[
         float | None, typer.Option(min=0.01, help="How many times faster than they were placed.")
