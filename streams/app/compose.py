@@ -42,9 +42,13 @@ CALL_SHARE_OF_SESSION = 0.5
 
 def _gateway(settings: Settings, app: EngineApp) -> Gateway:
     try:
-        return Gateway(_fluent_options(settings), lease_expires_at=partial(_lease, app))
+        gateway = Gateway(_fluent_options(settings), lease_expires_at=partial(_lease, app))
     except ProfileError as error:
         raise ConfigurationError(f"The Fluent profile is not usable: {error}.") from None
+    if settings.config.settlement == "sale" and not gateway.profile.books_sales:
+        profile = settings.config.fluent_profile
+        raise ConfigurationError(f'settlement is "sale", but the Fluent profile {profile} can not book sales.')
+    return gateway
 
 
 def _fluent_options(settings: Settings) -> FluentOptions:

@@ -1,6 +1,7 @@
 """What to do about each kind of drift: the difference between our figures and what Fluent really holds.
 
-Drift is units held in Fluent less units that should be held there: positive where Fluent holds too much.
+Drift is the number of units by which the two differ, never negative, so that the sum over SKUs hides nothing;
+its kind says which way. `flashsale reconcile` shows it signed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
             "set the quantities under this ref to INACTIVE."
         ),
         "WRONG_QUANTITY": (
-            "Correct the quantities under this ref in Fluent: together they should hold "
-            "what the report shows as held, less the drift."
+            "Correct the quantities under this ref in Fluent: `flashsale reconcile` shows by how much, "
+            "and can do it."
         ),
         "LATE_ACTIVATION": (
             "A hold became active after its release: set the quantities under this ref to INACTIVE."
