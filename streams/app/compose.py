@@ -17,6 +17,7 @@ from agents.intake import Mapper, intakes
 from agents.shell import CommandStage
 from agents.timers import Timers
 from streams.app.faust_app import build
+from streams.app.fluent_metrics import FluentCollector
 from streams.app.metrics import Metrics
 from streams.app.terms import terms_of
 from streams.app.upkeep import add_upkeep
@@ -85,6 +86,7 @@ def compose(settings: Settings, decided: Sequence[str] = (*INPUTS, *STAGES)) -> 
     app = build(settings, engine)
     sender = Sender(client, settings.prefixed)
     gateway = _gateway(settings, app)
+    metrics.registry.register(FluentCollector(gateway.meters))
     requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), GatewayPool(gateway), sender)
     app.request_offset = requests.durable_offset
     app.suspend_requests = partial(requests.suspend, gateway.options.call_timeout_s)
