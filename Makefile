@@ -45,7 +45,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 lock: setup ## resolve the locks again after a change of the dependencies
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(COMPILE) --extra rehearsal --extra dev --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra simulator --output-file requirements-runtime.lock pyproject.toml
+	$(COMPILE) --output-file requirements-runtime.lock pyproject.toml
 	$(COMPILE) --output-file requirements-build.lock requirements-build.in
 
 clean: ## remove what the targets made

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import latency, path, raw, restore, stage
+from benchmarks import bridge, latency, path, raw, restore, stage
 from benchmarks.result import Arena, Result
 from rehearsal.kafka import EmbeddedKafka
 
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Arena], list[Result]]] = {
     "path": path.run,
     "latency": latency.run,
     "restore": restore.run,
+    "bridge": bridge.run,
 }
 
 
