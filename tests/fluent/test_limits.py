@@ -70,6 +70,21 @@ def test_the_limits_halve_once_a_second_and_recover_with_time_that_goes_well() -
     assert gate.requests_per_second == 2 and gate.max_in_flight == 1, "it never stops altogether"
 
 
+def test_pauses_grow_only_while_everything_is_refused() -> None:
+    """Several are in flight: of each volley one is refused first, the others are answered in the pause."""
+    clock = Clock()
+    gate = Gate(100.0, 16, Breaker(clock), clock)
+    for _ in range(6):
+        clock.now += 1.5
+        assert gate.paused_s == 0
+        gate.rate_limited(0)
+        gate.succeeded()
+    for pause_s in (1, 2, 4, 8):
+        clock.now += gate.paused_s
+        gate.rate_limited(0)
+        assert gate.paused_s == pause_s
+
+
 async def test_the_gate_keeps_the_pace_and_the_number_in_flight() -> None:
     gate = Gate(200.0, 3, Breaker(time.monotonic), time.monotonic)
     highest = 0

@@ -50,6 +50,11 @@ class Gate:
         """The number at once at the moment."""
         return max(1, math.floor(self._max_in_flight * self.share))
 
+    @property
+    def paused_s(self) -> float:
+        """Seconds for which nothing is sent yet, because Fluent refused or asked for it."""
+        return max(0.0, self._paused_until - self._clock())
+
     async def enter(self) -> None:
         """Waits for a slot, the pace, the pause and the breaker, in the order of the callers."""
         async with self._turn:
@@ -73,7 +78,7 @@ class Gate:
         if self.in_flight >= self.max_in_flight:
             return PROBE_UNDER_WAY
         now = self._clock()
-        return max(self._next_at - now, self._paused_until - now, self.breaker.wait_s())
+        return max(self._next_at - now, self.paused_s, self.breaker.wait_s())
 
     def leave(self) -> None:
         """The request is over."""
@@ -89,8 +94,8 @@ class Gate:
         """Fluent answered: the limits recover with the time that goes well."""
         self.breaker.succeeded()
         now = self._clock()
-        if now >= self._paused_until:
-            self._pause_s = FIRST_PAUSE_S
+        # Also while a pause lasts: of several sent together one was refused, so it is not silence that helps.
+        self._pause_s = FIRST_PAUSE_S
         self.share = min(1.0, self.share + RECOVERY_PER_S * min(1.0, now - self._recovered_at))
         self._recovered_at = now
 
