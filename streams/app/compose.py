@@ -37,6 +37,8 @@ from streams.topology import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_
 
 log = structlog.get_logger("worker")
 
+CONSUMED = (*INPUTS, *STAGES, FLUENT_REQUESTS)
+
 CALL_SHARE_OF_SESSION = 0.5
 """Heartbeats come every sixth of a session, so a fresh lease is never shorter than five sixths of one."""
 
@@ -74,8 +76,8 @@ def _lease(app: EngineApp) -> float:
     return consumer_of(app).lease_began_at + app.conf.broker_session_timeout
 
 
-def compose(settings: Settings, decided: Sequence[str] = (*INPUTS, *STAGES)) -> Worker:
-    """Build a worker that decides the topics `decided`; nothing is started and no broker is asked yet.
+def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
+    """Build a worker that consumes the topics `consumed`; nothing is started and no broker is asked yet.
 
     Raises ConfigurationError.
     """
@@ -92,7 +94,7 @@ def compose(settings: Settings, decided: Sequence[str] = (*INPUTS, *STAGES)) -> 
     app.suspend_requests = partial(requests.suspend, gateway.options.call_timeout_s)
     app.on_partitions_revoked.connect(lambda *_, **__: requests.revoked())
     worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
-    _add_agents(worker, decided)
+    _add_agents(worker, consumed)
     add_upkeep(worker)
     return worker
 
@@ -116,7 +118,7 @@ def _intakes(settings: Settings) -> dict[str, Stage]:
     return {**intakes(settings.prefixed, terms_of(settings.config), mappers, INPUTS)}
 
 
-def _add_agents(worker: Worker, decided: Sequence[str]) -> None:
+def _add_agents(worker: Worker, consumed: Sequence[str]) -> None:
     app, engine = worker.app, worker.engine
 
     async def decide(stream: faust.StreamT[Any]) -> None:
@@ -127,9 +129,9 @@ def _add_agents(worker: Worker, decided: Sequence[str]) -> None:
         async for event in stream.events():
             await _guarded(worker.requests.take, event.message.value)
 
-    for topic in decided:
-        app.agent(_channel(worker, topic), name=topic)(decide)
-    app.agent(_channel(worker, FLUENT_REQUESTS), name=FLUENT_REQUESTS)(ask_fluent)
+    for topic in consumed:
+        handle = ask_fluent if topic == FLUENT_REQUESTS else decide
+        app.agent(_channel(worker, topic), name=topic)(handle)
 
 
 async def _guarded(handle: Any, fetched: Any) -> None:
