@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -106,7 +105,6 @@ class Task:
         self._seek = seek
         self._die = die
         self._observer = observer
-        self._inbox: deque[tuple[Fetched, int]] = deque()
         self._pending = Pending()
         self._in_flight: Pending | None = None
         self._changed = asyncio.Event()
@@ -136,40 +134,38 @@ class Task:
 
     async def suspend(self) -> None:
         """Commit what is decided and take nothing new in, until `open` or `close`."""
-        self._inbox.clear()
         await self._carry_out(self.protocol.suspended(time.monotonic()))
         await self._settled(lambda: self.protocol.idle)
 
     async def close(self) -> None:
         """Commit what is decided, then let go of the task."""
-        self._inbox.clear()
         await self._carry_out(self.protocol.revoked(time.monotonic()))
         closed = (protocol.State.CLOSED, protocol.State.DEAD)
         await self._settled(lambda: self.protocol.state in closed)
 
     async def offer(self, fetched: Fetched) -> None:
-        """Take a fetch in: decided at once, or as soon as there is room. Returns when there is room again."""
+        """Take a fetch in when there is room for it, and decide it.
+
+        From the moment that the protocol has accepted a fetch, a commit covers its position: it is decided
+        before anything else can run.
+        """
+        while self._pending.records >= MAX_PENDING and self.running:
+            await self._change()
         empty = not fetched.records
-        actions = self.protocol.received(fetched.source, fetched.start, fetched.following, empty=empty)
-        for action in actions:
+        for action in self.protocol.received(fetched.source, fetched.start, fetched.following, empty=empty):
             if isinstance(action, protocol.Decide):
-                self._inbox.append((fetched, action.from_offset))
+                await self._decide(fetched, action.from_offset)
             elif isinstance(action, protocol.Seek):
                 expected = action.offset or 0
                 self._observer.dropped_fetch(self.name, fetched.source, fetched.start, expected)
                 await self._seek(action.source, action.offset)
-        await self._decide_inbox()
-        while self._inbox and self.running:
-            await self._change()
 
-    async def _decide_inbox(self) -> None:
-        while self._inbox and self._pending.records < MAX_PENDING:
-            fetched, start = self._inbox.popleft()
-            records = fetched.from_offset(start)
-            stage = self.stages[fetched.source]
-            stage.decide(fetched.partition, records, self.rows, self._pending.effects)
-            self._pending.records += len(records)
-            await self._carry_out(self.protocol.decided(len(records), time.monotonic()))
+    async def _decide(self, fetched: Fetched, start: int) -> None:
+        records = fetched.from_offset(start)
+        stage = self.stages[fetched.source]
+        stage.decide(fetched.partition, records, self.rows, self._pending.effects)
+        self._pending.records += len(records)
+        await self._carry_out(self.protocol.decided(len(records), time.monotonic()))
 
     async def _carry_out(self, actions: list[protocol.Action]) -> None:
         for action in actions:
@@ -236,7 +232,6 @@ class Task:
             actions = self._concluded(began)
         try:
             await self._carry_out(actions)
-            await self._decide_inbox()
         except Exception as error:
             log.exception("task failed", task=self.name)
             self._die(f"{self.name} failed: {error!r}")
@@ -261,10 +256,10 @@ class Task:
                     self._commit(positions)
                 case protocol.Wait(seconds):
                     self._wait(seconds)
+        self._changed.set()
 
     def _discard(self) -> None:
         self.rows.reset()
-        self._inbox.clear()
         self._pending, self._in_flight = Pending(), None
 
     async def _settled(self, condition: Callable[[], bool]) -> None:

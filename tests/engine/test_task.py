@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from streams.engine.task import POSITIONS
+from streams.engine.task import MAX_PENDING, POSITIONS
 from tests.engine.kit import COUNTS, OUT, Bench, Recorder, fetched, until_durable
 from tests.support.kafka import KafkaUnderTest
 
@@ -110,6 +110,37 @@ async def test_a_zombie_is_fenced_and_nothing_it_wrote_is_ever_seen(bench: Bench
     await owner.close()
     assert bench.committed(bench.prefix + OUT) == [(b"a", b"1"), (b"a", b"2"), (b"a", b"3")]
     assert b"TCzombie" not in dict(bench.committed(bench.changelog))
+
+
+async def test_a_fetch_that_waits_for_room_is_not_lost_in_a_rebalance(bench: Bench, tmp_path: Path) -> None:
+    task = bench.task(tmp_path / "t", Recorder())
+    await task.open()
+    await task.offer(fetched(0, [b"a"]))
+    await task.offer(fetched(1, [b"a"] * MAX_PENDING))
+    waits = asyncio.create_task(task.offer(fetched(1 + MAX_PENDING, [b"late"])))
+    await asyncio.sleep(0)
+    assert task.committed["source/0"] == 0, "the first transaction is still in flight"
+    await task.suspend()
+    await waits
+    assert task.committed["source/0"] == task.position["source/0"] == 1 + MAX_PENDING
+    await task.open()
+    await task.offer(fetched(1 + MAX_PENDING, [b"late"]))
+    await until_durable(task, 2 + MAX_PENDING)
+    await task.close()
+    assert bench.committed(bench.prefix + OUT)[-1] == (b"late", b"1")
+
+
+async def test_a_fetch_that_waits_for_room_is_decided_when_there_is_some(
+    bench: Bench, tmp_path: Path
+) -> None:
+    task = bench.task(tmp_path / "t", Recorder())
+    await task.open()
+    await task.offer(fetched(0, [b"a"]))
+    await task.offer(fetched(1, [b"a"] * MAX_PENDING))
+    await task.offer(fetched(1 + MAX_PENDING, [b"a"]))
+    await until_durable(task, 2 + MAX_PENDING)
+    await task.close()
+    assert bench.committed(bench.prefix + OUT)[-1] == (b"a", b"%d" % (MAX_PENDING + 2))
 
 
 async def test_a_fetch_that_jumps_is_dropped_and_the_source_is_sought_back(
