@@ -70,6 +70,7 @@ class Engine:
         self._tasks: dict[str, Task] = {}
         self._by_source: dict[str, Task] = {}
         self._lock = asyncio.Lock()
+        self._suspensions = 0
         self._inputs = {options.wire_name(topic): topic for topic in INPUTS}
         self._commands = {options.wire_name(topic): topic for topic in STAGES}
 
@@ -113,12 +114,26 @@ class Engine:
     async def suspend(self) -> None:
         """A rebalance begins: commit what is decided; nothing more is taken in until `open`."""
         self.generation = None
+        self._suspensions += 1
         log.info("tasks suspended", tasks=sorted(self._tasks))
         await asyncio.gather(*(task.suspend() for task in list(self._tasks.values())))
 
     async def open(self, assigned: Partitions, generation: int) -> None:
-        """Own exactly these partitions: close what went away, take over what is new, go on with the rest."""
-        wanted = self._tasks_of(assigned)
+        """Own exactly these partitions: close what went away, take over what is new, go on with the rest.
+
+        A rebalance that begins meanwhile (`suspend`) leaves the engine suspended. A failure ends the process:
+        nobody may be waiting for this call any more, and a task that is open by half would stay so.
+        """
+        try:
+            await self._open(self._tasks_of(assigned), generation, self._suspensions)
+        except Exception as error:
+            log.exception("tasks not opened")
+            self._die(f"taking over tasks failed: {error!r}")
+            raise
+
+    async def _open(
+        self, wanted: Mapping[str, list[tuple[str, int]]], generation: int, suspensions: int
+    ) -> None:
         async with self._lock:
             began = time.monotonic()
             await self._close(self._tasks.keys() - wanted.keys())
@@ -127,7 +142,8 @@ class Engine:
                 self._add(name, wanted[name])
             await asyncio.gather(*(self._tasks[name].open() for name in wanted))
             await self._check_retention(fresh)
-            self.generation = generation
+            if suspensions == self._suspensions:
+                self.generation = generation
             self.opened_in_s = time.monotonic() - began
         log.info(
             "tasks open",

@@ -98,10 +98,16 @@ Action = Fence | Restore | Seek | Decide | Commit | Wait | Discard | Close | Die
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When to commit: at once from `full` pending records on, else `seconds` after the last commit began."""
+    """When to commit: at once from `full` pending records on, else some time after the last commit began.
+
+    That time is `seconds`, or `stretch` times what a commit takes lately if that is longer: a broker that is
+    busy with many small transactions takes longer for each, and fewer, larger ones are the way out of that.
+    """
 
     seconds: float = 0.008
-    full: int = 256
+    stretch: float = 2.5
+    full: int = 1_000
+    memory: float = 0.8
 
 
 class ProtocolError(RuntimeError):
@@ -126,6 +132,8 @@ class TaskProtocol:
     in_flight: dict[str, int] | None = None
     closing: bool = False
     _began_at: float = float("-inf")
+    _took: float = 0.0
+    """Seconds that a commit takes, as a moving average."""
 
     def assigned(self) -> list[Action]:
         """The task is ours: fence first. A task that we kept across a rebalance just goes on."""
@@ -139,13 +147,22 @@ class TaskProtocol:
     def fenced_off(self) -> list[Action]:
         """The producer is initialised; no former owner can write any more."""
         self._expect(State.FENCING)
+        if self.closing:
+            return self._closed()
         self.state = State.RESTORING
         return [Restore()]
 
     def restored(self, positions: dict[str, int]) -> list[Action]:
-        """The rows are there; `positions` are those of the changelog (a source without one starts anew)."""
+        """The rows are there; `positions` are those of the changelog.
+
+        A source without one starts anew, where it began before if it had begun.
+        """
         self._expect(State.RESTORING)
-        self.committed = {source: positions.get(source) for source in self.sources}
+        if self.closing:
+            return self._closed()
+        self.committed = {
+            source: positions.get(source, self.committed.get(source)) for source in self.sources
+        }
         self.expected = dict(self.committed)
         self.state = State.RUNNING
         return self._seeks()
@@ -191,6 +208,8 @@ class TaskProtocol:
             raise ProtocolError("a commit was reported but none is in flight")
         self.committed.update(self.in_flight)
         self.in_flight = None
+        memory = self.pace.memory
+        self._took = memory * self._took + (1 - memory) * max(0.0, now - self._began_at)
         if self.closing and not self.moved:
             return self._closed()
         return self._maybe_commit(now)
@@ -228,6 +247,8 @@ class TaskProtocol:
         if self.state in (State.CLOSED, State.DEAD):
             return []
         self.closing = True
+        if self.state in (State.FENCING, State.RESTORING):
+            return []  # a thread is at work on producer and store; they are let go of when it is done
         if self.in_flight is None and not self.moved:
             return self._closed()
         return self._maybe_commit(now, at_once=True)
@@ -240,7 +261,7 @@ class TaskProtocol:
     def _maybe_commit(self, now: float, *, at_once: bool = False) -> list[Action]:
         if self.in_flight is not None or not self.moved:
             return []
-        wait = self._began_at + self.pace.seconds - now
+        wait = self._began_at + max(self.pace.seconds, self.pace.stretch * self._took) - now
         if not at_once and not self.closing and self.pending < self.pace.full and wait > 0:
             return [Wait(wait)]
         self._began_at = now

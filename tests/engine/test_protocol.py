@@ -163,3 +163,34 @@ def test_a_source_without_a_position_begins_where_its_log_begins() -> None:
 def test_a_commit_that_was_not_asked_for_is_a_bug() -> None:
     with pytest.raises(ProtocolError):
         running().transaction_committed(0.0)
+
+
+def test_a_source_without_a_position_goes_on_where_it_began_after_an_unknown_outcome() -> None:
+    task = TaskProtocol(("s/0",))
+    task.assigned()
+    task.fenced_off()
+    task.restored({})
+    task.began_at("s/0", 7)
+    task.received("s/0", 7, 500)
+    task.decided(493, 1.0)
+    task.outcome_unknown()
+    task.fenced_off()
+    assert task.restored({}) == [Seek("s/0", 7)]
+    assert task.received("s/0", 5_000, 5_500) == [Seek("s/0", 7)]
+
+
+def test_a_task_that_is_revoked_while_it_is_fenced_closes_when_that_is_done() -> None:
+    task = TaskProtocol(("s/0",))
+    task.assigned()
+    assert task.revoked(1.0) == []
+    assert task.fenced_off() == [Close()]
+    assert task.state is State.CLOSED
+
+
+def test_a_task_that_is_revoked_while_it_is_restored_closes_when_that_is_done() -> None:
+    task = TaskProtocol(("s/0",))
+    task.assigned()
+    task.fenced_off()
+    assert task.revoked(1.0) == []
+    assert task.restored({"s/0": 3}) == [Close()]
+    assert task.state is State.CLOSED

@@ -81,7 +81,8 @@ class EngineRecovery(Recovery):
         assigned = partitions(self.app.consumer.assignment())
         if generation_id == self.app.consumer_generation_id:
             await asyncio.shield(self._host.engine.open(assigned, generation_id))
-        if generation_id != self.app.consumer_generation_id:
+        opened = self._host.engine.generation == generation_id
+        if not opened or generation_id != self.app.consumer_generation_id:
             raise RebalanceAgain
         await super().on_recovery_completed(generation_id)
         await self._host.on_opened(generation_id)
