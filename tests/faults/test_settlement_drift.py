@@ -11,6 +11,7 @@ import pytest
 from streams.ledger.drift import ACTIONS
 from tests.support.audit import final_report, promotion_start
 from tests.support.kafka import KafkaUnderTest
+from tests.support.storm import newest_report
 from tests.support.system import System, system, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -39,12 +40,6 @@ def drift_of(report: dict[str, Any]) -> dict[str, Drift]:
     lines = report["lines"]
     assert all(line.get("driftAction") == ACTIONS.get(line.get("driftKind", "")) for line in lines)
     return {line["sku"]: (abs(line["drift"]), line.get("driftKind")) for line in lines}
-
-
-def newest_report(sale: System) -> dict[str, Any]:
-    """The last report that was published, of whatever kind."""
-    reports: list[dict[str, Any]] = [message.json for message in sale.read("reconciliation-reports")]
-    return max(reports, key=lambda report: str(report["generatedAt"]), default={"lines": []})
 
 
 def wait_for_drift(sale: System, expected: dict[str, Drift]) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Self
 
+import psutil
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.support.audit import Key, key_of
-from tests.support.system import System
+from tests.support.system import System, WorkerProcess, wait_until
 
 OUTCOMES = "order-outcomes"
 STOP_WITHIN_S = 20
@@ -95,3 +101,34 @@ def most_on_sale(entries: Iterable[dict[str, Any]]) -> dict[str, int]:
     for entry in entries:
         most[entry["sku"]] = max(entry["available"], most.get(entry["sku"], entry["available"]))
     return most
+
+
+def newest_report(sale: System) -> dict[str, Any]:
+    """The last report that was published, of whatever kind; one without lines before the first."""
+    reports: list[dict[str, Any]] = [message.json for message in sale.read("reconciliation-reports")]
+    return max(reports, key=lambda report: str(report["generatedAt"]), default={"lines": []})
+
+
+class FreezingWorker(WorkerProcess):
+    """A worker that stops itself once, in the middle of sending `operation`: see freezing_worker.py."""
+
+    def __init__(self, sale: System, operation: str) -> None:
+        self.log_path = sale.directory / "freezing.log"
+        self._log = self.log_path.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("freezing_worker.py")), operation],
+            env={**os.environ, **sale.environment(), "DATA_DIR": str(sale.directory / "freezing")},
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        sale.workers.append(self)
+
+    def wait_frozen(self, timeout_s: float = 60.0) -> None:
+        """Wait until it stands still."""
+        process = psutil.Process(self.process.pid)
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "the worker is frozen", timeout_s)
+
+    def wake(self) -> None:
+        """Let it go on where it stopped."""
+        self.signal(signal.SIGCONT)
