@@ -66,7 +66,7 @@ class RequestAgent:
         return meters.requests_queued + meters.skus_in_flight
 
     async def take(self, fetched: Fetched) -> None:
-        """Take a fetch of requests in; returns when they are queued."""
+        """Take a fetch of requests in. What finds no room is dropped: the ledger asks again."""
         unanswered = self._partitions.setdefault(fetched.partition, Unanswered())
         for record in fetched.records:
             try:
@@ -75,17 +75,17 @@ class RequestAgent:
                 log.error("not a Fluent request", offset=record.offset, error=str(error))
                 continue
             unanswered.took_in(record.offset)
-            await self._submit(request, unanswered, record.offset)
+            self._submit(request, unanswered, record.offset)
         unanswered.fetched_up_to(fetched.following)
 
-    async def _submit(self, request: FluentRequest, unanswered: Unanswered, offset: int) -> None:
+    def _submit(self, request: FluentRequest, unanswered: Unanswered, offset: int) -> None:
         key = request.sku.encode()
 
         def answer(command: SkuCommand) -> None:
             self._sender.keyed(SKU_COMMANDS, key, encode(command))
 
-        while not self.pool.submit(request, answer, lambda: unanswered.answered(offset)):
-            await self.pool.room()
+        if not self.pool.submit(request, answer, lambda: unanswered.answered(offset)):
+            unanswered.answered(offset)  # no room: the ledger asks again, and orders must not wait for Fluent
 
     def durable_offset(self, topic: str, partition: int) -> int | None:
         """Next offset to take in after a restart."""

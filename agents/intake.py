@@ -54,12 +54,12 @@ class Intake:
         mapped = None
         if self.mapper is not None:
             mapped = self.mapper(record.value)
-            if len(mapped) + len(record.value or b"") > MAX_MAPPED_BYTES:
+            if len(mapped) + len(record.value or b"") + len(record.key or b"") > MAX_MAPPED_BYTES:
                 raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
         event = parse(self.topic, record.value if mapped is None else mapped)
         self._check(event, effects)
         topic, key = _destination(event)
-        envelope = encode(Envelope(source, record.timestamp, self.terms, mapped))
+        envelope = encode(Envelope(source, max(0, record.timestamp), self.terms, mapped))
         return Send(topic, key, record.value, [(ENVELOPE_HEADER, envelope)])
 
     def _check(self, event: Event, effects: Effects) -> None:

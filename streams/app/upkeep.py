@@ -82,6 +82,7 @@ async def _unstick(worker: Worker, progress: Progress) -> None:
                 continue
             if progress.stuck(source, position, end, now):
                 log.warning("source sought again", source=source, offset=position, end=end)
+                await worker.engine.check_logs([task.name])
                 await worker.consumer.reposition(topic, int(number), position)
 
 
@@ -101,7 +102,7 @@ def watch(engine: Engine) -> None:
     def loop() -> None:
         idle_since = time.monotonic()
         while not never.wait(1.0):
-            if engine.generation is not None or engine.opening:
+            if engine.flowing or engine.opening:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > NO_PARTITIONS_S:
                 die(f"no partitions for {NO_PARTITIONS_S:.0f} s")

@@ -10,8 +10,8 @@ from pathlib import Path
 import structlog
 
 from streams.engine.changelog import ChangelogReader
+from streams.engine.ports import POSITIONS
 from streams.engine.store import Mark, RocksStore
-from streams.engine.task import POSITIONS
 from streams.engine.transactions import Transactions
 from streams.ledger.effects import Effects
 from streams.ledger.rows import Changes, MemoryStore, Store

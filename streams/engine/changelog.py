@@ -77,10 +77,14 @@ class ChangelogReader:
         """The log end, whatever is still open in it."""
         return self._offset(topic, partition, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
-    def begin_offsets(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """The oldest offset that each log still holds."""
-        earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-        found = self._admin.list_offsets({TopicPartition(t, p): earliest for t, p in partitions})
+    def log_ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+        """The oldest offset that each log still holds, and its end."""
+        begins = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return {partition: (begins[partition], ends[partition]) for partition in partitions}
+
+    def _offsets(self, partitions: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        found = self._admin.list_offsets({TopicPartition(t, p): spec for t, p in partitions})
         return {(tp.topic, tp.partition): int(f.result(timeout=20).offset) for tp, f in found.items()}
 
     def read(

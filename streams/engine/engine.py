@@ -15,9 +15,10 @@ import structlog
 from streams.engine.backends import DecisionBackend, IntakeBackend, IntakePositions
 from streams.engine.changelog import ChangelogReader
 from streams.engine.fetched import Fetched
+from streams.engine.ports import Observer
 from streams.engine.protocol import Pace
 from streams.engine.stage import Stage
-from streams.engine.task import Observer, Task
+from streams.engine.task import Task
 from streams.engine.transactions import Transactions
 from streams.topology import INPUTS, INTAKE_POSITIONS, STAGES, TASK_CHANGELOG
 
@@ -60,6 +61,8 @@ class Engine:
         self.generation: int | None = None
         self.seek: Seek | None = None
         self.opened_in_s = 0.0
+        self.flowing = False
+        """Whether the host delivers records: set by it once it has resumed, until the next rebalance."""
         self._stages = dict(stages)
         self._intake = dict(intake)
         self._observer = observer
@@ -82,7 +85,11 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether every task that was assigned takes records in."""
-        return self.generation is not None and all(task.running for task in self._tasks.values())
+        return (
+            self.flowing
+            and self.generation is not None
+            and all(task.running for task in self._tasks.values())
+        )
 
     @property
     def opening(self) -> bool:
@@ -113,6 +120,7 @@ class Engine:
 
     async def suspend(self) -> None:
         """A rebalance begins: commit what is decided; nothing more is taken in until `open`."""
+        self.flowing = False
         self.generation = None
         self._suspensions += 1
         log.info("tasks suspended", tasks=sorted(self._tasks))
@@ -135,13 +143,14 @@ class Engine:
         self, wanted: Mapping[str, list[tuple[str, int]]], generation: int, suspensions: int
     ) -> None:
         async with self._lock:
+            self.flowing = False
             began = time.monotonic()
             await self._close(self._tasks.keys() - wanted.keys())
             fresh = [name for name in wanted if name not in self._tasks]
             for name in fresh:
                 self._add(name, wanted[name])
             await asyncio.gather(*(self._tasks[name].open() for name in wanted))
-            await self._check_retention(fresh)
+            await self.check_logs(fresh)
             if suspensions == self._suspensions:
                 self.generation = generation
             self.opened_in_s = time.monotonic() - began
@@ -221,24 +230,33 @@ class Engine:
             topic, _, partition = source.rpartition("/")
             await self.seek(topic, int(partition), offset)
 
-    async def _check_retention(self, names: Iterable[str]) -> None:
-        """A position that the log no longer holds is an error that a person must see, never a silent jump."""
-        sources = [(task, source) for name in names for task in [self._tasks[name]] for source in task.stages]
+    async def check_logs(self, names: Iterable[str] | None = None) -> None:
+        """A position that a log does not hold is an error that a person must see, never a silent jump."""
+        tasks = [self._tasks[name] for name in (self._tasks if names is None else names)]
+        sources = [(task, source) for task in tasks for source in task.stages]
         if not sources:
             return
         partitions = [_parse(source) for _, source in sources]
         loop = asyncio.get_running_loop()
-        begins = await loop.run_in_executor(self._executor, self._reader.begin_offsets, partitions)
+        ranges = await loop.run_in_executor(self._executor, self._reader.log_ranges, partitions)
         for (task, source), partition in zip(sources, partitions, strict=True):
-            begin, position = begins[partition], task.position.get(source)
+            begin, end = ranges[partition]
+            position = task.position.get(source)
             if position is None:
                 task.protocol.began_at(source, begin)
-            elif position < begin:
-                self._die(
-                    f"{source} was decided up to offset {position}, but the log begins at {begin}: its "
-                    "retention deleted records that were never decided. Raise the topic's retention; then "
-                    "see docs/operations.md, 'A position that the log no longer holds'"
-                )
+            elif not begin <= position <= end:
+                self._die(_lost_position(source, position, begin, end))
+
+
+def _lost_position(source: str, position: int, begin: int, end: int) -> str:
+    if position < begin:
+        cause = f"the log begins at {begin}: its retention deleted records that were never decided. Raise it"
+    else:
+        cause = f"the log ends at {end}: the topic was deleted and made anew"
+    return (
+        f"{source} was decided up to offset {position}, but {cause}; then see docs/operations.md, "
+        "'A position that the log no longer holds'"
+    )
 
 
 def _parse(source: str) -> tuple[str, int]:

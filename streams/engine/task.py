@@ -11,66 +11,28 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol
 
-import msgspec
 import structlog
 
 from streams.engine import protocol
 from streams.engine.fetched import Fetched
+from streams.engine.ports import POSITIONS, Backend, Observer, Position
 from streams.engine.protocol import Pace, TaskProtocol
 from streams.engine.stage import Stage
 from streams.engine.transactions import Aborted, Fenced, OutcomeUnknown
 from streams.ledger.effects import Effects
-from streams.ledger.rows import Changes, Rows, Store, Table
+from streams.ledger.rows import Rows
 
 log = structlog.get_logger("engine.task")
 
 MAX_PENDING = 8_000
 """Records decided ahead of the transaction in flight; more wait as they came."""
 
+MAX_PENDING_SENDS = 100_000
+"""And records sent: a command may have 2,000 effects, and a transaction has ten seconds."""
 
-class Position(msgspec.Struct, array_like=True):
-    """Next offset to decide of one source partition."""
-
-    offset: int
-
-
-POSITIONS = Table(b"!p", Position)
-"""Key: `topic/partition`. The positions that count: the consumer group's offsets are for monitoring only."""
-
-
-class Observer(Protocol):
-    """Gets told what a task did (metrics, the log). Called in the event loop, after the commit."""
-
-    def committed(self, task: str, effects: Effects, records: int, seconds: float) -> None:
-        """A transaction is durable."""
-
-    def discarded(self, task: str, why: str) -> None:
-        """Uncommitted decisions were thrown away; they will be made again."""
-
-    def dropped_fetch(self, task: str, source: str, start: int, expected: int) -> None:
-        """A fetch did not continue what was decided."""
-
-
-class Backend(Protocol):
-    """The durable half of a task: its producer, its store, its changelog."""
-
-    @property
-    def store(self) -> Store:
-        """Where committed rows are."""
-
-    def fence(self) -> None:
-        """Blocks. Raises Fenced."""
-
-    def restore(self) -> Mapping[str, int]:
-        """Blocks. Returns the positions that the changelog holds."""
-
-    def commit(self, effects: Effects, changes: Changes) -> None:
-        """Blocks. Kafka first, then the store. Raises Fenced, Aborted or OutcomeUnknown."""
-
-    def close(self) -> None:
-        """Let go of everything."""
+MAX_ABORTS = 20
+"""So many transactions in a row that are aborted have a cause that does not pass by itself."""
 
 
 @dataclass(slots=True)
@@ -79,6 +41,11 @@ class Pending:
 
     effects: Effects = field(default_factory=Effects)
     records: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it is as much as one transaction should carry."""
+        return self.records >= MAX_PENDING or len(self.effects.sends) >= MAX_PENDING_SENDS
 
 
 class Task:
@@ -109,6 +76,7 @@ class Task:
         self._in_flight: Pending | None = None
         self._changed = asyncio.Event()
         self._wake: asyncio.TimerHandle | None = None
+        self._aborts = 0
         self._running: set[asyncio.Task[None]] = set()
 
     @property
@@ -149,7 +117,7 @@ class Task:
         From the moment that the protocol has accepted a fetch, a commit covers its position: it is decided
         before anything else can run.
         """
-        while self._pending.records >= MAX_PENDING and self.running:
+        while self._pending.full and self.running:
             await self._change()
         empty = not fetched.records
         for action in self.protocol.received(fetched.source, fetched.start, fetched.following, empty=empty):
@@ -220,7 +188,7 @@ class Task:
         except Fenced as error:
             actions = self.protocol.fenced(str(error))
         except Aborted as error:
-            self._observer.discarded(self.name, str(error))
+            await self._slow_down(error)
             actions = self.protocol.transaction_aborted()
         except OutcomeUnknown as error:
             self._observer.discarded(self.name, str(error))
@@ -236,9 +204,20 @@ class Task:
             log.exception("task failed", task=self.name)
             self._die(f"{self.name} failed: {error!r}")
 
+    async def _slow_down(self, error: Aborted) -> None:
+        """The same batch is decided again: at once the first time, later and later after that."""
+        self._observer.discarded(self.name, str(error))
+        self._aborts += 1
+        if self._aborts >= MAX_ABORTS:
+            self._die(
+                f"{self.name} can not commit: {self._aborts} transactions in a row aborted, last: {error}"
+            )
+        await asyncio.sleep(min(2.0, 0.01 * 2**self._aborts))
+
     def _concluded(self, began: float) -> list[protocol.Action]:
         done, self._in_flight = self._in_flight, None
         self.rows.committed()
+        self._aborts = 0
         if done is not None:
             now = time.monotonic()
             self._observer.committed(self.name, done.effects, done.records, now - began)
@@ -250,6 +229,13 @@ class Task:
         self._wake = asyncio.get_running_loop().call_later(seconds, self._pace_elapsed)
 
     def _pace_elapsed(self) -> None:
+        try:
+            self._commit_paced()
+        except Exception as error:
+            log.exception("task failed", task=self.name)
+            self._die(f"{self.name} failed: {error!r}")
+
+    def _commit_paced(self) -> None:
         for action in self.protocol.pace_elapsed(time.monotonic()):
             match action:
                 case protocol.Commit(positions):

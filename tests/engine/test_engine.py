@@ -51,6 +51,7 @@ async def test_a_rebalance_that_begins_during_a_take_over_leaves_the_engine_susp
     while_it_runs = engine.generation
     await engine.open([source(engine)], 2)
     assert (while_it_runs, engine.generation) == (None, 2)
+    engine.flowing = True  # what the host says once it has resumed
     assert engine.ready
     await engine.close()
 

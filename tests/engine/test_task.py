@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from streams.engine.task import MAX_PENDING, POSITIONS
+from streams.engine.ports import POSITIONS
+from streams.engine.task import MAX_PENDING
 from tests.engine.kit import COUNTS, OUT, Bench, Recorder, fetched, until_durable
 from tests.support.kafka import KafkaUnderTest
 

@@ -132,3 +132,17 @@ def _millis(text: str) -> int:
     from datetime import datetime
 
     return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
+
+
+def test_batches_in_any_compression_that_kafka_knows_are_read(sale: System) -> None:
+    sale.start_worker()
+    started(sale, quantity=1_000)
+    codecs = ("gzip", "snappy", "lz4", "zstd")
+    for codec in codecs:
+        producer = Producer({"bootstrap.servers": sale.bootstrap, "compression.type": codec})
+        for i in range(50):
+            event = json.dumps(order(f"O-{codec}-{i}", "P", ("SKU-1", 1))).encode()
+            producer.produce(f"{sale.prefix}order-placed", event)
+        assert producer.flush(20) == 0
+    sale.wait_for("order-outcomes", 50 * len(codecs))
+    assert audit(sale).taken == {("P", "SKU-1"): 50 * len(codecs)}

@@ -20,6 +20,10 @@ from streams.engine.host.fetching import drain
 if TYPE_CHECKING:
     from streams.engine.host.app import EngineApp
 
+FETCH_WAIT_MS = 50
+"""How long the broker may hold a fetch back. Faust asks for 1.5 s; aiokafka has one fetch under way per
+broker, and a partition that was drained meanwhile is not asked for until that one comes back."""
+
 MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
 
@@ -50,6 +54,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         commands of an aborted transaction: the redo may decide otherwise."""
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

@@ -85,6 +85,7 @@ class EngineRecovery(Recovery):
         if not opened or generation_id != self.app.consumer_generation_id:
             raise RebalanceAgain
         await super().on_recovery_completed(generation_id)
+        self._host.engine.flowing = generation_id == self.app.consumer_generation_id
         await self._host.on_opened(generation_id)
 
 
