@@ -24,6 +24,7 @@ from agents.fluent.errors import (
     LoginRefused,
     Refused,
     Unanswered,
+    Unclear,
 )
 from agents.fluent.hold import Hold
 from agents.fluent.meters import Meters
@@ -116,9 +117,11 @@ class Gateway:
 
     def _pause_s(self, attempt: int, error: FluentError) -> float:
         options = self.options
-        return full_jitter_s(
+        pause_s = full_jitter_s(
             attempt, base_s=options.backoff_base_s, cap_s=options.backoff_cap_s, at_most_s=error.wait_s
         )
+        # What may have been written is looked for only when a look-up must show it, however much reads lag.
+        return max(pause_s, options.read_back_pause_s) if isinstance(error, Unclear) else pause_s
 
     def _unanswered(self, request: FluentRequest, error: FluentError) -> None:
         for_people = isinstance(error, Refused | BrokenPaging)

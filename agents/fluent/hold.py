@@ -106,10 +106,12 @@ class Hold:
         return Part(ref, position, self._stock.sku, self._stock.profile.hold_type, units, live=True)
 
     async def _found_by_another(self, before: list[Part]) -> HoldFailed | None:
-        """The ref exists although the look-up did not show it: it lags, or somebody was quicker."""
+        """The ref exists although the look-up did not show it: it lags, or somebody was quicker.
+
+        The other parts of this plan may have been created, so the next look-up must not lag behind them.
+        """
         self._duplicates += 1
-        if self._duplicates > 1:
-            await asyncio.sleep(self._pause_s)
+        await asyncio.sleep(self._pause_s)
         if self._duplicates <= 3 or len(await self._stock.parts()) > len(before):
             return None
         await self._end_all(before)

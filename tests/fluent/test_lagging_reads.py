@@ -1,0 +1,50 @@
+"""Fluent's reads may lag behind its writes: what a look-up does not show yet is there all the same.
+
+50 units are held already, and the answer to that was lost. A look-up that lags would plan 10 + 40 units
+beside them: the 10 are refused as a duplicate, the 40 are made, and where the next look-up lags, too, nobody
+sees them.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.ledger.commands import HoldConfirmed
+from tests.fluent.conftest import NewGateway
+from tests.fluent.support import Network, Requests, live
+from tests.support.fluent import FluentSimulator
+
+STALE_MS = 400
+LATE_MS = 600
+LONGER_THAN_THE_LAG_S = 0.6
+CREATE_CALL = 3
+"""FindParts, Positions, Available, CreatePart."""
+
+
+@pytest.fixture
+def lagging(simulator: FluentSimulator, two: Requests) -> FluentSimulator:
+    """Every look-up lags but the first, and what is created beside the first part takes its time."""
+    simulator.control(stale_ms=STALE_MS, late_ms=LATE_MS)
+    simulator.next("staleRead", match="FindParts", contains=two.ref, skip=1, count=2)
+    simulator.next("late", match="CreatePart", contains=two.ref, skip=1)
+    return simulator
+
+
+async def test_after_a_lost_answer_the_next_look_waits_until_it_must_show_what_was_written(
+    lagging: FluentSimulator, new_gateway: NewGateway, two: Requests
+) -> None:
+    lagging.next("closeAfter", match="CreatePart", contains=two.ref)
+    gateway = new_gateway(read_back_pause_s=LONGER_THAN_THE_LAG_S)
+    assert isinstance(await gateway.handle(two.hold(50)), HoldConfirmed)
+    assert live(lagging, two.sku) == {f"{two.ref}-1": 50}
+
+
+async def test_after_a_refused_duplicate_the_next_look_must_show_the_parts_that_were_not_refused(
+    lagging: FluentSimulator, new_gateway: NewGateway, two: Requests
+) -> None:
+    crashed = new_gateway(transport=Network(cut_at=CREATE_CALL, deliver=True), max_retries=0)
+    hold = two.hold(50)
+    assert await crashed.handle(hold) is None
+    successor = new_gateway(read_back_pause_s=LONGER_THAN_THE_LAG_S)
+    assert isinstance(await successor.handle(hold), HoldConfirmed)
+    assert sum(live(lagging, two.sku).values()) == 50
