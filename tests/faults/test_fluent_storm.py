@@ -13,7 +13,7 @@ from rehearsal.fluent.controls import Fault
 from tests.support.audit import audit, final_report, order, promotion_start
 from tests.support.changelog import claimed_in_changelog
 from tests.support.kafka import KafkaUnderTest
-from tests.support.storm import Shop
+from tests.support.storm import WEATHER, Shop
 from tests.support.system import System, system, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.slow]
@@ -22,15 +22,6 @@ SKUS = [f"SKU-{number:04d}" for number in range(1_000)]
 ON_HAND, HELD = 20, 8
 SOUGHT_AFTER = SKUS[::3]
 ORDERS = 1_200
-SHARE_OF_EACH_FAULT = 0.05
-WEATHER: dict[str, Any] = {
-    "faults": {fault.value: SHARE_OF_EACH_FAULT for fault in Fault},
-    "latency_ms": 10,
-    "hang_ms": 200,
-    "late_ms": 1_500,
-}
-"""Two requests in three suffer something; a time-out's connection is closed after 200 ms."""
-
 CONFIG: dict[str, Any] = {
     "kafkaSessionTimeoutMs": 6_000,
     "fluentTimeoutSeconds": 3,

@@ -15,8 +15,18 @@ from typing import Any, Self
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
+from rehearsal.fluent.controls import Fault
 from tests.support.audit import Key, key_of
 from tests.support.system import System, WorkerProcess, wait_until
+
+SHARE_OF_EACH_FAULT = 0.05
+WEATHER: dict[str, Any] = {
+    "faults": {fault.value: SHARE_OF_EACH_FAULT for fault in Fault},
+    "latency_ms": 10,
+    "hang_ms": 200,
+    "late_ms": 1_500,
+}
+"""Two requests in three suffer something; a time-out's connection is closed after 200 ms."""
 
 OUTCOMES = "order-outcomes"
 STOP_WITHIN_S = 20
