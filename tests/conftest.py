@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -9,6 +10,12 @@ import pytest
 
 from rehearsal.kafka import EmbeddedKafkaError
 from tests.support.kafka import KafkaUnderTest, NoKafkaError, kafka_for_tests, unique_prefix
+
+
+def pytest_configure() -> None:
+    """A job in a shell's background ignores SIGINT, and so would every process that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

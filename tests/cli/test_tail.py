@@ -83,7 +83,7 @@ def test_an_interrupt_ends_it_without_complaint(with_topics: Command) -> None:
 
 
 def test_what_was_not_committed_is_not_shown(called_with_topics: InProcess, shared: Settings) -> None:
-    name = shared.prefixed("fluent-requests")
+    name = shared.prefixed("promotion-commands")
     producer = Producer(client_config(shared) | {"transactional.id": name})
     producer.init_transactions(TIMEOUT_S)
     for value, commit in ((b"committed", True), (b"aborted", False)):
@@ -94,7 +94,7 @@ def test_what_was_not_committed_is_not_shown(called_with_topics: InProcess, shar
             producer.commit_transaction(TIMEOUT_S)
         else:
             producer.abort_transaction(TIMEOUT_S)
-    done = called_with_topics("tail", "fluent-requests", "--from-beginning", "--values", "--timeout", "1")
+    done = called_with_topics("tail", "promotion-commands", "--from-beginning", "--values", "--timeout", "1")
     assert done.lines == ["committed"]
 
 

@@ -20,7 +20,7 @@ from streams.ledger.promotions.rows import (
     Promotion,
     figures_of,
 )
-from streams.ledger.promotions.schedule import begin_closing, note_change
+from streams.ledger.promotions.schedule import begin_closing, hurry, note_change
 from streams.ledger.rows import Rows
 
 
@@ -52,10 +52,14 @@ def line_figures(rows: Rows, command: LineFigures, now_ms: int, effects: Effects
     if promotion is None or line is None or command.version <= line.figures.version:
         return
     was_closed = line.closed
+    drifted = command.drift_units != line.figures.drift_units
     _replace_figures(promotion, line, figures_of(command))
     if command.state in CLOSING_STATES:
         begin_closing(rows, key, promotion, now_ms)
     _store(rows, command.promotion_id, command.sku, promotion, line, was_closed, now_ms)
+    if drifted:
+        hurry(rows, key, promotion, now_ms)
+        rows.put(PROMOTIONS, key, promotion)
 
 
 def _publish(rows: Rows, command: LineReserved, promotion: Promotion, line: Line, effects: Effects) -> None:

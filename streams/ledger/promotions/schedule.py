@@ -10,6 +10,9 @@ from __future__ import annotations
 from streams.ledger.promotions.rows import CLOSE_DUE, DEADLINES, REPORT_DUE, Promotion
 from streams.ledger.rows import Rows
 
+DRIFT_SHARE = 6
+"""Reports of drift come at most so many times in an interval."""
+
 
 def begin_closing(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> None:
     """The promotion ended or began to expire: from now on its holds should be gone in time."""
@@ -28,6 +31,16 @@ def note_change(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> No
     if promotion.closed_at_ms and not promotion.all_closed:
         _opened_again(rows, key, promotion, now_ms)
     _report_unless_due(rows, key, promotion, now_ms)
+
+
+def hurry(rows: Rows, key: bytes, promotion: Promotion, now_ms: int) -> None:
+    """Drift was found or is gone: while the promotion is open, a report of it does not wait long."""
+    if promotion.all_closed:
+        return
+    due_ms = max(now_ms, promotion.reported_at_ms + promotion.terms.report_interval_ms // DRIFT_SHARE)
+    if promotion.report_due_ms == 0 or due_ms < promotion.report_due_ms:
+        clear_report(rows, key, promotion)
+        _set_report(rows, key, promotion, due_ms)
 
 
 def reported(promotion: Promotion, now_ms: int) -> None:

@@ -33,6 +33,7 @@ from streams.ledger.reservations.state import (
     RELEASING,
     UNKNOWN,
     Details,
+    check_every_ms,
 )
 from streams.ledger.reservations.turn import Turn
 
@@ -69,8 +70,7 @@ def on_hold_confirmed(turn: Turn, command: HoldConfirmed) -> None:
     row.checked_at_ms = turn.now_ms
     row.reserved = min(command.quantity, row.quantity)
     row.state = ACTIVE
-    row.verify_every_ms = row.terms.report_interval_ms
-    row.verify_at_ms = turn.now_ms + row.verify_every_ms
+    row.verify_at_ms = turn.now_ms + check_every_ms(row.terms)
     turn.rows.delete(DETAILS, turn.key)
     answer_reserve(turn)
     report_now(turn)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from streams.ledger.commands import SettleConfirmed, SettleFailed, Verified
-from streams.ledger.reservations.figures import notice_drift, notify, publish_release, report_soon
+from streams.ledger.reservations.figures import notice_drift, notify, publish_release, report_now, report_soon
 from streams.ledger.reservations.requests import answered, follow_up
-from streams.ledger.reservations.state import ACTIVE, CLOSED, SETTLE, VERIFY
+from streams.ledger.reservations.state import ACTIVE, CLOSED, SETTLE, VERIFY, check_every_ms
 from streams.ledger.reservations.turn import Turn
-
-MAX_BACKOFF = 32
-"""While nothing changes, checks become rarer, up to so many report intervals apart."""
 
 
 def on_settle_confirmed(turn: Turn, command: SettleConfirmed) -> None:
@@ -65,24 +62,19 @@ def on_verified(turn: Turn, command: Verified) -> None:
 
 
 def check_again(turn: Turn) -> None:
-    """It is time for a verify; the next one follows sooner where something has changed meanwhile."""
+    """It is time for a verify; while something is held the next one follows."""
     row = turn.row
     row.verify_wanted = True
-    row.verify_at_ms = 0
-    if row.state != ACTIVE:
-        return
-    every_ms = row.terms.report_interval_ms
-    if row.version == row.verified_version:
-        every_ms = min(2 * row.verify_every_ms, MAX_BACKOFF * every_ms)
-    row.verify_every_ms = every_ms
-    row.verified_version = row.version
-    row.verify_at_ms = turn.now_ms + every_ms
+    row.verify_at_ms = turn.now_ms + check_every_ms(row.terms) if row.state == ACTIVE else 0
 
 
 def _found(turn: Turn, held: int, drift_units: int, drift_kind: str) -> None:
     row = turn.row
-    changed = (held, drift_units, drift_kind) != (row.held, row.drift_units, row.drift_kind)
+    drifted = (drift_units, drift_kind) != (row.drift_units, row.drift_kind)
+    changed = held != row.held
     row.held, row.drift_units, row.drift_kind = held, drift_units, drift_kind
     row.checked_at_ms = turn.now_ms
-    if changed:
+    if drifted:
+        report_now(turn)
+    elif changed:
         report_soon(turn)

@@ -91,8 +91,6 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     drift_units: int = 0
     drift_kind: str = ""
     verify_wanted: bool = False
-    verify_every_ms: int = 0
-    verified_version: int = 0
     release_owed: bool = False
     """Fluent refused the release: the release record is published once a verify finds nothing held."""
 
@@ -152,6 +150,11 @@ WAKE = b"w"
 """Deadline kind: some time of a reservation has come; the subject is its key."""
 FORGET = b"f"
 """Deadline kind: forget one claim of an unknown promotion; the subject is the claim's key."""
+
+
+def check_every_ms(terms: Terms) -> int:
+    """How often an open hold is compared with Fluent: so that drift is in a report within an interval."""
+    return max(1, terms.report_interval_ms * 3 // 4)
 
 
 def claim_key(reservation: bytes, order_ref: str) -> bytes:

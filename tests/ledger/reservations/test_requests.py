@@ -126,19 +126,25 @@ def test_a_hold_that_was_asked_for_and_not_kept_is_verified_too(state: str) -> N
     assert of(VerifyRequest, ledger.after(TERMS.verify_ms)) == [verify(number, 0, closed=True)]
 
 
-def test_while_active_the_hold_is_checked_at_intervals_that_double_while_nothing_changes() -> None:
+def test_while_active_the_hold_is_checked_so_often_that_drift_is_reported_within_an_interval() -> None:
     ledger = Ledger()
     ledger.open(100, expires_in_ms=1_000 * HOUR_MS, terms=Terms(settle_delay_ms=500 * HOUR_MS))
     asked_at: list[int] = []
-    while len(asked_at) < 8:
+    while len(asked_at) < 4:
         if of(VerifyRequest, ledger.at(earliest_deadline_ms(ledger.rows) or 0)):
-            asked_at.append((ledger.now_ms - NOON_MS) // REPORT_MS)
+            asked_at.append(ledger.now_ms - NOON_MS)
             ledger.do(c.Verified(*IDS, ledger.row().number, 100))
-    assert asked_at == [1, 2, 4, 8, 16, 32, 64, 96]
-    ledger.claim("O-1")
-    ledger.at(NOON_MS + 128 * REPORT_MS)
-    ledger.do(c.Verified(*IDS, ledger.row().number, 100))
-    assert of(VerifyRequest, ledger.at(NOON_MS + 129 * REPORT_MS)) == [verify(ledger.row().number, 100)]
+    assert asked_at == [REPORT_MS * 3 // 4 * nth for nth in (1, 2, 3, 4)]
+
+
+def test_drift_is_told_to_promotions_at_once() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    while not ledger.row().request:
+        ledger.after(REPORT_MS // 4)
+    [figures] = of(c.LineFigures, ledger.do(c.Verified(*IDS, ledger.row().number, 60, 40, "FOREIGN_CHANGE")))
+    assert isinstance(figures, c.LineFigures)
+    assert (figures.drift_units, figures.drift_kind) == (40, "FOREIGN_CHANGE")
 
 
 def test_nothing_is_verified_while_nothing_is_held_any_more() -> None:

@@ -109,7 +109,9 @@ def test_a_refused_settle_is_reported_and_not_tried_again_until_the_amount_chang
     ledger.open(100, terms=QUIET)
     ledger.claim("O-1", 3)
     ledger.after(DELAY_MS + INTERVAL_MS)
-    assert ledger.do(c.SettleFailed(*IDS, 2, "forbidden")) == []
+    [told] = ledger.do(c.SettleFailed(*IDS, 2, "forbidden"))
+    assert isinstance(told, c.LineFigures)
+    assert (told.drift_units, told.drift_kind) == (3, "SETTLE_REFUSED")
     row = ledger.row()
     assert (row.held, row.drift_units, row.drift_kind) == (100, 3, "SETTLE_REFUSED")
     assert (ledger.notices[-1].level, ledger.notices[-1].fields["error"]) == ("error", "forbidden")
