@@ -25,7 +25,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "bridge.md").read_text(encoding
 
 def documented_mapping() -> Any:
     """The example of docs/bridge.md, which is what is tested here."""
-    found = re.search(r"```json\n(\{\n  \"inputMapping\".*?)```", DOCUMENT, re.DOTALL)
+    found = re.search(r"```json configuration\n(\{\n  \"inputMapping\".*?)```", DOCUMENT, re.DOTALL)
     assert found is not None
     return json.loads(found[1])["inputMapping"]
 
