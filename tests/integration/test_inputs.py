@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.ledger.commands import Claim, LineDecided, LineReserved, Reserve, encode, order_key
+from streams.ledger.fluent_requests import HoldRequest, encode_request
 from streams.ledger.terms import Terms
 from tests.support.audit import audit, order, promotion_start
 from tests.support.kafka import KafkaUnderTest
@@ -87,6 +88,7 @@ def test_aborted_commands_are_not_decided_and_nothing_after_them_is_lost(sale: S
     assert found.taken == {("P", "SKU-1"): 300}
     assert {outcome.json["outcome"] for outcome in found.outcomes} == {"ACCEPTED"}
     assert len(sale.read("reservation-results")) == len(STOCK)
+    assert {hold["promotionId"] for hold in sale.fluent.truth("SKU-1")["holds"]} == {"P"}
 
 
 def _forged(sale: System, producer: Producer, round_: int) -> None:
@@ -102,6 +104,8 @@ def _forged(sale: System, producer: Producer, round_: int) -> None:
         producer.produce(f"{sale.prefix}order-commands", encode(decided), order_key(f"O-{round_}-1", "P"))
         producer.produce(f"{sale.prefix}promotion-commands", encode(reserved), b"P")
         producer.produce(f"{sale.prefix}order-placed", placed)
+    hold = HoldRequest("GHOST", "SKU-1", 1, "FS-GHOST-SKU-1", 5, 2**41)
+    producer.produce(f"{sale.prefix}fluent-requests", encode_request(hold), b"SKU-1")
 
 
 def test_an_idle_skus_reservation_is_released_within_a_second_of_its_expiry(sale: System) -> None:
