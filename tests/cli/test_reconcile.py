@@ -21,6 +21,7 @@ from tests.cli.command import TIMEOUT_S, Done, InProcess
 from tests.fluent.reconcile_support import Told
 from tests.fluent.support import Requests, live, options_for
 from tests.support.fluent import FluentSimulator
+from tests.support.system import wait_until
 
 PROMOTION = "FLASH-DRIFT"
 SKUS = ("FINE", "MISSING", "ORPHAN", "WRONG", "LATE", "TWICE", "FOREIGN")
@@ -101,8 +102,14 @@ def shown(done: Done) -> dict[str, tuple[str, str]]:
     return {row[0]: (row[5], row[4]) for row in rows if len(row) > 5 and row[0] in SKUS}
 
 
+def settled(fluent: FluentSimulator) -> bool:
+    """Whether the workflow has activated everything that was created."""
+    return all(hold["status"] != "CREATED" for sku in fluent.truth().values() for hold in sku["holds"])
+
+
 def test_every_kind_is_shown_repaired_and_gone(reconciling: InProcess, fluent: FluentSimulator) -> None:
     write(reconciling, asyncio.run(drifted(fluent)))
+    wait_until(lambda: settled(fluent), "every hold that was created is active")
     before = fluent.truth()
 
     dry = reconciling("reconcile", PROMOTION, "--repair")
