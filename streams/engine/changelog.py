@@ -75,7 +75,8 @@ class ChangelogReader:
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The log end, whatever is still open in it."""
-        return self._offset(topic, partition, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        return self._offsets([(topic, partition)], latest)[topic, partition]
 
     def log_ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         """The oldest offset that each log still holds, and its end."""
@@ -84,7 +85,8 @@ class ChangelogReader:
         return {partition: (begins[partition], ends[partition]) for partition in partitions}
 
     def _offsets(self, partitions: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
-        found = self._admin.list_offsets({TopicPartition(t, p): spec for t, p in partitions})
+        wanted = {TopicPartition(t, p): spec for t, p in partitions}
+        found = self._admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED)
         return {(tp.topic, tp.partition): int(f.result(timeout=20).offset) for tp, f in found.items()}
 
     def read(
@@ -149,8 +151,3 @@ class ChangelogReader:
                     f"restoring {topic}/{partition} stopped at offset {position} of {end}: "
                     f"nothing arrived for {idle_timeout_s:.0f} s"
                 )
-
-    def _offset(self, topic: str, partition: int, spec: OffsetSpec) -> int:
-        where = TopicPartition(topic, partition)
-        future = self._admin.list_offsets({where: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-        return int(future[where].result(timeout=20).offset)

@@ -20,7 +20,6 @@ Rules that the rest of the engine leans on:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -284,8 +283,3 @@ class TaskProtocol:
         if self.state not in states:
             names = " or ".join(state.name for state in states)
             raise ProtocolError(f"expected a task that is {names}, it is {self.state.name}")
-
-
-def closes(actions: Iterable[Action]) -> bool:
-    """Whether these actions end the task."""
-    return any(isinstance(action, Close | Die) for action in actions)
