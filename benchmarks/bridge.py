@@ -35,7 +35,15 @@ ROUTE = "/consume-reservation"
 
 
 def run(arena: Arena) -> list[Result]:
-    """p99 of the acknowledgement, in milliseconds."""
+    """p99 of the acknowledgement; a first run warms the broker's JIT and is not shown."""
+    _measure(arena)
+    p50, p99, requests = _measure(arena)
+    notes = f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {requests:,} signed orders, worker beside it"
+    return [Result(f"bridge, {RATE} requests/s", p99, "ms p99", "50 ms", notes)]
+
+
+def _measure(arena: Arena) -> tuple[float, float, int]:
+    """p50 and p99 in milliseconds, and of how many requests."""
     settings, environment = arena.settings(PARTITIONS)
     prefill.send(arena.client, settings.prefixed(SKU_COMMANDS), prefill.reserved(SKUS))
     port = free_port()
@@ -47,8 +55,7 @@ def run(arena: Arena) -> list[Result]:
         taken = asyncio.run(_load(port))
     kept = sorted(taken[int(len(taken) * WARM_SHARE) :])
     p50, p99 = (kept[int(len(kept) * share)] * 1e3 for share in (0.5, 0.99))
-    notes = f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(taken):,} signed orders, worker beside it"
-    return [Result(f"bridge, {RATE} requests/s", p99, "ms p99", "50 ms", notes)]
+    return p50, p99, len(taken)
 
 
 @contextmanager
