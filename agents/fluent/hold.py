@@ -42,6 +42,7 @@ class Hold:
         self._pause_s = pause_s
         self._elsewhere: dict[str, int] = {}
         self._duplicates = 0
+        self._found_short = False
 
     async def run(self) -> HoldConfirmed | HoldFailed:
         """Raises Unanswered when it cannot be known now."""
@@ -85,7 +86,7 @@ class Hold:
         self._elsewhere = free
         plan = spread(free, missing)
         if plan is None:
-            return await self._insufficient(parts, free)
+            return await self._short(parts, free)
         first = parts[-1].number + 1 if parts else 1
         # Up to the end of this window of refs; the next round goes on when these are known to exist.
         room = WINDOW - (first - 1) % WINDOW
@@ -194,7 +195,13 @@ class Hold:
             f"SKU {self._request.sku}.",
         )
 
-    async def _insufficient(self, parts: list[Part], free: dict[str, int]) -> HoldFailed:
+    async def _short(self, parts: list[Part], free: dict[str, int]) -> HoldFailed | None:
+        """A refusal is for good, and a look-up that lags may not show units that came, or came back, a moment
+        ago: it takes two looks."""
+        if not self._found_short:
+            self._found_short = True
+            await asyncio.sleep(self._pause_s)
+            return None
         if parts:
             return await self._given_up(parts)
         return self._failed(Reason.INSUFFICIENT_INVENTORY, self._too_few(free))

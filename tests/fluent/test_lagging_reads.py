@@ -48,3 +48,15 @@ async def test_after_a_refused_duplicate_the_next_look_must_show_the_parts_that_
     successor = new_gateway(read_back_pause_s=LONGER_THAN_THE_LAG_S)
     assert isinstance(await successor.handle(hold), HoldConfirmed)
     assert sum(live(lagging, two.sku).values()) == 50
+
+
+async def test_units_that_came_back_a_moment_ago_are_found_by_a_second_look(
+    simulator: FluentSimulator, new_gateway: NewGateway, two: Requests
+) -> None:
+    gateway = new_gateway(read_back_pause_s=LONGER_THAN_THE_LAG_S)
+    earlier = Requests(two.sku, promotion="EARLIER")
+    assert isinstance(await gateway.handle(earlier.hold(120)), HoldConfirmed)
+    await gateway.handle(earlier.release())
+    simulator.control(stale_ms=STALE_MS)
+    simulator.next("staleRead", match="Available", contains=two.sku, count=2)
+    assert isinstance(await gateway.handle(two.hold(120)), HoldConfirmed)
