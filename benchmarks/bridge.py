@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from benchmarks import prefill
-from benchmarks.result import Arena, Result
+from benchmarks.result import Arena, Result, p50_and_p99_ms
 from benchmarks.workers import MeasuredWorker
 from bridge.signing import sign
 from rehearsal.kafka.config import free_port
@@ -37,13 +37,10 @@ ROUTE = "/consume-reservation"
 def run(arena: Arena) -> list[Result]:
     """p99 of the acknowledgement; a first run warms the broker's JIT and is not shown."""
     _measure(arena)
-    p50, p99, requests = _measure(arena)
-    notes = f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {requests:,} signed orders, worker beside it"
-    return [Result(f"bridge, {RATE} requests/s", p99, "ms p99", "50 ms", notes)]
+    return _measure(arena)
 
 
-def _measure(arena: Arena) -> tuple[float, float, int]:
-    """p50 and p99 in milliseconds, and of how many requests."""
+def _measure(arena: Arena) -> list[Result]:
     settings, environment = arena.settings(PARTITIONS)
     prefill.send(arena.client, settings.prefixed(SKU_COMMANDS), prefill.reserved(SKUS))
     port = free_port()
@@ -53,9 +50,9 @@ def _measure(arena: Arena) -> tuple[float, float, int]:
     ):
         worker.wait("flashsale_records_total", 2 * SKUS)
         taken = asyncio.run(_load(port))
-    kept = sorted(taken[int(len(taken) * WARM_SHARE) :])
-    p50, p99 = (kept[int(len(kept) * share)] * 1e3 for share in (0.5, 0.99))
-    return p50, p99, len(taken)
+    p50, p99 = p50_and_p99_ms(taken, WARM_SHARE)
+    notes = f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(taken):,} signed orders, worker beside it"
+    return [Result(f"bridge, {RATE} requests/s", p99, "ms p99", "50 ms", notes)]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import time
 
 from benchmarks import prefill
 from benchmarks.reader import reader
-from benchmarks.result import Arena, Result
+from benchmarks.result import Arena, Result, p50_and_p99_ms
 from benchmarks.workers import MeasuredWorker
 from rehearsal.kafka.config import free_port
 from streams.topology import ORDER_OUTCOMES, ORDER_PLACED, SKU_COMMANDS
@@ -53,8 +53,7 @@ def _measure(arena: Arena, partitions: int) -> list[Result]:
         load = subprocess.Popen([sys.executable, "-c", LOAD, *arguments])
         taken = _receive(arena, settings.prefixed(ORDER_OUTCOMES), partitions)
         load.wait(60)
-    kept = sorted(taken[int(len(taken) * WARM_SHARE) :])
-    p50, p99 = (kept[int(len(kept) * share)] * 1e3 for share in (0.5, 0.99))
+    p50, p99 = p50_and_p99_ms(taken, WARM_SHARE)
     name = f"latency, {partitions} partition{'s' if partitions > 1 else ''}"
     notes = f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(taken):,} orders"
     return [Result(name, p50, "ms p50", AIMS[partitions], notes)]

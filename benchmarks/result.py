@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ class Result:
     def text(self) -> str:
         """The figure as a person reads it."""
         return f"{self.value:,.0f} {self.unit}"
+
+
+def p50_and_p99_ms(taken_s: Sequence[float], warm_share: float) -> tuple[float, float]:
+    """Of what was taken after the first `warm_share` of the run; `taken_s` is in the order of the run."""
+    kept = sorted(taken_s[int(len(taken_s) * warm_share) :])
+    return kept[int(len(kept) * 0.5)] * 1e3, kept[int(len(kept) * 0.99)] * 1e3
 
 
 @dataclass

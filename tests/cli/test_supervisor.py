@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from streams.settings import ConfigurationError
 from streams.supervisor import locked
 from streams.supervisor.exits import LOST_TASK, NO_BROKER, STOP_TOO_SLOW, described, final_status
 from tests.cli.command import ROOT, TIMEOUT_S
+from tests.support.system import wait_until
 
 SUPERVISE = """
 import os, sys
@@ -76,11 +76,8 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, err
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def is_gone(worker: psutil.Process) -> bool:
+    return not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize(("status", "final"), [(0, 0), (2, 2), (NO_BROKER, 2)])
@@ -153,7 +150,7 @@ def test_a_child_dies_with_a_killed_supervisor(tmp_path: Path) -> None:
     with supervising(STUBBORN, tmp_path) as process:
         worker = started(process)
         process.kill()
-        eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: is_gone(worker), "the worker is gone", TIMEOUT_S)
 
 
 def test_the_workers_own_child_dies_when_its_pipe_closes() -> None:
@@ -191,7 +188,7 @@ def test_the_lock_is_held_until_the_child_has_ended_too(tmp_path: Path) -> None:
                 pass
         finally:
             worker.kill()
-        eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: is_gone(worker), "the worker is gone", TIMEOUT_S)
         with locked(tmp_path):
             pass
 
