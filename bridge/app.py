@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.direct import Direct, Handler
 from bridge.events import Events
 from bridge.fluent import FluentEvents
 from bridge.guard import Guard
 from bridge.metrics import Metrics
 from bridge.openapi import asking, document, problems, taking, taking_fluents
 from bridge.operations import Operations
-from bridge.problems import Problem
+from bridge.problems import Problem, failed
 from bridge.questions import Questions
 from bridge.service import Bridge
 from bridge.shapes import (
@@ -57,15 +58,16 @@ def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _our_error)
-    _add_events(app, events, fluent)
+    takers = {path: partial(events.take, topic) for path, topic, *_ in EVENT_ROUTES}
+    _add_events(app, takers, fluent)
     _add_questions(app, Questions(bridge, guard))
     _add_operations(app, Operations(bridge))
-    return Counted(app, bridge.metrics)
+    return Counted(Direct(app, takers), bridge.metrics, takers)
 
 
-def _add_events(app: FastAPI, events: Events, fluent: FluentEvents) -> None:
+def _add_events(app: FastAPI, takers: Mapping[str, Handler], fluent: FluentEvents) -> None:
     for path, topic, summary, answer, acknowledged in EVENT_ROUTES:
-        _add(app, "POST", path, partial(events.take, topic), summary, taking(topic, answer, acknowledged))
+        _add(app, "POST", path, takers[path], summary, taking(topic, answer, acknowledged))
     described = taking_fluents(AcceptedOrder | AcceptedPromotion)
     _add(app, "POST", "/fluent-events", fluent.take, "Take one of Fluent's own webhooks", described)
 
@@ -118,20 +120,25 @@ class OpenApi:
 class Counted:
     """Counts responses by route and status."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, direct: Container[str]) -> None:
         self._app = app
         self._responses = metrics.responses
+        self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "unknown")
-                self._responses.labels(route, message["status"]).inc()
+                self._responses.labels(self._route(scope), message["status"]).inc()
             await send(message)
 
         await self._app(scope, receive, counting if scope["type"] == "http" else send)
+
+    def _route(self, scope: Scope) -> str:
+        if scope["path"] in self._direct:
+            return str(scope["path"])
+        return str(getattr(scope.get("route"), "path", "unknown"))
 
 
 async def _problem(request: Request, problem: Any) -> Response:
@@ -149,8 +156,4 @@ async def _http_error(request: Request, error: Any) -> Response:
 
 async def _our_error(request: Request, error: Exception) -> Response:
     """Whatever was not foreseen; uvicorn logs its trace."""
-    return Problem(
-        500,
-        "The bridge failed; whether the event reached Kafka is not known",
-        "Send the same request again: a repeat changes nothing. The bridge's log has the cause.",
-    ).response()
+    return failed().response()

@@ -7,10 +7,8 @@ back, so that questions about the recent past have an answer, and is caught up o
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from contextlib import suppress
 from types import MappingProxyType
 from typing import cast
 
@@ -32,8 +30,10 @@ HISTORY: Mapping[str, int] = MappingProxyType(
 )
 """Each topic that is read, and how many of its newest records are read at the start."""
 
-BATCH = 500
-POLL_S = 0.1
+BATCH = 200
+TAKE_EVERY_S = 0.01
+"""Time between two looks at what librdkafka has fetched, unless a batch was full."""
+
 BROKER_S = 10.0
 PAUSE_S = 1.0
 
@@ -43,52 +43,59 @@ Deliver = Callable[[list[Arrival]], None]
 
 
 class Inbox:
-    """Reads in a thread of its own and hands batches to `deliver` in the event loop, one at a time."""
+    """Reads in the event loop, batch by batch, and hands each to `deliver`. Create it in that loop."""
 
     def __init__(self, settings: Settings, deliver: Deliver) -> None:
         self._settings = settings
         self._deliver = deliver
-        self._loop = asyncio.get_running_loop()
         self._topics = {settings.prefixed(topic): topic for topic in HISTORY}
-        self._stopping = threading.Event()
-        self._caught_up = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_caught_up(self) -> bool:
+        self._stopping = asyncio.Event()
+        self._reading = asyncio.create_task(self._run())
+        self.is_caught_up = False
         """Whether everything is read that was there at the start, and what comes is read as well."""
-        return self._caught_up.is_set() and self._thread.is_alive()
 
-    def stop(self) -> None:
-        """End the thread; blocks, so not in the event loop, which the thread may still need."""
+    async def stop(self) -> None:
+        """End the reading; waits BROKER_S at most for a broker that does not answer."""
         self._stopping.set()
-        self._thread.join(BROKER_S)
+        await asyncio.wait({self._reading}, timeout=BROKER_S)
 
-    def _run(self) -> None:
+    async def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._read()
+                await self._read()
             except KafkaException as failure:
                 log.warning("outcomes cannot be read", error=failure.args[0].str(), recommendation="wait")
-                self._stopping.wait(PAUSE_S)
+            except Exception:
+                log.exception("outcomes cannot be read", recommendation="none: reading begins again")
+            await self._pause(PAUSE_S)
 
-    def _read(self) -> None:
+    async def _read(self) -> None:
         quick = {"fetch.wait.max.ms": 100, "allow.auto.create.topics": False}
         consumer = Consumer(consumer_config(self._settings, "bridge") | quick)
         try:
-            ends = self._assign(consumer)
+            ends = await asyncio.to_thread(self._assign, consumer)
             while not self._stopping.is_set():
-                messages = _next_of(consumer)
-                if messages:
-                    self._hand_over(messages)
+                messages = consumer.consume(BATCH, 0)
+                records = [message for message in messages if _is_record(message)]
+                self._deliver([self._arrival(record) for record in records])
                 if ends:
                     ends = _not_reached(consumer, ends)
-                elif not self._caught_up.is_set():
-                    self._caught_up.set()
+                elif not self.is_caught_up:
+                    self.is_caught_up = True
                     log.info("caught up")
+                await self._pace(len(messages), len(records))
         finally:
-            consumer.close()
+            await asyncio.to_thread(consumer.close)
+
+    async def _pace(self, messages: int, records: int) -> None:
+        if records < messages:
+            await self._pause(PAUSE_S)
+        else:
+            await asyncio.sleep(0 if messages == BATCH else TAKE_EVERY_S)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     def _assign(self, consumer: Consumer) -> list[TopicPartition]:
         """Place the consumer; returns where each partition's last stable offset is now."""
@@ -106,24 +113,6 @@ class Inbox:
         started = {(place.topic, place.partition): place.offset for place in places}
         return [end for end in ends if end.offset > started[end.topic, end.partition]]
 
-    def _hand_over(self, messages: list[Message]) -> None:
-        """Wait until the loop has taken the batch: it sets the pace, nothing piles up."""
-        arrivals = [self._arrival(message) for message in messages]
-        taken: Future[None] = Future()
-
-        def take() -> None:
-            try:
-                self._deliver(arrivals)
-            finally:
-                taken.set_result(None)
-
-        self._loop.call_soon_threadsafe(take)
-        while not self._stopping.is_set():
-            try:
-                return taken.result(POLL_S)
-            except TimeoutError:
-                continue
-
     def _arrival(self, message: Message) -> Arrival:
         topic = self._topics[message.topic() or ""]
         given = cast("list[tuple[str, bytes | None]]", message.headers() or [])
@@ -133,14 +122,6 @@ class Inbox:
         return Arrival(topic, value, source, headers)
 
 
-def _next_of(consumer: Consumer) -> list[Message]:
-    """What is there, at once: a full batch is never waited for."""
-    first = consumer.poll(POLL_S)
-    if first is None:
-        return []
-    return [message for message in (first, *consumer.consume(BATCH - 1, 0)) if _is_record(message)]
-
-
 def _is_record(message: Message) -> bool:
     error = message.error()
     if error is None:
@@ -148,7 +129,6 @@ def _is_record(message: Message) -> bool:
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
         raise KafkaException(error)
     log.warning("outcomes cannot be read", error=error.str(), recommendation="none: it is tried again")
-    time.sleep(POLL_S)
     return False
 
 

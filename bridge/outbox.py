@@ -1,14 +1,13 @@
 """The producer: an event is sent once the broker has acknowledged it, and only then.
 
-librdkafka calls back in a thread of ours; results go to the event loop together, one wake-up for many.
+librdkafka's callbacks are served in the event loop, by a timer that runs while something is under way. A
+thread that waited for them would contend for the interpreter with the very requests that it has news of.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -23,21 +22,10 @@ ACKNOWLEDGE_MS = 5_000
 """After this long without an acknowledgement the caller gets a 503."""
 
 QUEUE_KBYTES = 65_536
-POLL_S = 0.1
+POLL_EVERY_S = 0.002
 FLUSH_S = 10.0
 
 log = get_logger("bridge")
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """What a producer says about one event."""
-
-    producer: Producer
-    future: asyncio.Future[tuple[int, int]]
-    error: KafkaError | None
-    partition: int
-    offset: int
 
 
 class Undelivered(Exception):
@@ -54,11 +42,12 @@ class Outbox:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._delivered: deque[_Delivery] = deque()
-        self._closing = threading.Event()
         self._producer = self._new_producer()
-        self._thread = threading.Thread(target=self._poll, name="outbox", daemon=True)
-        self._thread.start()
+        self._failed: list[Producer] = []
+        """Producers that were replaced and still have something to say."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
         self.acknowledged_at = 0.0
         self.waiting = 0
 
@@ -71,8 +60,7 @@ class Outbox:
         producer = self._producer
 
         def delivered(error: KafkaError | None, message: Message) -> None:
-            place = message.partition() or 0, message.offset() or 0
-            self._report(_Delivery(producer, future, error, *place))
+            self._settle(producer, future, error, message)
 
         try:
             producer.produce(self._settings.prefixed(topic), value, key, on_delivery=delivered)
@@ -80,6 +68,7 @@ class Outbox:
             raise Undelivered("too many events wait for the broker") from None
         except KafkaException as error:
             raise _undelivered(error.args[0]) from None
+        self._poll_soon()
         self.waiting += 1
         try:
             return Source(topic, *await future)
@@ -94,11 +83,12 @@ class Outbox:
             return False
         return True
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Wait until everything that was sent is settled, FLUSH_S at most."""
-        self._producer.flush(FLUSH_S)
-        self._closing.set()
-        self._thread.join()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), FLUSH_S)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _new_producer(self) -> Producer:
         own: dict[str, Any] = {
@@ -108,36 +98,44 @@ class Outbox:
         }
         return Producer(producer_config(self._settings) | own)
 
+    def _poll_soon(self) -> None:
+        if self._timer is None:
+            self._settled.clear()
+            self._timer = self._loop.call_later(POLL_EVERY_S, self._poll)
+
     def _poll(self) -> None:
-        while not self._closing.is_set():
-            self._producer.poll(POLL_S)
+        self._timer = None
+        for producer in (self._producer, *self._failed):
+            producer.poll(0)
+        self._failed = [producer for producer in self._failed if len(producer)]
+        if self._failed or len(self._producer):
+            self._poll_soon()
+        else:
+            self._settled.set()
 
-    def _report(self, delivery: _Delivery) -> None:
-        """In the thread that polls. Only the first of many wakes the loop, which takes all that are there."""
-        self._delivered.append(delivery)
-        if len(self._delivered) == 1:
-            self._loop.call_soon_threadsafe(self._settle)
-
-    def _settle(self) -> None:
-        while self._delivered:
-            delivery = self._delivered.popleft()
-            error = delivery.error
-            if error is None:
-                self.acknowledged_at = self._loop.time()
-            elif error.fatal() and delivery.producer is self._producer:
-                self._replace(error)
-            if delivery.future.done():
-                continue
-            if error is None:
-                delivery.future.set_result((delivery.partition, delivery.offset))
-            else:
-                delivery.future.set_exception(_undelivered(error))
+    def _settle(
+        self,
+        producer: Producer,
+        future: asyncio.Future[tuple[int, int]],
+        error: KafkaError | None,
+        message: Message,
+    ) -> None:
+        if error is None:
+            self.acknowledged_at = self._loop.time()
+        elif error.fatal() and producer is self._producer:
+            self._replace(error)
+        if future.done():
+            return
+        if error is None:
+            future.set_result((message.partition() or 0, message.offset() or 0))
+        else:
+            future.set_exception(_undelivered(error))
 
     def _replace(self, error: KafkaError) -> None:
         """An idempotent producer that met a fatal error sends nothing more; a new one does."""
         log.error("producer replaced", error=error.str(), recommendation="none: callers repeat their events")
-        failed, self._producer = self._producer, self._new_producer()
-        self._loop.run_in_executor(None, failed.flush, FLUSH_S)
+        self._failed.append(self._producer)
+        self._producer = self._new_producer()
 
 
 def _undelivered(error: KafkaError) -> Undelivered:

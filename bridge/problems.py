@@ -63,3 +63,12 @@ def unauthorized() -> Problem:
 def unavailable(error: str, recommendation: str) -> Problem:
     """Not now: the caller sends the same again a moment later."""
     return Problem(503, error, recommendation, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def failed() -> Problem:
+    """Something that nobody foresaw."""
+    return Problem(
+        500,
+        "The bridge failed; whether the event reached Kafka is not known",
+        "Send the same request again: a repeat changes nothing. The bridge's log has the cause.",
+    )

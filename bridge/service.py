@@ -62,9 +62,9 @@ class Bridge:
         if self._watch is not None:
             self._watch.cancel()
         if self._inbox is not None:
-            await asyncio.to_thread(self._inbox.stop)
+            await self._inbox.stop()
         if self._outbox is not None:
-            await asyncio.to_thread(self._outbox.close)
+            await self._outbox.close()
         self.status.close()
 
     @property
