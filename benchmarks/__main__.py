@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import bridge, latency, path, raw, restore, stage
+from benchmarks.jit import warm_up
 from benchmarks.result import Arena, Result
 from rehearsal.kafka import EmbeddedKafka
 
@@ -37,8 +39,8 @@ def main(names: list[str]) -> int:
         return 2
     console, results = Console(stderr=True), list[Result]()
     with tempfile.TemporaryDirectory() as directory, EmbeddedKafka(full_jit=True, heap="1g") as kafka:
-        arena = Arena(kafka.bootstrap, Path(directory))
-        stage.warm_up(arena)
+        arena = Arena(kafka.bootstrap, kafka.pid or 0, Path(directory))
+        warm_up(arena.broker_pid, partial(stage.warm_up, arena))
         for name in names or BENCHMARKS:
             console.print(f"[dim]{name} …[/dim]")
             for result in BENCHMARKS[name](arena):

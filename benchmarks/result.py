@@ -40,6 +40,7 @@ class Arena:
     """A broker; every measurement gets topics of its own."""
 
     bootstrap: str
+    broker_pid: int
     directory: Path
     client: dict[str, Any] = field(init=False)
 

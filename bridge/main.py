@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 import socket
@@ -87,6 +88,9 @@ def _serve(app: ASGIApp, bridge: Bridge, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
     )
+    # What is there at the start stays: a full collection that walked it all halts every request for 0.15 s.
+    gc.collect()
+    gc.freeze()
     # uvicorn raises the signal again after a clean shutdown; the exit status says that it was clean.
     signal.signal(signal.SIGTERM, lambda *_: None)
     Server(config, bridge).run([listener])

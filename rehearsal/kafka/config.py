@@ -75,20 +75,32 @@ def server_properties(ports: Ports, data_dir: Path, overrides: Mapping[str, str]
     return "".join(f"{key}={value}\n" for key, value in properties.items())
 
 
+BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For a broker that lives for a test: quick to start and small, slower under load."""
+
+BUSY = (
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:ThreadPriorityPolicy=1",
+    "-XX:CompilerThreadPriority=15",
+)
+"""For a broker under load: the collector as Kafka's own start script sets it (KAFKA_JVM_PERFORMANCE_OPTS in
+bin/kafka-run-class.sh), and compilers at nice 15. Where broker and clients share two cores, a compiler takes
+one of them for tenths of a second, again and again in the first minutes: all else queues for the other."""
+
+
 def java_command(
     java: Path, jars: Sequence[Path], work_dir: Path, heap: str, *, full_jit: bool = False
 ) -> list[str]:
-    """Return the command line up to the class name.
-
-    Without `full_jit` only the quick compiler runs: the broker is ready sooner and is slower under load.
-    """
+    """Return the command line up to the class name; `full_jit` is for benchmarks, see the two lists above."""
     log4j = Path(__file__).with_name("log4j2.properties")
     return [
         str(java),
         f"-Xms{heap}",
         f"-Xmx{heap}",
-        *([] if full_jit else ["-XX:TieredStopAtLevel=1"]),
-        "-XX:+UseSerialGC",
+        *(BUSY if full_jit else BRIEF),
         "-XX:-UsePerfData",
         "-Xlog:disable",
         "-Xlog:all=error:stderr",

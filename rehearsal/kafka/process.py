@@ -30,7 +30,9 @@ class BrokerProcess:
                 stdout=output,
                 stderr=output,
                 cwd=work_dir,
-                start_new_session=True,  # Ctrl-C reaches Python only, which stops the broker in order
+                # Ctrl-C reaches Python only, which stops the broker in order. A session of its own would do
+                # that as well, but Linux shares the processor among sessions first, and priorities end there.
+                process_group=0,
                 preexec_fn=die_with_parent(),
             )
         atexit.register(self.kill)

@@ -27,10 +27,6 @@ broker, and a partition that was drained meanwhile is not asked for until that o
 MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
 
-TAKE_EVERY_S = 0.01
-"""Least time between two takes of what was fetched. Under a trickle nearly every record would otherwise be a
-fetch and an event of its own; where much is waiting, a take is larger."""
-
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
@@ -132,7 +128,6 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = Unchecked()
-        self._taken_at = float("-inf")
 
     @property
     def _host(self) -> EngineApp:
@@ -147,13 +142,10 @@ class Consumer(driver.Consumer):
         return self._thread.heartbeat_at
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        """Back-pressure and pace before the fetch: transport/consumer.py takes a full queue's partition out
-        of the active set, and with none left it sleeps a whole second."""
+        """Back-pressure before the fetch: transport/consumer.py takes a full queue's partition out of the
+        active set, and with none left it sleeps a whole second."""
         while self._queued() > MAX_QUEUED and self.flow_active and not self.should_stop:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._taken_at + TAKE_EVERY_S - loop.time())
-        self._taken_at = loop.time()
         return await super()._getmany(active_partitions, timeout)
 
     def _queued(self) -> int:

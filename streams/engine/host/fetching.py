@@ -18,6 +18,14 @@ from streams.engine.fetched import Fetched
 
 Fetches = dict[TP, list[Fetched]]
 
+PAUSE_S = 0.015
+"""From a take to the next fetch request. aiokafka asks for more as soon as it was emptied, and the broker
+answers with the first record that comes: a trickle would be one fetch and one event for each record. After a
+pause one fetch brings what came in meanwhile, of all partitions."""
+
+FULL = 500
+"""A take of so many records is no trickle: the next fetch is asked for at once."""
+
 
 async def drain(
     consumer: aiokafka.AIOKafkaConsumer, active: set[TP] | None, timeout: float, max_records: int
@@ -32,7 +40,7 @@ async def drain(
     with fetcher._subscriptions.fetch_context():
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        fetches = _take(fetcher, active, max_records)
+        fetches = _emptied(fetcher, active, max_records)
         if fetches or not timeout:
             return fetches
         waiter = fetcher._create_fetch_waiter()
@@ -40,7 +48,22 @@ async def drain(
         if not done:
             waiter.cancel()
             return {}
-        return _take(fetcher, active, max_records)
+        return _emptied(fetcher, active, max_records)
+
+
+def _emptied(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
+    """Take what is there, and see to it that the next fetch is asked for."""
+    waiting = len(fetcher._records)
+    fetches = _take(fetcher, active, max_records)
+    if len(fetcher._records) < waiting:
+        taken = sum(len(fetched.records) for of_partition in fetches.values() for fetched in of_partition)
+        pause_s = 0 if taken >= FULL else PAUSE_S
+        asyncio.get_running_loop().call_later(pause_s, _ask, fetcher)
+    return fetches
+
+
+def _ask(fetcher: Any) -> None:
+    fetcher._notify(fetcher._wait_consume_future)
 
 
 def _take(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
@@ -83,7 +106,6 @@ def _range(fetcher: Any, tp: Any, result: Any, max_records: int) -> Fetched | No
     stale = source is None or (result._partition_records is None and not records and following == start)
     if not result.has_more():
         del fetcher._records[tp]
-        fetcher._notify(fetcher._wait_consume_future)
     if stale or following == start:
         return None
     return Fetched(tp.topic, tp.partition, start, following, records)
