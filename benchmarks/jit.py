@@ -50,7 +50,9 @@ def rest(broker_pid: int) -> None:
 
 
 def compiled_s(broker_pid: int) -> float:
-    """Processor seconds of the compilers so far; 0 where threads have no names to be told by (not Linux)."""
+    """Processor seconds of the compilers so far; 0 where threads cannot be told apart (not Linux)."""
+    if not sys.platform.startswith("linux"):
+        return 0.0
     threads = psutil.Process(broker_pid).threads()
     return sum(
         thread.user_time + thread.system_time

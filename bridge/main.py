@@ -88,7 +88,7 @@ def _serve(app: ASGIApp, bridge: Bridge, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
     )
-    # What is there at the start stays: a full collection that walked it all halts every request for 0.15 s.
+    # What is there at the start stays: a collection that walked it all would halt every request for 0.15 s.
     gc.collect()
     gc.freeze()
     # uvicorn raises the signal again after a clean shutdown; the exit status says that it was clean.

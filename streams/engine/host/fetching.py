@@ -40,7 +40,7 @@ async def drain(
     with fetcher._subscriptions.fetch_context():
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        fetches = _emptied(fetcher, active, max_records)
+        fetches = _take_and_ask(fetcher, active, max_records)
         if fetches or not timeout:
             return fetches
         waiter = fetcher._create_fetch_waiter()
@@ -48,10 +48,10 @@ async def drain(
         if not done:
             waiter.cancel()
             return {}
-        return _emptied(fetcher, active, max_records)
+        return _take_and_ask(fetcher, active, max_records)
 
 
-def _emptied(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
+def _take_and_ask(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
     """Take what is there, and see to it that the next fetch is asked for."""
     waiting = len(fetcher._records)
     fetches = _take(fetcher, active, max_records)
