@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -62,7 +62,7 @@ def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents
     _add_events(app, takers, fluent)
     _add_questions(app, Questions(bridge, guard))
     _add_operations(app, Operations(bridge))
-    return Counted(Direct(app, takers), bridge.metrics, takers)
+    return Counted(Direct(app, takers), bridge.metrics)
 
 
 def _add_events(app: FastAPI, takers: Mapping[str, Handler], fluent: FluentEvents) -> None:
@@ -120,25 +120,20 @@ class OpenApi:
 class Counted:
     """Counts responses by route and status."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, direct: Container[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._responses = metrics.responses
-        self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._responses.labels(self._route(scope), message["status"]).inc()
+                route = getattr(scope.get("route"), "path", "unknown")
+                self._responses.labels(route, message["status"]).inc()
             await send(message)
 
         await self._app(scope, receive, counting if scope["type"] == "http" else send)
-
-    def _route(self, scope: Scope) -> str:
-        if scope["path"] in self._direct:
-            return str(scope["path"])
-        return str(getattr(scope.get("route"), "path", "unknown"))
 
 
 async def _problem(request: Request, problem: Any) -> Response:

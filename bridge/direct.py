@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.problems import Problem, failed
@@ -23,16 +24,17 @@ class Direct:
 
     def __init__(self, app: ASGIApp, handlers: Mapping[str, Handler]) -> None:
         self._app = app
-        self._handlers = dict(handlers)
+        self._routes = {path: Route(path, handler, methods=["POST"]) for path, handler in handlers.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Raises what a handler did not foresee, once its caller has an answer: uvicorn logs it."""
-        handler = self._handlers.get(scope["path"]) if scope["type"] == "http" else None
-        if handler is None or scope["method"] != "POST":
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        scope["route"] = route  # as a router leaves it for who counts responses
         try:
-            response = await handler(Request(scope, receive))
+            response = await route.endpoint(Request(scope, receive))
         except Problem as problem:
             response = problem.response()
         except Exception:
