@@ -10,7 +10,9 @@ COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY streams streams
 COPY agents agents
+COPY fluent fluent
 COPY bridge bridge
+COPY flashsale flashsale
 COPY rehearsal rehearsal
 # Without isolation: what builds the wheel comes from the lock too.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels . \

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PACKAGES := schemas streams agents bridge rehearsal benchmarks tests
+PACKAGES := schemas streams agents fluent bridge flashsale rehearsal benchmarks tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench lock clean

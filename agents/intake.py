@@ -13,12 +13,12 @@ from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
 from schemas.promotions import PromotionStart
+from schemas.topics import MAX_MESSAGE_BYTES, ORDER_COMMANDS, PROMOTION_COMMANDS
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
 from streams.ledger.commands import encode, order_key
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.rows import Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
-from streams.topology import MAX_MESSAGE_BYTES, ORDER_COMMANDS, PROMOTION_COMMANDS
 
 MAX_MAPPED_BYTES = MAX_MESSAGE_BYTES - 65_536
 

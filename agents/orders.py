@@ -8,9 +8,9 @@ import msgspec
 
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import parse
+from schemas.topics import ORDER_CANCELLED, ORDER_PLACED
 from streams.ledger.commands import CancelOrder, Lines, OrderCommand, PlaceOrder, decode_order_command
 from streams.ledger.terms import Envelope
-from streams.topology import ORDER_CANCELLED, ORDER_PLACED
 
 _Quantity = Annotated[int, msgspec.Meta(ge=1)]
 

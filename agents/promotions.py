@@ -9,6 +9,7 @@ import msgspec
 from schemas.fields import milliseconds
 from schemas.parsing import parse
 from schemas.promotions import MS_PER_MINUTE, PromotionEnd, PromotionStart
+from schemas.topics import PROMOTION_END, PROMOTION_START
 from streams.ledger.commands import (
     EndPromotion,
     PromotionCommand,
@@ -16,7 +17,6 @@ from streams.ledger.commands import (
     decode_promotion_command,
 )
 from streams.ledger.terms import Envelope
-from streams.topology import PROMOTION_END, PROMOTION_START
 
 _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 

@@ -24,7 +24,7 @@ from benchmarks.result import Arena, Result, p50_and_p99_ms
 from benchmarks.workers import MeasuredWorker
 from bridge.signing import sign
 from rehearsal.kafka.config import free_port
-from streams.topology import SKU_COMMANDS
+from schemas.topics import SKU_COMMANDS
 
 RATE = 500
 SECONDS = 15
@@ -62,7 +62,7 @@ def _bridge(environment: Mapping[str, str], directory: Path, port: int) -> Itera
     """A bridge that is ready."""
     log = directory / f"bridge-{port}.log"
     own = {"BRIDGE_SECRETS": f"{CLIENT}:{SECRET}"}
-    command = [sys.executable, "-m", "streams.cli", "bridge", "--port", str(port)]
+    command = [sys.executable, "-m", "flashsale.cli", "bridge", "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env={**os.environ, **environment, **own}, stderr=out)
     try:

@@ -13,7 +13,7 @@ from benchmarks.reader import reader
 from benchmarks.result import Arena, Result, p50_and_p99_ms
 from benchmarks.workers import MeasuredWorker
 from rehearsal.kafka.config import free_port
-from streams.topology import ORDER_OUTCOMES, ORDER_PLACED, SKU_COMMANDS
+from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED, SKU_COMMANDS
 
 RATE = 1_000
 SECONDS = 15

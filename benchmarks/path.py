@@ -9,7 +9,7 @@ from benchmarks.reader import count_committed
 from benchmarks.result import Arena, Result
 from benchmarks.workers import MeasuredWorker
 from rehearsal.kafka.config import free_port
-from streams.topology import ORDER_OUTCOMES, ORDER_PLACED, SKU_COMMANDS
+from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED, SKU_COMMANDS
 
 ORDERS = 100_000
 SKUS = 1_000

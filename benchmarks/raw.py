@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks import prefill
 from benchmarks.result import Arena, Result
-from streams.topology import ORDER_OUTCOMES, ORDER_PLACED
+from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED
 
 NAME = "raw loop, nothing durable"
 ORDERS = 200_000

@@ -9,7 +9,7 @@ from benchmarks import prefill
 from benchmarks.result import Arena, Result
 from benchmarks.workers import MeasuredWorker
 from rehearsal.kafka.config import free_port
-from streams.topology import SKU_COMMANDS
+from schemas.topics import SKU_COMMANDS
 
 CLAIMS = 500_000
 SKUS = 1_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streams.admin.topics import create_topics
+from flashsale.admin.topics import create_topics
 from streams.settings import Settings, load_settings
 
 

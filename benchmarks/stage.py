@@ -10,7 +10,7 @@ from benchmarks import prefill
 from benchmarks.result import Arena, Result
 from benchmarks.workers import MeasuredWorker
 from rehearsal.kafka.config import free_port
-from streams.topology import SKU_COMMANDS
+from schemas.topics import SKU_COMMANDS
 
 RECORDS = "flashsale_records_total"
 CLAIMS = 200_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from streams.app.child import run
+from flashsale.worker.process import run
+from schemas.topics import INPUTS, STAGES
 from streams.settings import load_settings
-from streams.topology import INPUTS, STAGES
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from bridge.problems import Problem
 from bridge.records import NOTHING, Arrival, Page, Report, read_outcome, read_page, read_report
 from schemas.reasons import RECOMMENDATIONS, Reason
-from streams.topology import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
+from schemas.topics import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
 Fields = dict[str, object]
 

@@ -34,7 +34,7 @@ from bridge.shapes import (
     StartedSale,
 )
 from schemas.outcomes import OrderOutcome
-from streams.topology import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START
+from schemas.topics import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START
 
 EVENT_ROUTES: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
     ("/start-flash-sale", PROMOTION_START, "Start a sale", StartedSale, AcceptedPromotion),

@@ -13,9 +13,9 @@ from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
 from schemas.promotions import PromotionStart
 from schemas.reasons import RECOMMENDATIONS, Reason
+from schemas.topics import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START
 from streams.settings import Settings
 from streams.settings.mapping import map_message
-from streams.topology import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from bridge.service import Bridge, now_ms
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event
-from streams.topology import PROMOTION_END
+from schemas.topics import PROMOTION_END
 
 JSON = "application/json"
 NO_WAIT = Wait(0)

@@ -15,10 +15,10 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bridge.records import Arrival, source_of
+from schemas.topics import DEAD_LETTERS, ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 from streams.kafka import consumer_config
 from streams.log import get_logger
 from streams.settings import Settings
-from streams.topology import DEAD_LETTERS, ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
 HISTORY: Mapping[str, int] = MappingProxyType(
     {

@@ -21,10 +21,10 @@ from bridge.preferences import MAX_WAIT_S
 from bridge.protocol import GuardedProtocol
 from bridge.service import Bridge
 from bridge.signing import Signatures
+from schemas.topics import INPUTS
 from streams.kafka import CHECK_TIMEOUT_S, check_broker, client_config
 from streams.log import get_logger
 from streams.settings import ConfigurationError, Settings
-from streams.topology import INPUTS
 
 MAX_CONNECTIONS = 10_000
 SPARE_FILES = 200

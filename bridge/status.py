@@ -26,8 +26,8 @@ from rocksdict import (
 )
 
 from bridge.records import Arrival, Report, read_outcome, read_page, read_report
+from schemas.topics import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 from streams.settings import ConfigurationError
-from streams.topology import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
 MEBI = 1 << 20
 STORE_BYTES = 1_024 * MEBI

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bridge.records import Arrival, Report, Source, read_page, read_report
-from streams.topology import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
+from schemas.topics import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
 MAX_EARLY = 10_000
 MAX_EARLY_BYTES = 16 << 20

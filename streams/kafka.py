@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from schemas.topics import MAX_MESSAGE_BYTES
 from streams.settings import ConfigurationError, NoBrokerError, Settings
-from streams.topology import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from faust.types.auth import CredentialsT

@@ -14,7 +14,7 @@ from typing import Any
 
 from rehearsal.demo.events import Identity
 from rehearsal.demo.kafka_topics import Record
-from streams.topology import (
+from schemas.topics import (
     DEAD_LETTERS,
     ORDER_CANCELLED,
     ORDER_OUTCOMES,

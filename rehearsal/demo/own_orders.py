@@ -14,7 +14,7 @@ from schemas.fields import milliseconds
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderPlaced
 from schemas.parsing import parse
-from streams.topology import ORDER_PLACED
+from schemas.topics import ORDER_PLACED
 
 
 @dataclass(frozen=True, slots=True)

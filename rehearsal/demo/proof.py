@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rehearsal.demo.evidence import Evidence
-from streams.topology import DEAD_LETTERS, ORDER_CANCELLED, ORDER_OUTCOMES, ORDER_PLACED
+from schemas.topics import DEAD_LETTERS, ORDER_CANCELLED, ORDER_OUTCOMES, ORDER_PLACED
 
 UNDECIDED_AT_LEAST = 500
 """A worker that dies with less to do proves little."""

@@ -10,9 +10,9 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from rehearsal.demo.events import Cancel, Event, Placed
 from rehearsal.demo.plan import Plan
+from schemas.topics import ORDER_CANCELLED, ORDER_PLACED
 from streams.kafka import producer_config
 from streams.settings import Settings
-from streams.topology import ORDER_CANCELLED, ORDER_PLACED
 
 FLUSH_TIMEOUT_S = 30.0
 

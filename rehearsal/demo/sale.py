@@ -19,7 +19,7 @@ from rehearsal.demo.publisher import Outbox, Publisher
 from rehearsal.demo.shop import OrderFlow, Shop
 from rehearsal.demo.stage import Stage, StageError
 from rehearsal.demo.watch import Watch
-from streams.topology import PROMOTION_END, PROMOTION_START
+from schemas.topics import PROMOTION_END, PROMOTION_START
 
 SHORT_SALE_S = 12.0
 """The promotion that expires lasts so long, or three quarters of a paced replay if that is longer."""

@@ -20,8 +20,8 @@ from rehearsal.demo.invoices import Line
 from rehearsal.demo.kafka_topics import Reader
 from rehearsal.demo.plan import cancelled_by_customer
 from rehearsal.demo.publisher import Outbox
+from schemas.topics import ORDER_CANCELLED, ORDER_OUTCOMES
 from streams.settings import Settings
-from streams.topology import ORDER_CANCELLED, ORDER_OUTCOMES
 
 WAIT_S = 0.05
 HTTP_TIMEOUT_S = 10.0

@@ -6,8 +6,7 @@ from rehearsal.demo.events import Identity
 from rehearsal.demo.evidence import identity_of
 from rehearsal.demo.kafka_topics import Ends, Reader, Record
 from rehearsal.demo.progress import Tally
-from streams.settings import Settings
-from streams.topology import (
+from schemas.topics import (
     DEAD_LETTERS,
     ORDER_CANCELLED,
     ORDER_OUTCOMES,
@@ -15,6 +14,7 @@ from streams.topology import (
     PROMOTION_RESULTS,
     RECONCILIATION_REPORTS,
 )
+from streams.settings import Settings
 
 FOLLOWED = (ORDER_OUTCOMES, DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import structlog
 
+from schemas.topics import DAY_MS
 from streams.engine.changelog import ChangelogReader
 from streams.engine.ports import POSITIONS
 from streams.engine.store import Mark, RocksStore
 from streams.engine.transactions import Transactions
 from streams.ledger.effects import Effects
 from streams.ledger.rows import Changes, MemoryStore, Store
-from streams.topology import DAY_MS
 
 log = structlog.get_logger("engine.restore")
 

@@ -19,8 +19,8 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
+from schemas.topics import MAX_MESSAGE_BYTES
 from streams.ledger.rows import Changes
-from streams.topology import MAX_MESSAGE_BYTES
 
 BULK = 50_000
 """Records taken from librdkafka, and rows written to RocksDB, at a time."""

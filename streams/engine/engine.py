@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from schemas.topics import INPUTS, INTAKE_POSITIONS, STAGES, TASK_CHANGELOG
 from streams.engine.backends import DecisionBackend, IntakeBackend, IntakePositions
 from streams.engine.changelog import ChangelogReader
 from streams.engine.fetched import Fetched
@@ -20,7 +21,6 @@ from streams.engine.protocol import Pace
 from streams.engine.stage import Stage
 from streams.engine.task import Task
 from streams.engine.transactions import Transactions
-from streams.topology import INPUTS, INTAKE_POSITIONS, STAGES, TASK_CHANGELOG
 
 log = structlog.get_logger("engine")
 

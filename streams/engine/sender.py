@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from streams.topology import MAX_MESSAGE_BYTES
+from schemas.topics import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger("engine.sender")
 

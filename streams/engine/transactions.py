@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from schemas.topics import MAX_MESSAGE_BYTES
 from streams.ledger.effects import Send
 from streams.ledger.rows import Changes
-from streams.topology import MAX_MESSAGE_BYTES
 
 TRANSACTION_TIMEOUT_MS = 10_000
 """Longer than a batch may take, shorter than readers should wait for a dead owner's open transaction."""

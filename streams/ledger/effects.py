@@ -9,8 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from schemas.reasons import RECOMMENDATIONS, Reason
+from schemas.topics import DEAD_LETTERS
 from streams.ledger.terms import Source
-from streams.topology import DEAD_LETTERS
 
 MAX_EFFECTS = 2_000
 """No command emits more; what is left is done by a `Continue`."""

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.intake import Intake
+from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS
 from streams.ledger.commands import order_key
 from streams.ledger.effects import Effects, Send
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Terms
 from streams.settings.mapping import compile_mapping, map_message
-from streams.topology import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS
 from tests.support.audit import order, promotion_start
 
 TERMS = Terms(claim_grace_ms=77)

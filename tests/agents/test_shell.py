@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from agents import reservations as shell
 from agents.shell import CommandStage
+from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, SKU_COMMANDS
 from streams.engine.stage import seen_ms
 from streams.ledger import reservations as core
 from streams.ledger.commands import Claim, HoldConfirmed, Reserve, encode
 from streams.ledger.effects import Effects
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Terms
-from streams.topology import DEAD_LETTERS, ORDER_COMMANDS, SKU_COMMANDS
 from tests.agents.test_intake import Rec
 
 FAR_MS = 2**41

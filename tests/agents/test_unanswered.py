@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.gateway import Unanswered
+from agents.fluent_requests import Unanswered
 
 
 def test_nothing_taken_in_means_nothing_to_commit() -> None:

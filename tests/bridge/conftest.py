@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.admin.topics import create_topics
+from flashsale.admin.topics import create_topics
 from streams.settings import load_settings
 from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller

@@ -30,7 +30,7 @@ class BridgeProcess:
         own = {"BRIDGE_SECRETS": f"{CLIENT}:{SECRET}", "DATA_DIR": str(directory / "data")}
         self._log = self.log_path.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "bridge", "--port", "0", *arguments],
+            [sys.executable, "-m", "flashsale.cli", "bridge", "--port", "0", *arguments],
             env={**os.environ, **own, **environment},
             stdout=subprocess.DEVNULL,
             stderr=self._log,
@@ -124,7 +124,7 @@ def start_bridge_and_read(
 ) -> tuple[int, str]:
     """Exit status and standard error of a bridge that is expected not to start."""
     done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "bridge", "--port", "0", *arguments],
+        [sys.executable, "-m", "flashsale.cli", "bridge", "--port", "0", *arguments],
         env={**os.environ, "DATA_DIR": str(directory), **environment},
         capture_output=True,
         text=True,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from flashsale.admin.topics import create_topics
 from rehearsal.kafka import EmbeddedKafka
-from streams.admin.topics import create_topics
 from streams.settings import load_settings
 from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller, placed

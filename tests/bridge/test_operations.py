@@ -79,7 +79,7 @@ def test_sign_prints_a_curl_command_that_the_bridge_takes(bridge: BridgeProcess,
         command = [
             sys.executable,
             "-m",
-            "streams.cli",
+            "flashsale.cli",
             "sign",
             "--client",
             "shop",
@@ -113,7 +113,7 @@ def test_sign_prints_a_curl_command_that_the_bridge_takes(bridge: BridgeProcess,
 )
 def test_sign_says_in_one_sentence_what_it_lacks(secrets: str, arguments: list[str], sentence: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "sign", *arguments],
+        [sys.executable, "-m", "flashsale.cli", "sign", *arguments],
         env={**os.environ, "BRIDGE_SECRETS": secrets},
         capture_output=True,
         text=True,

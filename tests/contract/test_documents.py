@@ -16,9 +16,9 @@ from schemas.catalogue import MESSAGES, PAYLOADS
 from schemas.dead_letters import DeadLetterHeaders
 from schemas.documents import asyncapi, documents, is_current, json_schemas
 from schemas.parsing import EVENTS
+from schemas.topics import TOPICS, Role
 from streams.settings.config import ReservationConfig
 from streams.settings.mapping import compile_mappings
-from streams.topology import TOPICS, Role
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.exists()]

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from faust.auth import SASLCredentials
 
+from schemas.topics import MAX_MESSAGE_BYTES
 from streams.kafka import (
     aiokafka_config,
     check_broker,
@@ -26,7 +27,6 @@ from streams.kafka import (
     ssl_context,
 )
 from streams.settings import ConfigurationError, load_settings
-from streams.topology import MAX_MESSAGE_BYTES
 
 PLAIN = {"KAFKA_BOOTSTRAP_SERVERS": "a:1,b:2", "TOPIC_PREFIX": "t."}
 

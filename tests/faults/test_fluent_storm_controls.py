@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import pytest
 
-from agents.fluent import Gateway
-from agents.fluent.errors import Duplicate
-from agents.fluent.parts import Attributes, Part
-from agents.fluent.stock import Stock
+from fluent import Gateway
+from fluent.errors import Duplicate
+from fluent.parts import Attributes, Part
+from fluent.stock import Stock
 from streams.ledger.commands import HoldConfirmed
 from streams.ledger.fluent_requests import HoldRequest
 from tests.fluent.support import Requests, options_for

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.fluent import Gateway
+from fluent import Gateway
 from rehearsal.fluent.controls import Controls
 from tests.fluent.support import Network, Requests, options_for
 from tests.support.fluent import FluentSimulator

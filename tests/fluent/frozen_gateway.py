@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from agents.fluent import FluentOptions, Gateway
+from fluent import FluentOptions, Gateway
 from streams.ledger.fluent_requests import decode_request
 from tests.fluent.support import Network
 

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.fluent import Gateway
-from agents.fluent.reconcile import Reconciler
-from agents.fluent.reconcile_figures import AskedBook, Expectation, expectations
+from fluent import Gateway
+from fluent.reconcile import Reconciler
+from fluent.reconcile_figures import AskedBook, Expectation, expectations
 from schemas.reports import ReconciliationReport
 from streams.ledger.fluent_requests import FluentRequest, reservation_ref
 

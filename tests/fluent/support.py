@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from agents.fluent import FluentOptions
+from fluent import FluentOptions
 from streams.ledger.fluent_requests import (
     HoldRequest,
     ReleaseRequest,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agents.fluent import Gateway
+from fluent import Gateway
 from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, ReleaseFailed, SettleFailed
 from tests.fluent.support import Requests, live
 from tests.support.fluent import FluentSimulator

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.fluent.check import check_fluent
-from agents.fluent.introspection import warn_of_misfits
+from fluent.check import check_fluent
+from fluent.introspection import warn_of_misfits
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests
 from tests.support.fluent import FluentSimulator

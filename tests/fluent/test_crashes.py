@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.fluent import Gateway
+from fluent import Gateway
 from streams.ledger.commands import (
     HoldConfirmed,
     HoldFailed,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, build_schema, parse, validate
 
-from agents.fluent import load_profile
-from agents.fluent.client.documents import DocumentError, Operation, split_alias
-from agents.fluent.parts import WINDOW
+from fluent import load_profile
+from fluent.client.documents import DocumentError, Operation, split_alias
+from fluent.parts import WINDOW
 from rehearsal.fluent.complexity import MAX_COMPLEXITY
 from rehearsal.fluent.documents import Documents
 from rehearsal.fluent.execution import SDL, TEMPLATE_SDL

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.fluent.client.codes import error_from
-from agents.fluent.errors import (
+from fluent.client.codes import error_from
+from fluent.errors import (
     Duplicate,
     FluentError,
     NotFound,

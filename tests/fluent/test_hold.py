@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agents.fluent import Gateway
-from agents.fluent.parts import hold_attributes
-from agents.fluent.plan import left_by_part, shed, sold_by_part, spread
+from fluent import Gateway
+from fluent.parts import hold_attributes
+from fluent.plan import left_by_part, shed, sold_by_part, spread
 from streams.ledger.commands import HoldConfirmed, HoldFailed
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import EXPIRES_AT_MS, Network, Requests, live

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agents.fluent import Gateway
+from fluent import Gateway
 from streams.ledger.commands import ReleaseConfirmed, SettleConfirmed, Verified
 from streams.ledger.fluent_requests import FluentRequest, encode_request
 from tests.fluent.conftest import NewGateway

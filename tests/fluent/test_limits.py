@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from agents.fluent.client.backoff import full_jitter_s
-from agents.fluent.client.breaker import PROBE_UNDER_WAY, Breaker
-from agents.fluent.client.gate import Gate
-from agents.fluent.errors import BrokenPaging
-from agents.fluent.stock import Stock
+from fluent.client.backoff import full_jitter_s
+from fluent.client.breaker import PROBE_UNDER_WAY, Breaker
+from fluent.client.gate import Gate
+from fluent.errors import BrokenPaging
+from fluent.stock import Stock
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests
 from tests.support.fluent import FluentSimulator

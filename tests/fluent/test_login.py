@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agents.fluent.errors import LoginFailed
+from fluent.errors import LoginFailed
 from streams.ledger.commands import HoldConfirmed
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from agents.fluent import Gateway, GatewayPool
+from fluent import Gateway, GatewayPool
 from streams.ledger.commands import HoldConfirmed, ReleaseConfirmed, SettleConfirmed, Verified
 from streams.ledger.fluent_requests import FluentRequest
 from tests.fluent.support import Requests, options_for

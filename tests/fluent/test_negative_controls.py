@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from agents.fluent import Gateway
-from agents.fluent.errors import Duplicate
-from agents.fluent.hold import Hold
-from agents.fluent.parts import Attributes, Part
-from agents.fluent.stock import Stock
+from fluent import Gateway
+from fluent.errors import Duplicate
+from fluent.hold import Hold
+from fluent.parts import Attributes, Part
+from fluent.stock import Stock
 from streams.ledger.commands import HoldConfirmed
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.fluent import Gateway, GatewayPool
+from fluent import Gateway, GatewayPool
 from streams.ledger.commands import HoldConfirmed, SettleConfirmed
 from streams.ledger.fluent_requests import FluentRequest
 from tests.fluent.conftest import NewGateway

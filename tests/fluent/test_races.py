@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agents.fluent import Gateway
+from fluent import Gateway
 from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests, live

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agents.fluent import Gateway
-from agents.fluent.reconcile import Compared
+from fluent import Gateway
+from fluent.reconcile import Compared
 from tests.fluent.conftest import NewGateway
 from tests.fluent.reconcile_support import Told
 from tests.fluent.support import Requests, live

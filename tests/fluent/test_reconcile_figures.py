@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agents.fluent.parts import WINDOW, Part
-from agents.fluent.reconcile_figures import AskedBook, Expectation
-from agents.fluent.reconcile_kinds import Seen, findings
-from agents.fluent.reconcile_repair import plan_repair
+from fluent.parts import WINDOW, Part
+from fluent.reconcile_figures import AskedBook, Expectation
+from fluent.reconcile_kinds import Seen, findings
+from fluent.reconcile_repair import plan_repair
 from streams.ledger.fluent_requests import FluentRequest
 from tests.fluent.reconcile_support import Told
 from tests.fluent.support import Requests

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from agents.fluent import Gateway, GatewayPool
 from bridge.signing import sign
+from fluent import Gateway, GatewayPool
 from schemas.catalogue import MESSAGES
 from streams.ledger.commands import End, HoldConfirmed, Reserve, SkuCommand
 from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest
 from streams.settings import load_settings
 from tests.fluent.support import Requests
-from tests.ledger.reservations.stage import HOUR_MS, NOON_MS, TERMS, Ledger, of
+from tests.streams.ledger.reservations.stage import HOUR_MS, NOON_MS, TERMS, Ledger, of
 from tests.support.fluent import FluentSimulator
 
 

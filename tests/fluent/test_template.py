@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.fluent import ProfileError, load_profile
-from agents.fluent.profile import BUILT_IN
+from fluent import ProfileError, load_profile
+from fluent.profile import BUILT_IN
 from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, SettleConfirmed, Verified
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests, live

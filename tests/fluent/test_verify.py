@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.fluent import Gateway
+from fluent import Gateway
 from streams.ledger.commands import Verified
 from tests.fluent.support import Requests, live
 from tests.support.fluent import FluentSimulator

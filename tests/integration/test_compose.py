@@ -51,7 +51,7 @@ class Compose:
         assert command[0] == "flashsale"
         with (self.directory / f"{service}.log").open("wb") as log:
             self.processes[service] = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", *command[1:]],
+                [sys.executable, "-m", "flashsale.cli", *command[1:]],
                 env={**os.environ, **environment, "TOPIC_PREFIX": self.prefix},
                 cwd=ROOT,
                 stdout=log,

@@ -10,14 +10,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.ledger.commands import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
-from streams.topology import (
+from schemas.topics import (
     DEAD_LETTERS,
     ORDER_OUTCOMES,
     PROMOTION_RESULTS,
     RECONCILIATION_REPORTS,
     RESERVATION_RELEASES,
 )
+from streams.ledger.commands import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from tests.simulation.broker import Broker, Record
 from tests.simulation.fluent import Fluent
 from tests.simulation.sale import Event

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
-from streams.topology import FLUENT_REQUESTS, SKU_COMMANDS
 from tests.simulation.broker import Broker, Record
 
 

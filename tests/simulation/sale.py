@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from streams.ledger import commands as c
-from streams.ledger.terms import Source, Terms
-from streams.topology import (
+from schemas.topics import (
     ORDER_CANCELLED,
     ORDER_COMMANDS,
     ORDER_PLACED,
@@ -17,6 +15,8 @@ from streams.topology import (
     PROMOTION_END,
     PROMOTION_START,
 )
+from streams.ledger import commands as c
+from streams.ledger.terms import Source, Terms
 from tests.simulation.broker import Broker
 
 Event = c.PlaceOrder | c.CancelOrder | c.StartPromotion | c.EndPromotion

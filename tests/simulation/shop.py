@@ -7,7 +7,7 @@ import random
 from functools import partial
 from typing import Any
 
-from streams.topology import ORDER_OUTCOMES
+from schemas.topics import ORDER_OUTCOMES
 from tests.simulation.broker import Broker, Record
 from tests.simulation.fluent import Fluent
 

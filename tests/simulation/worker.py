@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.topics import ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
 from streams.ledger import commands as c
 from streams.ledger import orders, promotions, reservations
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.rows import Changes, MemoryStore, Rows
-from streams.topology import ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
 from tests.simulation.broker import Broker, Record
 
 STAGES: dict[str, tuple[Any, Callable[[bytes], Any]]] = {

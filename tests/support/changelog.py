@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from schemas.topics import TASK_CHANGELOG
 from streams.ledger.reservations.state import RESERVATIONS
-from streams.topology import TASK_CHANGELOG
 from tests.support.system import System
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from streams.app.child import run
+from flashsale.worker.process import run
 from streams.settings import load_settings
 
 

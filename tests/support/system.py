@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streams.admin.topics import create_topics
+from flashsale.admin.topics import create_topics
 from streams.settings import load_settings
 from tests.support.fluent import FluentSimulator
 
@@ -64,7 +64,7 @@ class WorkerProcess:
         data = directory / name
         self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "worker"],
+            [sys.executable, "-m", "flashsale.cli", "worker"],
             env={**os.environ, **environment, "DATA_DIR": str(data)},
             stdout=self._log,
             stderr=self._log,

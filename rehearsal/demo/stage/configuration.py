@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streams.topology import INPUTS
+from schemas.topics import INPUTS
 
 WORKERS = 2
 PARTITIONS = 2

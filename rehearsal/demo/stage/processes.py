@@ -115,7 +115,7 @@ class WorkerProcess(Process):
 
     def __init__(self, environment: Mapping[str, str], directory: Path, name: str) -> None:
         own = {"DATA_DIR": str(directory / name)}
-        arguments = ["streams.cli", "worker", "--health-port", "0"]
+        arguments = ["flashsale.cli", "worker", "--health-port", "0"]
         super().__init__(arguments, {**environment, **own}, directory / f"{name}.log")
 
     def tasks(self) -> int:

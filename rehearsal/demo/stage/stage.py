@@ -23,9 +23,9 @@ from rehearsal.demo.progress import Progress
 from rehearsal.demo.stage.configuration import QUICK, TASKS, WORKERS
 from rehearsal.demo.stage.processes import Process, WorkerProcess, wait_for
 from rehearsal.kafka import EmbeddedKafka
+from schemas.topics import TOPICS
 from streams.kafka import client_config
 from streams.settings import Settings, load_settings
-from streams.topology import TOPICS
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
@@ -97,7 +97,7 @@ class Stage:
             self.fluent_url = self._simulator.said(ADDRESS, START_TIMEOUT_S)
             self._environment = self._environment_for(bootstrap)
         with self._progress.phase("Topics"):
-            topics = Process(["streams.cli", "topics"], self._environment, self._directory / "topics.log")
+            topics = Process(["flashsale.cli", "topics"], self._environment, self._directory / "topics.log")
             self._exit.callback(topics.kill)
             topics.finish(START_TIMEOUT_S)
         if self._external:
@@ -118,7 +118,7 @@ class Stage:
     def _start_simulator(self) -> None:
         stock = self._directory / "stock.json"
         stock.write_text(json.dumps(self._stock))
-        arguments = ["streams.cli", "fluent-simulator", "--port", "0", "--stock", str(stock)]
+        arguments = ["flashsale.cli", "fluent-simulator", "--port", "0", "--stock", str(stock)]
         self._simulator = Process(arguments, self._inherited, self._directory / "fluent-simulator.log")
         self._exit.callback(self._simulator.close, 1.0)
         self._exit.callback(self._simulator.terminate)

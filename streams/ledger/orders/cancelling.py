@@ -6,6 +6,7 @@ import hashlib
 
 import msgspec
 
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Cancel, CancelOrder, LineCancelled, Lines, encode
 from streams.ledger.effects import Effects, Send
 from streams.ledger.orders.publishing import publish_cancel, publish_unknown
@@ -24,7 +25,6 @@ from streams.ledger.orders.state import (
     sub_key,
 )
 from streams.ledger.rows import Rows
-from streams.topology import SKU_COMMANDS
 
 _canonical = msgspec.msgpack.Encoder().encode
 

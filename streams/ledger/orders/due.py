@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from schemas.topics import ORDER_COMMANDS
 from streams.ledger.commands import Continue, encode
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.orders import forgetting, queue
 from streams.ledger.orders.state import DEADLINES, GRACE, PAGE, UNIT_EFFECTS
 from streams.ledger.rows import Rows
-from streams.topology import ORDER_COMMANDS
 
 CONTINUE_DUE = "due"
 MAX_DUE = 500

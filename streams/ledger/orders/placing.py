@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.reasons import Reason
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Claim, LineCancelled, LineDecided, PlaceOrder, encode
 from streams.ledger.effects import Effects, Send
 from streams.ledger.orders.cancelling import ask_back
@@ -18,7 +19,6 @@ from streams.ledger.orders.state import (
     sub_key,
 )
 from streams.ledger.rows import Rows
-from streams.topology import SKU_COMMANDS
 
 INCOMPLETE_ORDER = Reason.INCOMPLETE_ORDER.value
 CONFLICT = Reason.CONFLICT.value

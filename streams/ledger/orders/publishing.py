@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from schemas.reasons import RECOMMENDATIONS, Reason
+from schemas.topics import ORDER_OUTCOMES
 from streams.ledger.commands import CancelOrder, PlaceOrder
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.orders.forgetting import shelve
@@ -19,7 +20,6 @@ from streams.ledger.orders.records import (
 from streams.ledger.orders.state import CANCELLED, NO_ORDER, Cancellation, Order
 from streams.ledger.rows import Rows
 from streams.ledger.terms import Source
-from streams.topology import ORDER_OUTCOMES
 
 ACCEPTED = "ACCEPTED"
 PARTIAL = "PARTIAL"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.topics import ORDER_COMMANDS
 from streams.ledger.commands import Continue, encode
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.orders import cancelling
@@ -18,7 +19,6 @@ from streams.ledger.orders.state import (
     queue_key,
 )
 from streams.ledger.rows import Rows
-from streams.topology import ORDER_COMMANDS
 
 CONTINUE_QUEUE = "queue"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.reasons import Reason
+from schemas.topics import PROMOTION_COMMANDS, SKU_COMMANDS
 from streams.ledger.commands import Continue, End, EndPromotion, encode
 from streams.ledger.effects import Effects, Send
 from streams.ledger.promotions.rows import (
@@ -17,7 +18,6 @@ from streams.ledger.promotions.rows import (
 )
 from streams.ledger.promotions.schedule import begin_closing, note_change
 from streams.ledger.rows import Rows
-from streams.topology import PROMOTION_COMMANDS, SKU_COMMANDS
 
 PIECE_ENDS = 1_500
 """End commands per command: one effect each, of at most 2,000."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.topics import RECONCILIATION_REPORTS
 from streams.ledger.drift import ACTIONS, OTHER
 from streams.ledger.effects import Effects, Notice, Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
@@ -14,7 +15,6 @@ from streams.ledger.promotions.results import PAGE_LINES
 from streams.ledger.promotions.rows import LINES, Line, Promotion, Totals, lines_of
 from streams.ledger.promotions.schedule import reported
 from streams.ledger.rows import Rows
-from streams.topology import RECONCILIATION_REPORTS
 
 _json = msgspec.json.Encoder().encode
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from schemas.reasons import MEANINGS, RECOMMENDATIONS, Reason
+from schemas.topics import PROMOTION_COMMANDS, PROMOTION_RESULTS, RESERVATION_RESULTS
 from streams.ledger.commands import Continue, encode, reservation_key
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send, iso_utc
 from streams.ledger.promotions.rows import REPEATS, RESULTS, Promotion, Repeat, Result, lines_of
 from streams.ledger.rows import Rows
 from streams.ledger.terms import Source
-from streams.topology import PROMOTION_COMMANDS, PROMOTION_RESULTS, RESERVATION_RESULTS
 
 PAGE_LINES = 500
 """Lines on a page of `promotion-results` and of a report: under 1 MiB with the longest SKUs and errors."""

@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from schemas.reasons import Reason
+from schemas.topics import PROMOTION_COMMANDS, SKU_COMMANDS
 from streams.ledger.commands import Continue, Reserve, StartPromotion, encode, reservation_key
 from streams.ledger.effects import Effects, Send, iso_utc
 from streams.ledger.promotions.ends import take_early_end
@@ -14,7 +15,6 @@ from streams.ledger.promotions.results import answer_repeat, answer_start, publi
 from streams.ledger.promotions.rows import BACKLOGS, LINES, PROMOTIONS, Backlog, Line, Promotion
 from streams.ledger.promotions.schedule import begin_closing, note_change
 from streams.ledger.rows import Rows
-from streams.topology import PROMOTION_COMMANDS, SKU_COMMANDS
 
 PIECE_LINES = 450
 """Lines per command: a refused line costs four effects (two rows, a record, a notice), of at most 2,000."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.topics import PROMOTION_COMMANDS
 from streams.ledger.commands import Continue, encode
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
 from streams.ledger.promotions.ends import give_up_waiting
@@ -9,7 +10,6 @@ from streams.ledger.promotions.reports import publish_report
 from streams.ledger.promotions.rows import CLOSE_DUE, DEADLINES, END_DUE, PROMOTIONS, REPORT_DUE, Promotion
 from streams.ledger.promotions.schedule import clear_report
 from streams.ledger.rows import Rows
-from streams.topology import PROMOTION_COMMANDS
 
 _FIXED_COST = 8
 """Effects of one deadline beside a report's pages, rounded up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.topics import ORDER_COMMANDS
 from streams.ledger.commands import Cancel, LineCancelled, order_key, reservation_key
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import Effects, Send
@@ -20,7 +21,6 @@ from streams.ledger.reservations.state import (
 )
 from streams.ledger.reservations.turn import Turn, take_known
 from streams.ledger.rows import Rows
-from streams.topology import ORDER_COMMANDS
 
 
 def on_cancel(rows: Rows, command: Cancel, now_ms: int, effects: Effects) -> None:

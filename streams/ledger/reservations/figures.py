@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.topics import PROMOTION_COMMANDS, RESERVATION_RELEASES
 from streams.ledger.commands import LineFigures, LineReserved
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.drift import ACTIONS, OTHER
@@ -11,7 +12,6 @@ from streams.ledger.effects import Notice, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.reservations.state import CLOSED, UNKNOWN
 from streams.ledger.reservations.turn import Turn
-from streams.topology import PROMOTION_COMMANDS, RESERVATION_RELEASES
 
 _to_json = msgspec.json.encode
 

@@ -5,6 +5,7 @@ A claim of an unknown promotion has a deadline of its own; the others go togethe
 
 from __future__ import annotations
 
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Continue
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
@@ -18,7 +19,6 @@ from streams.ledger.reservations.state import (
 )
 from streams.ledger.reservations.turn import Turn
 from streams.ledger.rows import Rows
-from streams.topology import SKU_COMMANDS
 
 MAX_FORGOTTEN = MAX_EFFECTS - 1
 

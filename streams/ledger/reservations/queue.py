@@ -6,6 +6,7 @@ goes on, and while it is under way new claims queue behind.
 
 from __future__ import annotations
 
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Claim, Continue
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import MAX_EFFECTS
@@ -25,7 +26,6 @@ from streams.ledger.reservations.state import (
 )
 from streams.ledger.reservations.turn import Turn, line_decided
 from streams.ledger.reservations.verdict import reason_for, record_verdict
-from streams.topology import SKU_COMMANDS
 
 MAX_CLAIMS = MAX_EFFECTS // 4 - 10
 """A waiting claim's decision is at most four effects: the answer, two rows, and when to forget it.

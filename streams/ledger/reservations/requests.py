@@ -6,6 +6,7 @@ number than the outstanding one are stale and change nothing.
 
 from __future__ import annotations
 
+from schemas.topics import FLUENT_REQUESTS
 from streams.ledger.fluent_requests import (
     FluentRequest,
     HoldRequest,
@@ -27,7 +28,6 @@ from streams.ledger.reservations.state import (
     Details,
 )
 from streams.ledger.reservations.turn import Turn
-from streams.topology import FLUENT_REQUESTS
 
 
 def ask(turn: Turn, kind: str, *, remaining: int = 0, consumed: int = 0) -> None:

@@ -5,6 +5,7 @@ Each reservation has one deadline row, at the earliest of its times (`state.next
 
 from __future__ import annotations
 
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Continue
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import Effects, Send
@@ -17,7 +18,6 @@ from streams.ledger.reservations.requests import follow_up, ripen, send_request
 from streams.ledger.reservations.state import DEADLINES, PENDING, WAKE
 from streams.ledger.reservations.turn import Turn, take_by_key
 from streams.ledger.rows import Rows
-from streams.topology import SKU_COMMANDS
 
 MAX_DUE = 200
 """Deadlines that one command acts on: each has at most nine effects."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.topics import ORDER_COMMANDS
 from streams.ledger.commands import LineDecided, order_key, reservation_key
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import Effects, Send
@@ -13,7 +14,6 @@ from streams.ledger.reservations.state import (
     next_wake_ms,
 )
 from streams.ledger.rows import Rows
-from streams.topology import ORDER_COMMANDS
 
 
 class Turn:

@@ -1,8 +1,0 @@
-"""GraphQL over HTTP with Fluent: login, limits, batches and errors, nothing about stock."""
-
-from __future__ import annotations
-
-from agents.fluent.client.client import FluentClient
-from agents.fluent.client.documents import DocumentError, Operation
-
-__all__ = ["DocumentError", "FluentClient", "Operation"]

@@ -1,0 +1,117 @@
+"""What is right for a topic, as pure rules: the table in schemas/topics.py against what the broker has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flashsale.admin.cluster import TopicOnBroker
+from flashsale.admin.findings import Finding, Severity
+from schemas.topics import DAY_MS, HEADROOM_BYTES, MAX_MESSAGE_BYTES, Role, Topic
+
+LARGEST_INPUT_BYTES = MAX_MESSAGE_BYTES - HEADROOM_BYTES
+
+MIN_RETENTION_MS = DAY_MS
+"""Shorter than this, an outage over a night deletes records that nobody has decided."""
+
+FOREVER = -1
+
+
+def partitions_of(topic: Topic, configured: int) -> int:
+    """How many partitions a topic of ours has."""
+    return topic.partitions or configured
+
+
+def problems(
+    topic: Topic, name: str, found: TopicOnBroker | None, partitions: int, replication: int | None
+) -> list[Finding]:
+    """Everything that is wrong with the topic `name`, which is None on a broker that does not have it."""
+    if found is None:
+        return [
+            Finding(
+                name, Severity.ERROR, "is missing (or may not be seen)", "create it with `flashsale topics`"
+            )
+        ]
+    wrong = [*_shape(topic, name, found, partitions, replication), *_settings(topic, name, found)]
+    if found.config is None:
+        remedy = "allow DescribeConfigs on it, or check its timestamp type and sizes by hand"
+        wrong.append(Finding(name, Severity.WARNING, "its settings may not be read", remedy))
+    return wrong
+
+
+def _shape(
+    topic: Topic, name: str, found: TopicOnBroker, partitions: int, replication: int | None
+) -> Iterator[Finding]:
+    if topic.role is Role.INPUT:
+        return
+    wanted = partitions_of(topic, partitions)
+    if found.partitions != wanted:
+        problem = f"has {counted(found.partitions, 'partition')}, but {wanted} are needed"
+        yield Finding(name, Severity.ERROR, problem, _partitions_remedy(topic, found.partitions))
+    if replication is not None and found.replicas < replication:
+        problem = f"has {counted(found.replicas, 'copy', 'copies')}, but replicationFactor is {replication}"
+        yield Finding(name, Severity.WARNING, problem, "reassign its partitions to more brokers")
+
+
+def _partitions_remedy(topic: Topic, found: int) -> str:
+    if topic.partitions is not None:
+        return "delete it while all workers are stopped, then run `flashsale topics`"
+    return f'set "partitions" to {found}: the number is fixed once the topics exist (docs/operations.md)'
+
+
+def _settings(topic: Topic, name: str, found: TopicOnBroker) -> Iterator[Finding]:
+    if found.config is None:
+        return
+    yield from _timestamps(topic, name, found.config.get("message.timestamp.type"))
+    yield from _cleanup(topic, name, (found.config.get("cleanup.policy") or "delete").split(","))
+    yield from _retention(topic, name, found)
+    yield from _size(topic, name, found.number("max.message.bytes"))
+
+
+def _timestamps(topic: Topic, name: str, kind: str | None) -> Iterator[Finding]:
+    if topic.log_append_time and kind not in (None, "LogAppendTime"):
+        yield Finding(
+            name,
+            Severity.WARNING if topic.role is Role.INPUT else Severity.ERROR,
+            f"stamps records with {kind}: its producers' clocks decide what was in time",
+            altered("message.timestamp.type", "LogAppendTime"),
+        )
+
+
+def _cleanup(topic: Topic, name: str, policies: list[str]) -> Iterator[Finding]:
+    if topic.compacted and policies != ["compact"]:
+        problem = f"has cleanup.policy {','.join(policies)}: state would be deleted"
+        yield Finding(name, Severity.ERROR, problem, altered("cleanup.policy", "compact"))
+    if not topic.compacted and "compact" in policies:
+        severity = Severity.WARNING if topic.role is Role.INPUT else Severity.ERROR
+        problem = "is compacted: records with equal keys would be lost"
+        yield Finding(name, severity, problem, altered("cleanup.policy", "delete"))
+
+
+def _retention(topic: Topic, name: str, found: TopicOnBroker) -> Iterator[Finding]:
+    kept_ms = found.number("retention.ms")
+    if topic.compacted or kept_ms is None or kept_ms == FOREVER or kept_ms >= MIN_RETENTION_MS:
+        return
+    problem = f"keeps records for {kept_ms / 3_600_000:g} h only: what an outage delays may be deleted"
+    yield Finding(name, Severity.WARNING, problem, altered("retention.ms", str(topic.retention_ms)))
+
+
+def _size(topic: Topic, name: str, limit_bytes: int | None) -> Iterator[Finding]:
+    if limit_bytes is None:
+        return
+    if topic.role is Role.INPUT and limit_bytes > LARGEST_INPUT_BYTES:
+        problem = f"takes messages of {limit_bytes:,} bytes, which would not fit into dead-letters"
+        remedy = altered("max.message.bytes", f"{LARGEST_INPUT_BYTES} or less")
+        yield Finding(name, Severity.ERROR, problem, remedy)
+    if topic.role is not Role.INPUT and limit_bytes < MAX_MESSAGE_BYTES:
+        problem = f"takes messages of {limit_bytes:,} bytes only"
+        yield Finding(name, Severity.ERROR, problem, altered("max.message.bytes", str(MAX_MESSAGE_BYTES)))
+
+
+def altered(key: str, value: str) -> str:
+    """The remedy for a topic's setting, as Kafka's own tools and consoles name it."""
+    return f"set {key} of the topic to {value}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 partition`, `3 partitions`."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"

@@ -1,0 +1,7 @@
+"""`python -m flashsale.cli` is `flashsale`."""
+
+from __future__ import annotations
+
+from flashsale.cli import main
+
+main()

@@ -1,0 +1,115 @@
+"""`flashsale report`: the newest reconciliation report of a promotion, its pages put together."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import ValidationError
+
+from flashsale.cli.output import complain, print_table, say, write
+from flashsale.cli.reading import reader
+from flashsale.cli.start import connected
+from schemas.fields import Message
+from schemas.reports import ReconciliationReport, ReportLine
+from schemas.topics import RECONCILIATION_REPORTS
+
+FIGURES = ("reserved", "consumed", "cancelled", "released", "rejectedUnits", "rejectedOrders", "drift")
+
+
+class Form(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def show(promotion: str, form: Form) -> int:
+    """Print the newest report; 1 when there is none. Raises ConfigurationError."""
+    with reader(connected(), RECONCILIATION_REPORTS) as records:
+        key = promotion.encode()
+        pages = (message.value() for message in records.to_the_end() if message.key() == key)
+        report = newest(pages)
+    if report is None:
+        complain(f"There is no report of {promotion}: it is not known, or nothing of it was decided yet.")
+        return 1
+    {Form.TABLE: _table, Form.JSON: _json, Form.CSV: _csv}[form](report)
+    return 0
+
+
+def newest(values: Iterable[bytes | None]) -> ReconciliationReport | None:
+    """The report that was completed last among the pages of one promotion, in log order.
+
+    A report of which a page is missing does not count: it is being written, or its beginning was deleted.
+    """
+    open_reports: dict[tuple[str, int], dict[int, ReconciliationReport]] = {}
+    found = None
+    for page in filter(None, map(_page, values)):
+        pages = open_reports.setdefault((page.kind, page.revision), {})
+        pages[page.page] = page
+        if len(pages) == page.pages:
+            found = _merged(list(open_reports.pop((page.kind, page.revision)).values()))
+    return found
+
+
+def _page(value: bytes | None) -> ReconciliationReport | None:
+    try:
+        return ReconciliationReport.model_validate_json(value or b"")
+    except ValidationError:
+        complain("A record of reconciliation-reports is no report and was left out.")
+        return None
+
+
+def _merged(pages: list[ReconciliationReport]) -> ReconciliationReport:
+    pages.sort(key=lambda page: page.page)
+    waiting = tuple(sku for page in pages for sku in page.waiting_for or ())
+    together = {
+        "lines": tuple(line for page in pages for line in page.lines),
+        "waiting_for": waiting or None,
+        "page": 1,
+        "pages": 1,
+    }
+    return pages[0].model_copy(update=together)
+
+
+def _json(report: ReconciliationReport) -> None:
+    say(report.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def _csv(report: ReconciliationReport) -> None:
+    columns = ["sku", *FIGURES, "driftKind", "driftAction", "fluentRef", "fluentStatus", "fluentHeld"]
+    rows = io.StringIO()
+    writer = csv.DictWriter(rows, [*columns, "fluentCheckedAt"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_flat, report.lines))
+    write(rows.getvalue().encode())
+
+
+def _flat(line: ReportLine) -> dict[str, object]:
+    row: dict[str, object] = line.model_dump(by_alias=True)
+    fluent: dict[str, object] = row.pop("fluent")  # type: ignore[assignment]
+    return row | {f"fluent{name[0].upper()}{name[1:]}": value for name, value in fluent.items()}
+
+
+def _table(report: ReconciliationReport) -> None:
+    say(
+        f"{report.promotion_id}: {report.kind} report, revision {report.revision}, "
+        f"{report.status}, of {report.generated_at}"
+    )
+    columns = ("SKU", "reserved", "sold", "cancelled", "released", "refused", "orders refused", "drift")
+    rows = [(line.sku, *_figures(line), line.fluent.status, line.drift_kind or "") for line in report.lines]
+    totals = ("total", *_figures(report.totals), "", "")
+    print_table((*columns, "in Fluent", "kind"), rows, numbers=columns[1:], totals=totals)
+    if report.waiting_for:
+        say(f"Fluent has not confirmed the end of: {', '.join(report.waiting_for)}")
+    for line in report.lines:
+        if line.drift_action:
+            say(f"{line.sku}: {line.drift_action}")
+
+
+def _figures(figures: Message) -> list[str]:
+    values = figures.model_dump(by_alias=True)
+    return [f"{values[name]:,}" for name in FIGURES]

@@ -1,0 +1,117 @@
+"""`flashsale tail`: what is committed in a topic, as it comes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import cast
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from pydantic import JsonValue
+
+from flashsale.cli.output import complain, write
+from flashsale.cli.reading import BATCH, Reader, reader
+from flashsale.cli.start import connected, known_topic
+
+POLL_S = 0.2
+
+
+class Form(StrEnum):
+    """How a record is printed."""
+
+    LINE = "line"
+    VALUES = "values"
+    JSON = "json"
+
+
+def follow(
+    topic: str, form: Form, *, from_beginning: bool, limit: int | None, timeout_s: float | None
+) -> int:
+    """Print records until Ctrl-C, `limit` records, or `timeout_s` without any. Raises ConfigurationError."""
+    known_topic(topic)
+    with reader(connected(), topic) as records:
+        records.seek(to_beginning=from_beginning)
+        # Ctrl-C is the usual way to end it.
+        with suppress(KeyboardInterrupt):
+            start = "its beginning" if from_beginning else "now on"
+            complain(f"Reading {topic} from {start}; Ctrl-C ends it.")
+            _copy(records, form, sys.maxsize if limit is None else limit, timeout_s)
+    return 0
+
+
+def _copy(records: Reader, form: Form, limit: int, timeout_s: float | None) -> None:
+    make = {Form.LINE: _line, Form.VALUES: _value, Form.JSON: _object}[form]
+    left, quiet_since = limit, time.monotonic()
+    while left > 0 and not _over(quiet_since, timeout_s):
+        messages = records.poll(POLL_S, min(left, BATCH))
+        if messages:
+            write(b"".join(make(message) + b"\n" for message in messages))
+            left, quiet_since = left - len(messages), time.monotonic()
+
+
+def _over(quiet_since: float, timeout_s: float | None) -> bool:
+    return timeout_s is not None and time.monotonic() - quiet_since >= timeout_s
+
+
+def _value(message: Message) -> bytes:
+    return message.value() or b""
+
+
+def _line(message: Message) -> bytes:
+    value = message.value()
+    shown = "(none)" if value is None else _printable(value)
+    return f"{message.partition()}/{message.offset()} {_key(message) or '-'} {shown}".encode()
+
+
+def _object(message: Message) -> bytes:
+    headers: dict[str, JsonValue] = {name: _text(value) for name, value in _headers(message)}
+    record: dict[str, JsonValue] = {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp": _timestamp(message),
+        "key": _text(message.key()),
+        "headers": headers,
+        "value": _decoded(message.value()),
+    }
+    return json.dumps(record, ensure_ascii=False).encode()
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    # A dict is what its type also allows: for producing, never for what was consumed.
+    return cast(list[tuple[str, bytes | None]], message.headers() or [])
+
+
+def _timestamp(message: Message) -> str | None:
+    kind, at_ms = message.timestamp()
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    moment = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _decoded(value: bytes | None) -> JsonValue:
+    try:
+        found: JsonValue = json.loads(value or b"null")
+    except ValueError:
+        return _text(value)
+    return found
+
+
+def _key(message: Message) -> str:
+    key = message.key()
+    return "" if key is None else _printable(key)
+
+
+def _text(value: bytes | str | None) -> str | None:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
+def _printable(value: bytes | str) -> str:
+    """Text on one line that no terminal takes for a command: what is not printable is escaped."""
+    text = _text(value) or ""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,0 +1,31 @@
+"""`flashsale topics`."""
+
+from __future__ import annotations
+
+from flashsale.admin import Finding, Severity, check_topics, create_topics
+from flashsale.cli.output import complain, print_table
+from flashsale.cli.start import configured
+
+
+def create_all() -> int:
+    """Create what is missing and show every topic; 1 when one that was there keeps a worker from starting."""
+    settings = configured()
+    created = create_topics(settings)
+    rows = [(topic.topic, str(topic.partitions), "created" if topic.new else "exists") for topic in created]
+    print_table(("topic", "partitions", "state"), rows, numbers=("partitions",))
+    wrong = [finding for finding in check_topics(settings) if not finding.ok]
+    for finding in wrong:
+        complain(f"{finding.severity}: {finding.sentence}")
+    return int(any(finding.severity is Severity.ERROR for finding in wrong))
+
+
+def check_all() -> int:
+    """One line for each topic, more where more is wrong; 1 when anything is wrong."""
+    findings = check_topics(configured())
+    print_table(("topic", "state", "problem", "remedy"), map(_row, findings))
+    return int(any(not finding.ok for finding in findings))
+
+
+def _row(finding: Finding) -> tuple[str, str, str, str]:
+    state = "ok" if finding.ok else finding.severity.value
+    return finding.topic, state, finding.problem, finding.remedy

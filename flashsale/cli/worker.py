@@ -1,0 +1,23 @@
+"""`flashsale worker`: the supervisor, which starts the worker itself."""
+
+from __future__ import annotations
+
+import os
+
+from flashsale.cli.start import configured
+from flashsale.supervisor import locked, supervise
+from flashsale.supervisor.child import command
+
+
+def run_worker(health_port: int | None) -> int:
+    """Run one worker until SIGTERM; returns the supervisor's status. Raises ConfigurationError."""
+    settings = configured("INFO")
+    settings.require_kafka()
+    settings.require_fluent()
+    with locked(settings.data_dir) as lock:
+        reader, writer = os.pipe()  # the child reads; it closes when this process ends, however it ends
+        try:
+            return supervise(command(health_port, reader), keep_open=(lock, reader))
+        finally:
+            os.close(reader)
+            os.close(writer)

@@ -1,0 +1,18 @@
+"""Keeps one worker process alive: starts it, starts it again when it ends, stops it in bounded time.
+
+    DATA_DIR/worker.lock ── taken by ──► supervisor ── starts ──► child (flashsale.supervisor.child)
+                                             │  SIGTERM, SIGINT ──────►│
+                                             │◄────────── exit status ─┘
+
+The child may end at any moment, by itself when it has lost a task: nothing uncommitted may be finished by a
+process that does not own it any more, and starting anew is the one way back that is always right. It dies
+with its supervisor, so that there are never two for one data directory.
+"""
+
+from __future__ import annotations
+
+from flashsale.supervisor.backoff import Backoff
+from flashsale.supervisor.lock import locked
+from flashsale.supervisor.supervise import STOP_TIMEOUT_S, supervise
+
+__all__ = ["STOP_TIMEOUT_S", "Backoff", "locked", "supervise"]

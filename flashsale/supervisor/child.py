@@ -1,0 +1,45 @@
+"""The worker process that a supervisor starts: `python -m flashsale.supervisor.child`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from flashsale.supervisor.exits import CONFIGURATION, NO_BROKER, ORPHANED
+from flashsale.supervisor.process import end_with
+from streams.settings import ConfigurationError, NoBrokerError, load_settings
+
+
+def command(health_port: int | None, pipe: int) -> list[str]:
+    """The command line of the child; `pipe` is the descriptor that it watches its supervisor by."""
+    port = [] if health_port is None else ["--health-port", str(health_port)]
+    return [sys.executable, "-m", "flashsale.supervisor.child", "--pipe", str(pipe), *port]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one worker until SIGTERM, then end the process with the status that says how it went."""
+    given = _parser().parse_args(arguments)
+    end_with(given.pipe, ORPHANED)
+    try:
+        settings = load_settings(os.environ)
+        # Faust takes a second to import: a wrong configuration is told before that.
+        from flashsale.worker.process import run
+
+        run(settings, given.health_port)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(NO_BROKER if isinstance(error, NoBrokerError) else CONFIGURATION)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flashsale.supervisor.child", description=__doc__)
+    parser.add_argument("--pipe", type=int, required=True, help="closes when the supervisor ends")
+    parser.add_argument("--health-port", type=int)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

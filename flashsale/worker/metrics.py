@@ -1,0 +1,97 @@
+"""What a worker measures, and the log lines that belong to it: docs/operations.md explains each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from schemas.topics import DEAD_LETTERS
+from streams.ledger.effects import Effects, Notice
+
+if TYPE_CHECKING:
+    from flashsale.worker.parts import Worker
+
+log = structlog.get_logger("worker")
+
+SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
+
+
+class Metrics:
+    """The registry of one worker; also the engine's observer."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.decisions = Counter(
+            "flashsale_decisions", "Decisions by reason (TAKEN: given)", ["reason"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "flashsale_dead_letters", "Messages that could not be decided", registry=registry
+        )
+        self.transactions = Counter(
+            "flashsale_transactions", "Transactions by task and result", ["task", "result"], registry=registry
+        )
+        self.commit_seconds = Histogram(
+            "flashsale_commit_seconds", "From begin to durable", buckets=SECONDS, registry=registry
+        )
+        self.records = Counter("flashsale_records", "Records decided, by task", ["task"], registry=registry)
+        self.dropped = Counter(
+            "flashsale_fetches_dropped", "Fetches that did not continue the log", ["task"], registry=registry
+        )
+        self.lag = Gauge(
+            "flashsale_lag_records", "Records not decided yet", ["topic", "partition"], registry=registry
+        )
+        self.tasks = Gauge("flashsale_tasks", "Tasks owned and restored", registry=registry)
+        self.ready = Gauge("flashsale_ready", "1 when every task takes records in", registry=registry)
+        self.restore_seconds = Gauge(
+            "flashsale_restore_seconds", "Duration of the last take-over of tasks", registry=registry
+        )
+        self.fluent_outstanding = Gauge(
+            "flashsale_fluent_outstanding", "Fluent requests queued or in flight", registry=registry
+        )
+
+        self.decided = 0
+        self.behind = 0
+
+    def show(self, worker: Worker) -> None:
+        """Take the gauges' values from the parts of the worker."""
+        self.tasks.set(len(worker.engine.tasks))
+        self.ready.set(worker.ready()[0])
+        self.fluent_outstanding.set(worker.requests.outstanding)
+        self.behind = 0
+        for task in worker.engine.tasks.values():
+            for source, position in task.position.items():
+                topic, _, number = source.rpartition("/")
+                end = worker.consumer.end_offset(topic, int(number))
+                if end is not None and position is not None:
+                    self.behind += max(0, end - position)
+                    self.lag.labels(topic, number).set(max(0, end - position))
+
+    def committed(self, task: str, effects: Effects, records: int, seconds: float) -> None:
+        """A transaction is durable: count it, and say what a person should read."""
+        self.transactions.labels(task, "committed").inc()
+        self.commit_seconds.observe(seconds)
+        self.records.labels(task).inc(records)
+        self.decided += records
+        for reason, count in effects.decisions.items():
+            self.decisions.labels(reason or "TAKEN").inc(count)
+        dead = sum(1 for send in effects.sends if send.topic == DEAD_LETTERS)
+        if dead:
+            self.dead_letters.inc(dead)
+        for notice in effects.notices:
+            _say(notice)
+
+    def discarded(self, task: str, why: str) -> None:
+        """Decisions were thrown away before anybody saw them."""
+        self.transactions.labels(task, "aborted").inc()
+        log.warning("transaction aborted", task=task, why=why, recommendation="none: it is decided again")
+
+    def dropped_fetch(self, task: str, source: str, start: int, expected: int) -> None:
+        """A fetch did not continue the log; it is read again."""
+        self.dropped.labels(task).inc()
+        log.debug("fetch dropped", task=task, source=source, start=start, expected=expected)
+
+
+def _say(notice: Notice) -> None:
+    getattr(log, notice.level)(notice.event, **notice.fields)

@@ -1,0 +1,107 @@
+"""The worker process itself: checks what it needs, runs Faust, stops in bounded time."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import faust
+import structlog
+
+from flashsale.admin import require_topics
+from flashsale.worker.compose import CONSUMED, compose
+from flashsale.worker.health import serve
+from flashsale.worker.parts import Worker
+from flashsale.worker.upkeep import watch
+from streams.kafka import check_broker
+from streams.log import configure
+from streams.settings import Settings
+
+log = structlog.get_logger("worker")
+
+STOP_WITHIN_S = 15.0
+EXIT_STOP_TOO_SLOW = 71
+
+
+class QuietWorker(faust.Worker):
+    """Faust's worker without its spinner, its banner and its logging set-up."""
+
+    def __init__(self, app: faust.App) -> None:
+        super().__init__(
+            app,
+            quiet=True,
+            loglevel="WARN",
+            override_logging=False,
+            redirect_stdouts=False,
+            stdout=sys.stderr,
+            stderr=sys.stderr,
+        )
+        self.spinner = None
+
+    async def on_execute(self) -> None:
+        """Nothing is printed and no process title is set."""
+
+    def _on_sigterm(self) -> None:
+        _bound_the_stop()
+        super()._on_sigterm()
+
+    def _on_sigint(self) -> None:
+        _bound_the_stop()
+        super()._on_sigint()
+
+
+def run(settings: Settings, health_port: int | None, consumed: Sequence[str] = CONSUMED) -> NoReturn:
+    """Run one worker that consumes the topics `consumed`, until SIGTERM.
+
+    Raises ConfigurationError before anything is started.
+    """
+    configure()
+    logging.getLogger("streams.engine.host").setLevel(logging.WARNING)  # Faust's services log under it
+    check_broker(settings)
+    for finding in require_topics(settings):
+        log.warning("topic", topic=finding.topic, problem=finding.problem, recommendation=finding.remedy)
+    for notice in settings.notices:
+        log.warning("configuration", notice=notice)
+    worker = compose(settings, consumed)
+    if health_port is not None:
+        port = serve(health_port, worker.metrics.registry, _alive, worker.ready)
+        log.info("health", url=f"http://127.0.0.1:{port}/readyz")
+    watch(worker.engine)
+    _calm_the_collector()
+    worker.app.on_stopped = lambda: _let_go(worker)
+    QuietWorker(worker.app).execute_from_commandline()
+
+
+def _calm_the_collector() -> None:
+    """Rows, commands and records hold no cycles; looking for some every 700 objects costs CPU for nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
+def _alive() -> tuple[bool, str]:
+    return True, "alive"
+
+
+async def _let_go(worker: Worker) -> None:
+    await worker.requests.close()
+    await worker.engine.close()
+    worker.sender.close()
+    log.info("worker stopped")
+
+
+def _bound_the_stop() -> None:
+    """A stop that hangs (a broker that is gone) must end: what is uncommitted is decided again anyway."""
+
+    def end(*_: Any) -> None:
+        log.warning("stop took too long", seconds=STOP_WITHIN_S)
+        os._exit(EXIT_STOP_TOO_SLOW)
+
+    timer = threading.Timer(STOP_WITHIN_S, end)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,108 @@
+"""Everything that a sale will need of Fluent, tried one after the other. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fluent import profile as names
+from fluent.errors import FluentError
+from fluent.gateway import Gateway
+from fluent.introspection import NotDescribed, described_schema, misfits
+from fluent.plan import total_free
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    """One thing tried. `remedy` says what to do where it is not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+async def check_fluent(gateway: Gateway, sku: str | None = None) -> list[CheckLine]:
+    """Login, catalogue, documents and, for a SKU, its positions and what is available. Raises nothing."""
+    lines = [await _line("Fluent login", _login(gateway), _LOGIN_REMEDY)]
+    if not lines[0].ok:
+        return lines
+    if gateway.profile.has(names.CATALOGUE):
+        lines.append(await _line("Fluent catalogue", _catalogue(gateway), _CATALOGUE_REMEDY))
+    lines.append(await _line("Fluent documents", _documents(gateway), _DOCUMENTS_REMEDY))
+    if sku is not None:
+        lines.append(await _line(f"Fluent SKU {sku}", _sku(gateway, sku), _SKU_REMEDY))
+    return lines
+
+
+_LOGIN_REMEDY = (
+    "Check FLUENT_BASE_URL, FLUENT_ACCOUNT, FLUENT_CLIENT_ID, FLUENT_CLIENT_SECRET, FLUENT_USERNAME and "
+    "FLUENT_PASSWORD, and that this machine reaches Fluent (HTTPS_PROXY, SSL_CERT_FILE)."
+)
+_CATALOGUE_REMEDY = "Set catalogueRef in the configuration to a catalogue of this account."
+_DOCUMENTS_REMEDY = "Choose the fluentProfile that fits the account, or adapt a copy of one (docs/fluent.md)."
+_SKU_REMEDY = "Check the SKU (Fluent's productRef), the catalogue and the status of its positions."
+
+
+class _Bad(Exception):
+    """What was tried works, but its answer is not good enough."""
+
+
+Attempt = Callable[[], Awaitable[str]]
+
+
+async def _line(name: str, attempt: Attempt, remedy: str) -> CheckLine:
+    try:
+        return CheckLine(name, True, await attempt())
+    except (FluentError, _Bad) as error:
+        return CheckLine(name, False, str(error), remedy)
+
+
+def _login(gateway: Gateway) -> Attempt:
+    async def attempt() -> str:
+        await gateway.client.log_in()
+        if not gateway.profile.has(names.WHO_AM_I):
+            return f"{gateway.options.base_url}, account {gateway.options.account}"
+        mapped = gateway.profile.operations[names.WHO_AM_I]
+        user = mapped.read(await gateway.client.call(mapped.operation, mapped.bind({})))
+        return f"{gateway.options.base_url}, account {gateway.options.account}, user {user or 'unnamed'}"
+
+    return attempt
+
+
+def _catalogue(gateway: Gateway) -> Attempt:
+    async def attempt() -> str:
+        ref = gateway.options.catalogue
+        mapped = gateway.profile.operations[names.CATALOGUE]
+        found = mapped.read(await gateway.client.call(mapped.operation, mapped.bind({"catalogue": ref})))
+        if not found:
+            raise _Bad(f"there is no catalogue {ref}")
+        return f"{ref}, status {found.get('status')}"
+
+    return attempt
+
+
+def _documents(gateway: Gateway) -> Attempt:
+    async def attempt() -> str:
+        profile = gateway.profile
+        try:
+            found = misfits(profile, await described_schema(gateway.client))
+        except NotDescribed:
+            return f"profile {profile.name}: not checked, Fluent does not describe its schema to this login"
+        if found:
+            raise _Bad(f"profile {profile.name} does not fit: {'; '.join(found[:3])}")
+        return f"profile {profile.name}: all {len(profile.operations)} operations fit the schema"
+
+    return attempt
+
+
+def _sku(gateway: Gateway, sku: str) -> Attempt:
+    async def attempt() -> str:
+        free = await gateway.stock("", sku, "").free()
+        if not free:
+            raise _Bad("no ACTIVE position")
+        owed = [f"{position} ({units})" for position, units in free.items() if units < 0]
+        below = f"; below zero at {', '.join(owed)}" if owed else ""
+        return f"{len(free)} positions, {total_free(free)} units available{below}"
+
+    return attempt

@@ -1,0 +1,197 @@
+"""OAuth 2 as Fluent does it, and the `httpx.Auth` that uses it.
+
+`POST /oauth/token`, form-encoded, header `fluent.account`; the password grant where there is a user, else
+client_credentials. A refresh token, where Fluent gives one, works once; when it is refused, or its answer is
+lost, the first grant is used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+import httpx
+import structlog
+
+from fluent.client.backoff import full_jitter_s
+from fluent.errors import LoginFailed, LoginRefused
+from fluent.meters import Meters
+from fluent.options import FluentOptions
+
+log = structlog.get_logger("fluent")
+
+DEFAULT_LIFETIME_S = 3600.0
+MARGIN_S = 60.0
+MARGIN_SHARE = 0.1
+"""A token is renewed a minute, or a tenth of its life if that is less, before it expires."""
+MAX_SILENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    access: str
+    renew_at: float
+
+
+_NO_AUTH = httpx.Auth()
+
+
+class _Rejected(Exception):
+    """The token end point understood, and refused."""
+
+
+class TokenSource:
+    """The current access token. However many callers wait, one request renews it."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        options: FluentOptions,
+        meters: Meters,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._http = http
+        self._options = options
+        self._meters = meters
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._token: _Token | None = None
+        self._refresh_token: str | None = None
+        self._refusals = 0
+        self._silent_until = 0.0
+        self._last_refusal = ""
+
+    async def current(self) -> str:
+        """A token that is valid for a while yet. Raises LoginFailed."""
+        token = self._token
+        if token is not None and self._clock() < token.renew_at:
+            return token.access
+        return await self._renewed(token)
+
+    async def replace(self, rejected: str) -> str:
+        """A token other than the one that Fluent has just rejected. Raises LoginFailed."""
+        token = self._token
+        if token is not None and token.access != rejected:
+            return await self.current()
+        return await self._renewed(token)
+
+    async def _renewed(self, seen: _Token | None) -> str:
+        async with self._lock:
+            if self._token is not seen and self._token is not None:
+                return self._token.access
+            if self._clock() < self._silent_until:
+                raise LoginRefused(self._last_refusal)
+            try:
+                self._token = await self._log_in()
+            except _Rejected as refusal:
+                raise self._refused(str(refusal)) from None
+            self._refusals = 0
+            return self._token.access
+
+    def _refused(self, why: str) -> LoginRefused:
+        """Bad credentials stay bad: ask ever more rarely, so that the account is not locked."""
+        self._refusals += 1
+        self._silent_until = self._clock() + min(MAX_SILENCE_S, 2.0 ** (self._refusals - 1))
+        self._last_refusal = f"Fluent refuses the login: {why}"
+        log.error("fluent_login_refused", error=why, recommendation="Check FLUENT_ACCOUNT and the login.")
+        return LoginRefused(self._last_refusal)
+
+    async def _log_in(self) -> _Token:
+        spent, self._refresh_token = self._refresh_token, None
+        if spent is not None:
+            try:
+                return await self._ask({"grant_type": "refresh_token", "refresh_token": spent}, tries=1)
+            except (_Rejected, LoginFailed):
+                log.info("fluent_refresh_failed", then="log in anew")
+        return await self._ask(self._first_grant(), tries=self._options.max_retries + 1)
+
+    def _first_grant(self) -> dict[str, str]:
+        options = self._options
+        if options.username is None or options.password is None:
+            return {"grant_type": "client_credentials", "scope": "api"}
+        return {
+            "grant_type": "password",
+            "username": options.username,
+            "password": options.password,
+            "scope": "api",
+        }
+
+    async def _ask(self, form: dict[str, str], tries: int) -> _Token:
+        """Raises _Rejected, or LoginFailed when no try got an answer."""
+        failure = ""
+        for attempt in range(tries):
+            if attempt:
+                await asyncio.sleep(self._pause_s(attempt - 1))
+            try:
+                token = await self._ask_once(form)
+            except (httpx.TransportError, TimeoutError, ValueError) as error:
+                failure = f"{type(error).__name__} {error}".strip()
+                self._meters.logins[f"{form['grant_type']} {type(error).__name__}"] += 1
+                continue
+            self._meters.logins[f"{form['grant_type']} ok"] += 1
+            return token
+        raise LoginFailed(f"Fluent's token end point gives no answer: {failure}")
+
+    def _pause_s(self, attempt: int) -> float:
+        return full_jitter_s(attempt, base_s=self._options.backoff_base_s, cap_s=self._options.backoff_cap_s)
+
+    async def _ask_once(self, form: dict[str, str]) -> _Token:
+        """Raises _Rejected for a 4xx; ValueError for an answer of no use, which may be better next time."""
+        options = self._options
+        asked_at = self._clock()
+        client = {"client_id": options.client_id, "client_secret": options.client_secret}
+        async with asyncio.timeout(options.call_timeout_s):
+            response = await self._http.post(
+                "/oauth/token", data=form | client, headers={"fluent.account": options.account}, auth=_NO_AUTH
+            )
+        if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
+            self._meters.logins[f"{form['grant_type']} refused"] += 1
+            raise _Rejected(_why(response))
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"HTTP {response.status_code}")
+        answer = response.json()
+        if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
+            raise ValueError("an answer without access_token")
+        refresh = answer.get("refresh_token")
+        self._refresh_token = refresh if isinstance(refresh, str) else None
+        return _Token(answer["access_token"], asked_at + _useful_s(answer.get("expires_in")))
+
+
+def _useful_s(expires_in: object) -> float:
+    """How long to use a token that lives `expires_in` seconds."""
+    known = isinstance(expires_in, int | float | str) and not isinstance(expires_in, bool)
+    try:
+        lifetime_s = float(expires_in) if known else DEFAULT_LIFETIME_S  # type: ignore[arg-type]
+    except ValueError:
+        lifetime_s = DEFAULT_LIFETIME_S
+    return lifetime_s - min(MARGIN_S, lifetime_s * MARGIN_SHARE)
+
+
+def _why(response: httpx.Response) -> str:
+    """The end point's own words, without anything that we sent."""
+    try:
+        answer = response.json()
+    except json.JSONDecodeError:
+        answer = {}
+    words = answer if isinstance(answer, dict) else {}
+    told = ": ".join(str(words[key]) for key in ("error", "error_description") if words.get(key))
+    return f"HTTP {response.status_code} {told}".strip()
+
+
+class FluentAuth(httpx.Auth):
+    """Bearer token on each request; on a 401 one new login and one repeat."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self._tokens = tokens
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        token = await self._tokens.current()
+        request.headers["Authorization"] = f"bearer {token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            token = await self._tokens.replace(token)
+            request.headers["Authorization"] = f"bearer {token}"
+            yield request

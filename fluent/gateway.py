@@ -1,0 +1,153 @@
+"""The gateway: one request of the ledger in, one answer out, or None when Fluent could not tell.
+
+It remembers nothing: the ledger owns a request and asks again, and every request starts by reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Self
+
+import httpx
+import structlog
+
+from fluent.client import FluentClient
+from fluent.client.backoff import full_jitter_s
+from fluent.client.client import no_lease_needed
+from fluent.errors import (
+    BrokenPaging,
+    BudgetSpent,
+    FluentError,
+    LeaseTooShort,
+    LoginRefused,
+    Refused,
+    Unanswered,
+    Unclear,
+)
+from fluent.hold import Hold
+from fluent.meters import Meters
+from fluent.options import FluentOptions
+from fluent.profile import Profile, load_profile
+from fluent.settings import Config, Login, options_from
+from fluent.settle import release, settle
+from fluent.stock import Stock
+from fluent.verify import verify
+from streams.ledger.commands import SkuCommand
+from streams.ledger.fluent_requests import (
+    FluentRequest,
+    HoldRequest,
+    ReleaseRequest,
+    SettleRequest,
+    VerifyRequest,
+)
+
+log = structlog.get_logger("fluent")
+
+
+class Gateway:
+    """Owns the client: `aclose()` it, or use it as an async context manager."""
+
+    def __init__(
+        self,
+        options: FluentOptions,
+        *,
+        lease_expires_at: Callable[[], float] = no_lease_needed,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`lease_expires_at()` and `clock()` are monotonic seconds. Raises ProfileError."""
+        self.options = options
+        self.profile: Profile = load_profile(options.profile, options.profile_dir)
+        self.client = FluentClient(
+            options, lease_expires_at=lease_expires_at, transport=transport, clock=clock
+        )
+
+    @classmethod
+    def from_settings(
+        cls,
+        login: Login,
+        config: Config,
+        *,
+        lease_expires_at: Callable[[], float] = no_lease_needed,
+    ) -> Self:
+        """From the project's settings. Raises ProfileError; ValueError when the login is not set."""
+        return cls(options_from(login, config), lease_expires_at=lease_expires_at)
+
+    @property
+    def meters(self) -> Meters:
+        """What it counts."""
+        return self.client.meters
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Sends nothing more, waits for the calls under way and closes the connections."""
+        await self.client.aclose()
+
+    async def handle(self, request: FluentRequest) -> SkuCommand | None:
+        """Does what the ledger asks. None: not known now (Fluent is away, or time is up); ask again."""
+        deadline = self.client.clock() + self.options.budget_s
+        answer: SkuCommand | None = None
+        for attempt in range(self.options.max_retries + 1):
+            try:
+                answer = await self._once(request, deadline)
+                break
+            except (BudgetSpent, LeaseTooShort, LoginRefused) as error:
+                self._unanswered(request, error)
+                break
+            except Unanswered as error:
+                pause_s = self._pause_s(attempt, error)
+                last = attempt == self.options.max_retries or self.client.clock() + pause_s >= deadline
+                if last or error.exhausted:
+                    self._unanswered(request, error)
+                    break
+                self.meters.retries[type(request).__name__] += 1
+                await asyncio.sleep(pause_s)
+            except Refused as error:
+                self._unanswered(request, error)
+                break
+        self.meters.answers[type(request).__name__, type(answer).__name__ if answer else "Unanswered"] += 1
+        return answer
+
+    def _pause_s(self, attempt: int, error: FluentError) -> float:
+        options = self.options
+        pause_s = full_jitter_s(
+            attempt, base_s=options.backoff_base_s, cap_s=options.backoff_cap_s, at_most_s=error.wait_s
+        )
+        # What may have been written is looked for only when a look-up must show it, however much reads lag.
+        return max(pause_s, options.read_back_pause_s) if isinstance(error, Unclear) else pause_s
+
+    def _unanswered(self, request: FluentRequest, error: FluentError) -> None:
+        for_people = isinstance(error, Refused | BrokenPaging)
+        (log.error if for_people else log.info)(
+            "fluent_request_unanswered",
+            request=type(request).__name__,
+            promotion=request.promotion_id,
+            sku=request.sku,
+            number=request.number,
+            error=f"{type(error).__name__}: {error}",
+            recommendation="Run flashsale check; the ledger asks again by itself.",
+        )
+
+    async def _once(self, request: FluentRequest, deadline: float) -> SkuCommand:
+        stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline)
+        pause_s = self.options.read_back_pause_s
+        match request:
+            case HoldRequest():
+                return await Hold(stock, request, pause_s).run()
+            case SettleRequest():
+                return await settle(stock, request, pause_s)
+            case ReleaseRequest():
+                return await release(stock, request, pause_s)
+            case VerifyRequest():
+                return await verify(stock, request, pause_s)
+
+    def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
+        """One reservation's stock, for what the ledger does not ask (checks, reconciliation)."""
+        return Stock(self.client, self.profile, promotion_id, sku, stem, deadline)

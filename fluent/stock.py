@@ -1,0 +1,209 @@
+"""The stock of one request's SKU, in our words: a profile's operations with typed results.
+
+Writes are sent side by side, and all of them are over, one way or the other, before the first error is
+raised: nothing of an old plan can be sent while a new one is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any
+
+from fluent import profile as names
+from fluent.client import FluentClient
+from fluent.errors import BrokenPaging, UnreadableAnswer
+from fluent.parts import (
+    WINDOW,
+    Attributes,
+    Part,
+    by_number,
+    part_ref,
+    sale_ref,
+)
+from fluent.profile import Profile
+
+MAX_PAGES = 10_000
+
+
+class Stock:
+    """`deadline` (the client's clock): what is not sent by then is not sent."""
+
+    def __init__(
+        self, client: FluentClient, profile: Profile, promotion_id: str, sku: str, stem: str, deadline: float
+    ) -> None:
+        self.profile = profile
+        self.promotion_id = promotion_id
+        self.sku = sku
+        self.stem = stem
+        self.deadline = deadline
+        self._client = client
+        self._fixed = {
+            "catalogue": client.options.catalogue,
+            "retailerId": client.options.retailer_id,
+            "sku": sku,
+        }
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def parts(self) -> list[Part]:
+        """Everything under the refs of the hold, in order of n, whoever it belongs to."""
+        return await self._numbered(part_ref)
+
+    async def sales(self) -> list[Part]:
+        """Everything under the refs of the SALE bookings, in order of n."""
+        return await self._numbered(sale_ref)
+
+    def ours(self, parts: Iterable[Part]) -> list[Part]:
+        """The parts that belong to this reservation."""
+        return [part for part in parts if part.is_of(self.promotion_id, self.sku, self.profile.hold_type)]
+
+    def our_sales(self, sales: Iterable[Part]) -> list[Part]:
+        """The SALE bookings that belong to this reservation."""
+        return [sale for sale in sales if sale.is_of(self.promotion_id, self.sku, self.profile.sale_type)]
+
+    async def _numbered(self, ref: Any) -> list[Part]:
+        found: list[Part] = []
+        for first in range(1, MAX_PAGES * WINDOW, WINDOW):
+            refs = [ref(self.stem, number) for number in range(first, first + WINDOW)]
+            rows = await self._read(names.FIND_PARTS, refs=refs, first=WINDOW)
+            found += [self._part(row) for row in rows or ()]
+            if len(rows or ()) < WINDOW:
+                break
+        return by_number(found)
+
+    def _part(self, row: Mapping[str, Any]) -> Part:
+        status = str(row.get("status") or "")
+        quantity = row.get("quantity") or 0
+        return Part(
+            ref=str(row["ref"]),
+            position=str(row.get("position") or ""),
+            sku=str(row.get("sku") or self.sku),
+            type=str(row.get("type") or ""),
+            units=self.profile.sign * int(quantity),
+            live=status in self.profile.live,
+            status=status,
+            attributes={given["name"]: given["value"] for given in row.get("attributes") or ()},
+        )
+
+    async def free(self) -> dict[str, int]:
+        """What is free at each of the SKU's positions, by their refs; below zero where it is owed."""
+        rows = await self._pages(names.POSITIONS)
+        positions = sorted({str(row.get("position") or "") for row in rows})
+        if self.profile.has(names.AVAILABLE):
+            sums = await asyncio.gather(*(self.free_at(position) for position in positions))
+            return dict(zip(positions, sums, strict=True))
+        free = dict.fromkeys(positions, 0)
+        for row in rows:
+            free[str(row.get("position") or "")] += int(row.get("units") or 0)
+        for row in await self._pages(names.HELD_ROWS):
+            position = str(row.get("position") or "")
+            free[position] = free.get(position, 0) - int(row.get("units") or 0)
+        return dict(sorted(free.items()))
+
+    async def free_at(self, position: str) -> int:
+        """What is free at one position; below zero where more was promised than is there."""
+        return int(await self._read(names.AVAILABLE, position=position) or 0)
+
+    async def check(self, part: Part) -> tuple[Part | None, int]:
+        """The part as it is now, and what is free at its position, of the same moment."""
+        answer = await self._read(names.CHECK_PART, ref=part.ref, position=part.position)
+        row = answer["part"]
+        seen = None if row is None else self._part({"position": part.position, **row})
+        return seen, int(answer["available"] or 0)
+
+    async def foreign_holds(self, positions: Iterable[str]) -> list[Part]:
+        """Live holds at these positions that carry this promotion's id under refs that are not ours."""
+        name = names.POSITION_HOLDS if self.profile.has(names.POSITION_HOLDS) else names.HELD_ROWS
+        found: dict[str, Part] = {}
+        for position in positions if name == names.POSITION_HOLDS else [""]:
+            for row in await self._pages(name, position=position):
+                part = self._part({"position": position, **row, "status": next(iter(self.profile.live))})
+                mine = part.ref.startswith(self.stem + "-")
+                if part.attributes.get("promotion_id") == self.promotion_id and not mine:
+                    found[part.ref] = part
+        return list(found.values())
+
+    async def _pages(self, name: str, **values: Any) -> list[Mapping[str, Any]]:
+        """All rows. Raises BrokenPaging where the pages do not lead to the end."""
+        rows: list[Mapping[str, Any]] = []
+        after, seen = None, set()
+        for _ in range(MAX_PAGES):
+            page = await self._read(name, first=self.profile.page_size, after=after, **values) or {}
+            rows += page.get("nodes") or ()
+            if not page.get("more"):
+                return rows
+            after = page.get("cursor")
+            if after is None or after in seen:
+                raise BrokenPaging(f"{name} of {self.sku}: more pages, but the cursor is {after!r} again")
+            seen.add(after)
+        raise BrokenPaging(f"{name} of {self.sku}: more than {MAX_PAGES} pages")
+
+    async def _read(self, name: str, **values: Any) -> Any:
+        mapped = self.profile.operations[name]
+        data = await self._client.call(mapped.operation, mapped.bind(self._fixed | values), self.deadline)
+        return mapped.read(data)
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    async def create(self, part: Part, attributes: Attributes) -> None:
+        """Raises Duplicate where the ref is taken."""
+        await self._write(
+            names.CREATE_PART,
+            ref=part.ref,
+            position=part.position,
+            quantity=self.profile.sign * part.units,
+            attributes=attributes,
+        )
+
+    async def resize(self, part: Part, units: int) -> None:
+        """Sets what the part holds; its status stays what it is, whatever that is by then."""
+        answer = await self._write(names.RESIZE_PART, ref=part.ref, quantity=self.profile.sign * units)
+        if answer.get("quantity") not in (None, self.profile.sign * units):
+            raise UnreadableAnswer(f"{part.ref} has {answer['quantity']} after it was set to {units} units")
+
+    async def replan(self, part: Part, units: int, attributes: Attributes) -> None:
+        """Sets what a part of an unconfirmed hold holds, and what its plan gives it."""
+        await self._write(
+            names.REPLAN_PART, ref=part.ref, quantity=self.profile.sign * units, attributes=attributes
+        )
+
+    async def confirm(self, part: Part, attributes: Attributes) -> None:
+        """Marks the hold as confirmed."""
+        await self._write(names.CONFIRM_PART, ref=part.ref, attributes=attributes)
+
+    async def end(self, part: Part) -> None:
+        """Ends a part for good."""
+        await self._write(names.END_PART, ref=part.ref)
+
+    async def create_sale(self, number: int, position: str, units: int, attributes: Attributes) -> None:
+        """Books sold units at a position. Raises Duplicate where the ref is taken."""
+        await self._write(
+            names.CREATE_SALE,
+            ref=sale_ref(self.stem, number),
+            position=position,
+            quantity=self.profile.sign * units,
+            attributes=attributes,
+        )
+
+    async def update_sale(self, sale: Part, units: int) -> None:
+        """Sets what a booking takes."""
+        await self._write(names.UPDATE_SALE, ref=sale.ref, quantity=self.profile.sign * units)
+
+    async def activate_sale(self, sale: Part) -> None:
+        """Makes a booking count everywhere, where no workflow does."""
+        await self._write(names.ACTIVATE_SALE, ref=sale.ref)
+
+    async def _write(self, name: str, **values: Any) -> Mapping[str, Any]:
+        answer = await self._read(name, **values)
+        if not isinstance(answer, Mapping):
+            raise UnreadableAnswer(f"{name} of {values['ref']} answers nothing")
+        return answer
+
+
+async def all_over(writes: Sequence[Awaitable[None]]) -> None:
+    """Runs writes side by side; raises the first error when all of them are over."""
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

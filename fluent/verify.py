@@ -1,0 +1,108 @@
+"""Verify: what Fluent really holds for a reservation, compared with what the ledger says.
+
+Of a closed reservation nothing may be live. What is, came late (a write that was under way when the hold
+ended: LATE_ACTIVATION) and is undone. An open one is compared only: which side is right is not for us to
+decide here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from fluent.errors import Refused
+from fluent.hold import end_all
+from fluent.parts import Part
+from fluent.sales import sold_units
+from fluent.stock import Stock
+from streams.ledger.commands import Verified
+from streams.ledger.fluent_requests import VerifyRequest
+
+log = structlog.get_logger("fluent")
+
+MISSING_HOLD = "MISSING_HOLD"
+ORPHAN_HOLD = "ORPHAN_HOLD"
+WRONG_QUANTITY = "WRONG_QUANTITY"
+LATE_ACTIVATION = "LATE_ACTIVATION"
+DUPLICATE = "DUPLICATE"
+FOREIGN_CHANGE = "FOREIGN_CHANGE"
+RELEASE_REFUSED = "RELEASE_REFUSED"
+
+Drift = tuple[int, str]
+"""(units, kind); units 0 is agreement."""
+
+
+async def verify(stock: Stock, request: VerifyRequest, pause_s: float) -> Verified:
+    """Looks, and looks again before it reports anything. Raises Unanswered when it cannot be known now."""
+    if request.closed:
+        return await _verify_closed(stock, request, pause_s)
+    held, drift = await _open_drift(stock, request)
+    if drift[0]:
+        await asyncio.sleep(pause_s)
+        held, drift = await _open_drift(stock, request)
+    return _verified(request, held, drift)
+
+
+def _verified(request: VerifyRequest, held: int, drift: Drift, corrected: int = 0) -> Verified:
+    units, kind = drift
+    if units:
+        log.warning(
+            "fluent_drift", promotion=request.promotion_id, sku=request.sku, kind=kind, units=units,
+            corrected_units=corrected,
+        )  # fmt: skip
+    return Verified(
+        request.promotion_id, request.sku, request.number, held, units, kind if units else "", corrected
+    )
+
+
+async def _verify_closed(stock: Stock, request: VerifyRequest, pause_s: float) -> Verified:
+    parts = stock.ours(await stock.parts())
+    late = [part for part in parts if part.live]
+    units = sum(part.units for part in late)
+    try:
+        await end_all(stock, parts, pause_s)
+    except Refused:
+        return _verified(request, units, (units, RELEASE_REFUSED))
+    if units:
+        return _verified(request, 0, (units, LATE_ACTIVATION), corrected=units)
+    drift = await _others(stock, parts, ORPHAN_HOLD)
+    if not drift[0]:
+        drift = await _sales_drift(stock, request)
+    return _verified(request, 0, drift)
+
+
+async def _open_drift(stock: Stock, request: VerifyRequest) -> tuple[int, Drift]:
+    parts = await stock.parts()
+    ours = stock.ours(parts)
+    live = [part for part in ours if part.live]
+    held = sum(part.units for part in live)
+    drift = await _others(stock, ours, DUPLICATE)
+    if not drift[0]:
+        drift = _open_difference(ours, live, held, request.held)
+    if not drift[0]:
+        drift = await _sales_drift(stock, request)
+    return held, drift
+
+
+def _open_difference(ours: list[Part], live: list[Part], held: int, expected: int) -> Drift:
+    units = abs(held - expected)
+    if not units:
+        return 0, ""
+    if not ours:
+        return units, MISSING_HOLD
+    changed = len(live) < len(ours) or any(part.units > part.planned for part in live)
+    return units, FOREIGN_CHANGE if changed else WRONG_QUANTITY
+
+
+async def _others(stock: Stock, parts: list[Part], kind: str) -> Drift:
+    """Holds for this promotion at the same positions under refs that are not ours, so we leave them alone:
+    duplicates of an open hold, orphans of a closed one."""
+    others = await stock.foreign_holds(sorted({part.position for part in parts}))
+    return sum(part.units for part in others), kind
+
+
+async def _sales_drift(stock: Stock, request: VerifyRequest) -> Drift:
+    if not request.book_sale or not stock.profile.books_sales:
+        return 0, ""
+    return abs(request.consumed - await sold_units(stock)), WRONG_QUANTITY

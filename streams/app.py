@@ -1,0 +1,69 @@
+"""The Faust app with its settings: each is there for a reason that the engine's notes in docs give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schemas.topics import FLUENT_REQUESTS, MAX_MESSAGE_BYTES, STAGES, TASK_CHANGELOG
+from streams.engine.engine import Engine
+from streams.engine.host.app import DECLARED, DeclaredAssignor, EngineApp
+from streams.engine.host.consumer import Transport
+from streams.engine.host.tables import EngineTable, EngineTableManager
+from streams.kafka import faust_broker, ssl_context
+from streams.settings import Settings
+
+MAX_POLL_RECORDS = 4_000
+TABLE = "tasks"
+"""Faust names a changelog `<app id>-<table>-changelog`: with this name it is topology's TASK_CHANGELOG."""
+
+
+def build(settings: Settings, engine: Engine) -> EngineApp:
+    """An app that hosts `engine`; agents and timers are added by the caller."""
+    url, credentials = faust_broker(settings)
+    partitions = settings.config.partitions
+    session_s = settings.config.kafka_session_timeout_ms / 1000
+    own = (*STAGES, FLUENT_REQUESTS, TASK_CHANGELOG)
+    DECLARED.update({settings.prefixed(topic): partitions for topic in own})
+    app = EngineApp(
+        settings.prefixed("flashsale"),
+        broker=url,
+        broker_credentials=credentials,
+        ssl_context=ssl_context(settings),
+        store="memory://",
+        datadir=str(_faust_dir(settings.data_dir)),
+        Table=EngineTable,
+        TableManager=EngineTableManager,
+        PartitionAssignor=DeclaredAssignor,
+        topic_partitions=partitions,
+        topic_allow_declare=False,  # topics are created by `flashsale topics`, from one table
+        topic_disable_leader=True,
+        web_enabled=False,
+        processing_guarantee="at_least_once",  # Faust's exactly_once loses and duplicates
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=MAX_MESSAGE_BYTES,
+        consumer_metadata_max_age_ms=30_000,  # partitions that an input topic gained are noticed so soon
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 6,
+        broker_rebalance_timeout=max(15.0, session_s * 2),
+        broker_request_timeout=max(40.0, session_s * 2),
+        broker_commit_interval=0.5,
+        broker_commit_livelock_soft_timeout=3_600,
+        broker_max_poll_records=MAX_POLL_RECORDS,
+        broker_check_crcs=False,
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+        stream_buffer_maxsize=4_096,
+        stream_processing_timeout=3_600,
+        recovery_consistency_check=False,
+        table_standby_replicas=0,
+        worker_redirect_stdouts=False,
+    )
+    app.engine = engine
+    app.transport = Transport(app.conf.broker_consumer, app)
+    app.Table(TABLE, partitions=partitions)
+    return app
+
+
+def _faust_dir(data_dir: Path) -> Path:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return data_dir / "faust"

@@ -1,0 +1,76 @@
+"""A position that the log no longer holds: nothing is skipped until a person says so (docs/operations.md)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from flashsale.admin import create_topics
+from flashsale.cli.reading import reader
+from streams.kafka import client_config
+from streams.settings import Settings, load_settings
+from tests.flashsale.command import TIMEOUT_S, Command
+from tests.flashsale.test_processes import said, terminated
+from tests.support.fluent import FluentSimulator
+
+
+@pytest.fixture(scope="module")
+def fluent() -> Iterator[FluentSimulator]:
+    with FluentSimulator({"SKU-001": {"LOC-1": 100}}) as simulator:
+        yield simulator
+
+
+def send(settings: Settings, topic: str, *records: tuple[bytes | None, bytes | None]) -> None:
+    producer = Producer(client_config(settings))
+    for key, value in records:
+        producer.produce(settings.prefixed(topic), value, key, partition=0)
+    assert producer.flush(TIMEOUT_S) == 0
+
+
+def dead_letters(settings: Settings, count: int) -> list[bytes]:
+    """The values of all dead letters, once there are `count`."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        with reader(settings, "dead-letters") as records:
+            found = [message.value() or b"" for message in records.to_the_end()]
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < deadline, found
+
+
+def test_deleted_undecided_records_stop_the_worker_until_their_loss_is_accepted(
+    environment: dict[str, str], tmp_path: Path, admin: AdminClient, fluent: FluentSimulator
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"partitions": 1}')
+    flashsale = Command({**environment, "RESERVATION_CONFIG": str(config), **fluent.environment()})
+    settings = load_settings(flashsale.environment)
+    create_topics(settings)
+    name = settings.prefixed("order-placed")
+    send(settings, "order-placed", (None, b"first"))
+    with flashsale.running("worker") as process:
+        said(process, "ready")
+        assert dead_letters(settings, 1) == [b"first"]
+        terminated(process)
+
+    send(settings, "order-placed", (None, b"second"), (None, b"third"))
+    [deleted] = admin.delete_records([TopicPartition(name, 0, 2)]).values()
+    deleted.result(TIMEOUT_S)
+    with flashsale.running("worker") as process:
+        assert process.stderr is not None
+        last_words = next(line for line in process.stderr if '"worker ends"' in line)
+        why = json.loads(last_words)["why"]
+        assert f"{name}/0 was decided up to offset 1, but the log begins at 2" in why
+        assert "A position that the log no longer holds" in why
+        assert dead_letters(settings, 1) == [b"first"]
+
+        send(settings, "intake-positions", (f"!p{name}/0".encode(), None))
+        said(process, "ready")
+        assert dead_letters(settings, 2) == [b"first", b"third"]
+        assert terminated(process).status == 0

@@ -1,0 +1,63 @@
+"""docs/operations.md names every alarm, every metric and every exit status."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flashsale.supervisor.exits import CONFIGURATION, MEANINGS
+from flashsale.worker.metrics import Metrics
+from tests.flashsale.command import ROOT
+
+GUIDE = (ROOT / "docs" / "operations.md").read_text()
+ALARMS = ("warning", "error", "exception")
+FORMATS = {"offsets were not committed: %r": "offsets were not committed"}
+
+
+def alarms(path: Path) -> Iterator[str]:
+    """The names of the lines that a module logs as warnings or errors."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            texts = [str(each.value) for each in node.args if isinstance(each, ast.Constant)]
+            if _logs(node.func):
+                yield from texts[:1]
+            elif isinstance(node.func, ast.Name) and node.func.id in ("Notice", "notify"):
+                yield from texts[1:2]  # after the level
+
+
+def _logs(called: ast.expr) -> bool:
+    return isinstance(called, ast.Attribute) and called.attr in ALARMS and "log" in ast.dump(called)
+
+
+def modules() -> Iterator[Path]:
+    for package in ("streams", "agents", "fluent", "flashsale"):
+        yield from (ROOT / package).rglob("*.py")
+
+
+EVENTS = sorted({FORMATS.get(event, event) for path in modules() for event in alarms(path)})
+
+
+def test_the_alarms_are_found_in_the_code() -> None:
+    assert {"worker ends", "hold overdue", "dead letter", "fluent_rate_limited"} <= set(EVENTS)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_alarm_is_explained(event: str) -> None:
+    assert f"`{event}`" in GUIDE
+
+
+def test_every_metric_is_explained() -> None:
+    names = [
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in Metrics().registry.collect()
+    ]
+    assert len(names) > 5
+    assert [name for name in names if f"`{name}`" not in GUIDE] == []
+
+
+def test_every_exit_status_is_explained() -> None:
+    for status in (0, CONFIGURATION, *MEANINGS):
+        assert f"| {status} |" in GUIDE or f"| {status}, or a signal |" in GUIDE

@@ -1,0 +1,108 @@
+"""`flashsale tail`: what is committed, in the form that is asked for."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Producer
+
+from streams.kafka import client_config
+from streams.settings import Settings, load_settings
+from tests.flashsale.command import TIMEOUT_S, Command, InProcess, finished
+
+Send = Callable[..., None]
+
+
+@pytest.fixture
+def shared(with_topics: Command) -> Settings:
+    return load_settings(with_topics.environment)
+
+
+@pytest.fixture
+def send(shared: Settings) -> Send:
+    producer = Producer(client_config(shared))
+
+    def to(topic: str, value: bytes | None, key: str | None = None, **headers: str) -> None:
+        producer.produce(shared.prefixed(topic), value, key, 0, headers=dict(headers))
+        assert producer.flush(TIMEOUT_S) == 0
+
+    return to
+
+
+def test_a_line_shows_place_key_and_value(with_topics: Command, send: Send) -> None:
+    send("order-outcomes", b'{"outcome": "ACCEPTED"}', "ORD-1")
+    send("order-outcomes", b"\xffbell\x07\n", None)
+    done = with_topics("tail", "order-outcomes", "--from-beginning", "--limit", "2")
+    assert done.status == 0
+    assert done.lines == ['0/0 ORD-1 {"outcome": "ACCEPTED"}', r"0/1 - \xffbell\x07\n"]
+    assert done.err == "Reading order-outcomes from its beginning; Ctrl-C ends it.\n"
+
+
+def test_values_are_printed_as_they_are(called_with_topics: InProcess, send: Send) -> None:
+    send("promotion-results", '{"sku": "Grün"}'.encode(), "FLASH-1")
+    done = called_with_topics("tail", "promotion-results", "--from-beginning", "--values", "--timeout", "1")
+    assert (done.status, done.out) == (0, '{"sku": "Grün"}\n')
+
+
+def test_as_json_a_record_has_everything(called_with_topics: InProcess, shared: Settings, send: Send) -> None:
+    send("dead-letters", b"not JSON", "ORD-1", reason="INVALID")
+    send("dead-letters", b'{"order": 1}')
+    done = called_with_topics("tail", "dead-letters", "--from-beginning", "--json", "--limit", "2")
+    first, second = map(json.loads, done.lines)
+    assert first.pop("timestamp").endswith("Z")
+    assert first == {
+        "topic": shared.prefixed("dead-letters"),
+        "partition": 0,
+        "offset": 0,
+        "key": "ORD-1",
+        "headers": {"reason": "INVALID"},
+        "value": "not JSON",
+    }
+    assert (second["key"], second["value"]) == (None, {"order": 1})
+
+
+def test_it_waits_for_what_comes_until_the_limit(with_topics: Command, send: Send) -> None:
+    send("reservation-releases", b"before")
+    with with_topics.running("tail", "reservation-releases", "--limit", "1") as process:
+        started(process)
+        send("reservation-releases", b"after")
+        assert finished(process).lines == ["0/1 - after"]
+    assert process.returncode == 0
+
+
+def test_an_interrupt_ends_it_without_complaint(with_topics: Command) -> None:
+    with with_topics.running("tail", "reservation-results") as process:
+        started(process)
+        process.send_signal(signal.SIGINT)
+        done = finished(process)
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_what_was_not_committed_is_not_shown(called_with_topics: InProcess, shared: Settings) -> None:
+    name = shared.prefixed("promotion-commands")
+    producer = Producer(client_config(shared) | {"transactional.id": name})
+    producer.init_transactions(TIMEOUT_S)
+    for value, commit in ((b"committed", True), (b"aborted", False)):
+        producer.begin_transaction()
+        producer.produce(name, value, partition=0)
+        producer.flush(TIMEOUT_S)
+        if commit:
+            producer.commit_transaction(TIMEOUT_S)
+        else:
+            producer.abort_transaction(TIMEOUT_S)
+    done = called_with_topics("tail", "promotion-commands", "--from-beginning", "--values", "--timeout", "1")
+    assert done.lines == ["committed"]
+
+
+def test_a_missing_topic_is_one_sentence(called: InProcess) -> None:
+    assert called("tail", "order-outcomes").refused("does not exist", "flashsale topics")
+
+
+def started(process: subprocess.Popen[str]) -> None:
+    """It says so once its place in the log is fixed."""
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("Reading")

@@ -1,0 +1,114 @@
+"""Orders and the real ledger together: what orders say they hold is what the ledger counts as consumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.topics import FLUENT_REQUESTS, ORDER_COMMANDS, SKU_COMMANDS
+from streams.ledger import reservations
+from streams.ledger.commands import (
+    CancelOrder,
+    HoldConfirmed,
+    Lines,
+    PlaceOrder,
+    Reserve,
+    Tick,
+    decode_order_command,
+    decode_sku_command,
+    reservation_key,
+)
+from streams.ledger.effects import Effects
+from streams.ledger.fluent_requests import HoldRequest, decode_request
+from streams.ledger.reservations.state import RESERVATIONS
+from streams.ledger.rows import MemoryStore, Rows
+from streams.ledger.terms import Source, Terms
+from tests.streams.ledger.orders import audit
+from tests.streams.ledger.orders.support import HOUR_MS, PROMOTION, START_MS
+from tests.streams.ledger.orders.world import Log
+
+STOCK = {"A": 4, "B": 3, "C": 1}
+
+contents = st.dictionaries(st.sampled_from(sorted(STOCK)), st.integers(1, 3), min_size=1).map(
+    lambda units: tuple(units.items())
+)
+refs = st.sampled_from(["ORD-1", "ORD-2", "ORD-3", "ORD-4"])
+placing = st.tuples(st.just("order-placed"), refs, contents, st.booleans())
+cancelling = st.tuples(st.just("order-cancelled"), refs, contents | st.just(()), st.just(False))
+
+
+class Sale:
+    """One partition of both stages; the gateway confirms each hold in full."""
+
+    def __init__(self) -> None:
+        self.log = Log(START_MS)
+        self.ledger = Rows(MemoryStore())
+        self.register = audit.Register()
+        for sku, quantity in STOCK.items():
+            self.tell(Reserve(PROMOTION, sku, quantity, START_MS + HOUR_MS, Terms()))
+
+    def tell(self, command: Any) -> None:
+        """Let the ledger decide a command, and everything that follows from it."""
+        effects = Effects()
+        reservations.decide(self.ledger, command, self.log.now_ms, effects)
+        for send in effects.sends:
+            if send.topic == ORDER_COMMANDS:
+                self.log.append(decode_order_command(send.value or b""))
+            if send.topic == FLUENT_REQUESTS:
+                request = decode_request(send.value or b"")
+                if isinstance(request, HoldRequest):
+                    self.tell(HoldConfirmed(PROMOTION, request.sku, request.number, request.quantity))
+
+    def run(self) -> None:
+        """Until neither stage has anything to decide."""
+        while self.log.decided < len(self.log.records):
+            self.log.decide(1)
+            self.log.begin_commit()
+            for send in self.log.end_commit():
+                if send.topic == SKU_COMMANDS:
+                    self.tell(decode_sku_command(send.value or b""))
+
+    def event(self, topic: str, ref: str, lines: Lines, whole: bool) -> None:
+        """An input event."""
+        offset = len(self.register.events)
+        source = Source(topic, 0, offset, b"key")
+        terms = Terms(all_or_nothing=whole)
+        command: PlaceOrder | CancelOrder
+        if topic == "order-placed":
+            command = PlaceOrder(source, terms, self.log.now_ms, ref, PROMOTION, lines, b"original")
+        else:
+            command = CancelOrder(source, terms, self.log.now_ms, ref, PROMOTION, "", lines, b"original")
+        self.register.enter(command)
+        self.log.append(command)
+
+    def consumed(self, sku: str) -> int:
+        """What the ledger counts."""
+        row = self.ledger.get(RESERVATIONS, reservation_key(PROMOTION, sku))
+        assert row is not None
+        return row.claimed
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(placing | cancelling, st.booleans()), min_size=1, max_size=20))
+def test_orders_hold_exactly_what_the_ledger_counts(
+    events: list[tuple[tuple[str, str, Lines, bool], bool]],
+) -> None:
+    sale = Sale()
+    for event, at_once in events:
+        sale.event(*event)
+        if at_once:
+            sale.run()
+    sale.run()
+    sale.log.now_ms += 10_000
+    sale.log.append(Tick())
+    sale.run()
+    published = sale.log.published
+    audit.each_event_is_answered_once(sale.register, published)
+    held = dict.fromkeys(STOCK, 0)
+    for records in audit.records_of_orders(sale.register, published).values():
+        for sku, units in audit.units_left(records).items():
+            held[sku] += units
+    assert held == {sku: sale.consumed(sku) for sku in STOCK}
+    assert all(held[sku] <= STOCK[sku] for sku in STOCK)

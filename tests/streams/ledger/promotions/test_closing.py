@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from tests.streams.ledger.promotions.stage import (
+    TERMS,
+    Stage,
+    active_stage,
+    closed,
+    end_of,
+    figures,
+    refused,
+    reports,
+    start_of,
+)
+
+INTERVAL_MS = TERMS.report_interval_ms
+GRACE_MS = TERMS.claim_grace_ms
+TIMEOUT_MS = TERMS.close_timeout_ms
+
+
+def test_closing_that_takes_too_long_names_the_skus_that_are_waited_for_and_alarms() -> None:
+    stage = active_stage()
+    stage.take(end_of(), figures("SKU-1", 1, "RELEASING", reserved=10), closed("SKU-2", 1, 0, 5))
+    stage.wait(INTERVAL_MS)
+    (report,) = reports(stage.wait(TIMEOUT_MS - INTERVAL_MS))
+    assert (report["kind"], report["status"], report["waitingFor"]) == ("INTERIM", "CLOSING", ["SKU-1"])
+    (notice,) = [notice for notice in stage.notices if notice.level == "error"]
+    assert notice.fields["skus_waited_for"] == 1
+    assert stage.wait(100 * TIMEOUT_MS) == []
+
+
+def test_closing_in_time_is_not_reported_as_late() -> None:
+    stage = active_stage()
+    stage.take(end_of(), closed("SKU-1", 1, 7, 3), closed("SKU-2", 1, 0, 5))
+    sent = reports(stage.wait(2 * TIMEOUT_MS))
+    assert [report["kind"] for report in sent] == ["FINAL"]
+    assert "waitingFor" not in sent[0]
+    assert [notice.level for notice in stage.notices] == ["info"]
+
+
+def test_an_expiry_counts_as_closing_from_the_first_line_that_is_released() -> None:
+    stage = active_stage()
+    stage.take(figures("SKU-2", 1, "RELEASING", reserved=5))
+    stage.now_ms += 1_000
+    stage.take(figures("SKU-1", 1, "RELEASING", reserved=10))
+    stage.wait(INTERVAL_MS)
+    assert stage.deadline_ms() == TIMEOUT_MS - 1_000 - INTERVAL_MS
+    (report,) = reports(stage.wait(TIMEOUT_MS - 1_000 - INTERVAL_MS))
+    assert report["waitingFor"] == ["SKU-1", "SKU-2"]
+
+
+def test_a_line_that_closes_late_is_reported_with_those_still_waited_for() -> None:
+    stage = active_stage()
+    stage.take(end_of())
+    stage.wait(TIMEOUT_MS)
+    stage.take(closed("SKU-1", 1, 7, 3))
+    (report,) = reports(stage.wait(INTERVAL_MS))
+    assert report["waitingFor"] == ["SKU-2"]
+    stage.take(closed("SKU-2", 1, 0, 5))
+    (final,) = reports(stage.wait(GRACE_MS))
+    assert "waitingFor" not in final
+
+
+def test_a_final_report_with_drift_is_a_warning_and_one_that_does_not_add_up_an_error() -> None:
+    stage = active_stage()
+    stage.take(
+        closed("SKU-1", 1, 7, 3, drift_units=3, drift_kind="RELEASE_REFUSED"), closed("SKU-2", 1, 0, 5)
+    )
+    stage.wait(GRACE_MS)
+    stage.take(figures("SKU-2", 2, "CLOSED", reserved=5, consumed=1, released=3))
+    stage.wait(INTERVAL_MS)
+    warning, error = stage.notices
+    assert (warning.level, warning.fields["skus_with_drift"]) == ("warning", 1)
+    assert (error.level, error.fields["unbalanced_skus"]) == ("error", "SKU-2")
+
+
+def test_a_line_that_opens_and_closes_again_after_final_waits_for_the_interval() -> None:
+    stage = Stage()
+    stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
+    stage.wait(GRACE_MS)
+    stage.take(figures("SKU-1", 1, "RELEASING"), figures("SKU-1", 2, "CLOSED"))
+    assert stage.deadline_ms() == INTERVAL_MS
+    (report,) = reports(stage.wait(INTERVAL_MS))
+    assert (report["kind"], report["revision"]) == ("FINAL", 2)
+
+
+def test_a_line_that_turns_out_not_to_be_closed_puts_final_off() -> None:
+    stage = Stage()
+    stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
+    stage.take(figures("SKU-1", 1, "RELEASING"))
+    assert stage.deadline_ms() == INTERVAL_MS
+    assert [report["kind"] for report in reports(stage.wait(INTERVAL_MS))] == ["INTERIM"]
+    assert stage.deadline_ms() == TIMEOUT_MS - INTERVAL_MS
+    stage.take(figures("SKU-1", 2, "CLOSED"))
+    assert [report["kind"] for report in reports(stage.wait(GRACE_MS))] == ["FINAL"]

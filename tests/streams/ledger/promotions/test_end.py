@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import pytest
+
+from streams.ledger.commands import End, LineReserved, Tick
+from tests.streams.ledger.promotions.stage import (
+    PROMOTION,
+    TERMS,
+    Stage,
+    dead_letters,
+    end_of,
+    figures,
+    held,
+    refused,
+    reports,
+    results,
+    sku_commands,
+    sku_results,
+    start_of,
+)
+
+GRACE_MS = TERMS.claim_grace_ms
+
+
+def active() -> Stage:
+    stage = Stage()
+    stage.take(start_of(), held("SKU-1"), held("SKU-2", 5))
+    return stage
+
+
+def test_an_end_goes_to_every_sku() -> None:
+    assert sku_commands(active().take(end_of())) == [End(PROMOTION, "SKU-1"), End(PROMOTION, "SKU-2")]
+
+
+def test_an_end_goes_to_undecided_and_refused_skus_too() -> None:
+    stage = Stage()
+    stage.take(start_of(), refused("SKU-1"))
+    assert sku_commands(stage.take(end_of())) == [End(PROMOTION, "SKU-1"), End(PROMOTION, "SKU-2")]
+
+
+def test_a_repeated_end_changes_and_publishes_nothing() -> None:
+    stage = active()
+    stage.take(end_of())
+    before = dict(stage.store.rows)
+    assert stage.take(end_of(offset=1, reason="again")) == []
+    assert stage.store.rows == before
+
+
+def test_skus_that_are_ended_before_they_are_held_are_answered_as_their_ledger_says() -> None:
+    stage = Stage()
+    stage.take(start_of(), end_of())
+    (page,) = results(stage.take(refused("SKU-1", "ENDED"), refused("SKU-2", "ENDED")))
+    assert [one["reason"] for one in page["reservations"]] == ["ENDED", "ENDED"]
+    assert page["summary"] == {"success": 0, "errors": 2}
+
+
+def test_an_end_without_its_start_is_a_dead_letter_after_the_grace_with_its_bytes_and_key() -> None:
+    stage = Stage()
+    assert stage.take(end_of(offset=4)) == []
+    assert stage.deadline_ms() == GRACE_MS
+    assert stage.wait(GRACE_MS - 1) == []
+    sent = stage.wait(1)
+    ((value, headers),) = dead_letters(sent)
+    assert value == b"end 4"
+    assert sent[0].key == b"a shop's key"
+    assert headers["reason"] == "NO_PROMOTION"
+    assert headers["source-offset"] == "4"
+    assert stage.wait(1_000_000) == []
+    assert stage.deadline_ms() is None
+
+
+def test_a_repeat_of_an_end_without_its_start_is_no_second_dead_letter() -> None:
+    stage = Stage()
+    stage.take(end_of(), end_of(offset=1))
+    assert len(dead_letters(stage.wait(GRACE_MS))) == 1
+    assert stage.take(end_of(offset=2)) == []
+    assert stage.wait(GRACE_MS) == []
+
+
+@pytest.mark.parametrize("wait_ms", [GRACE_MS - 1, GRACE_MS, 100 * GRACE_MS])
+def test_a_start_whose_end_overtook_it_is_answered_ended_for_every_sku_and_holds_nothing(
+    wait_ms: int,
+) -> None:
+    stage = Stage()
+    stage.take(end_of())
+    stage.wait(wait_ms)
+    sent = stage.take(start_of())
+    assert sku_commands(sent) == []
+    assert [(one["sku"], one["reason"]) for one in sku_results(sent)] == [
+        ("SKU-1", "ENDED"),
+        ("SKU-2", "ENDED"),
+    ]
+    (page,) = results(sent)
+    assert page["reservations"] == sku_results(sent)
+    assert len(stage.notices) == 2
+
+
+def test_an_end_whose_start_came_within_the_grace_is_no_dead_letter() -> None:
+    stage = Stage()
+    stage.take(end_of())
+    stage.wait(GRACE_MS - 1)
+    stage.take(start_of())
+    assert dead_letters(stage.wait(1)) == []
+    assert stage.deadline_ms() == GRACE_MS - 1, "only the report is still due"
+
+
+def test_the_repeats_of_an_overtaken_start_and_its_end_are_repeats() -> None:
+    stage = Stage()
+    first = stage.take(end_of(), start_of())
+    assert results(stage.take(start_of(offset=1))) == results(first)
+    assert stage.take(end_of(offset=1)) == []
+    assert len(dead_letters(stage.take(start_of((("SKU-1", 1),), offset=2)))) == 1
+
+
+def test_an_overtaken_start_gets_a_final_report_with_nothing_in_it() -> None:
+    stage = Stage()
+    stage.take(end_of(), start_of())
+    (report,) = reports(stage.wait(GRACE_MS))
+    assert (report["kind"], report["status"]) == ("FINAL", "REJECTED")
+    assert report["totals"]["reserved"] == 0
+
+
+@pytest.mark.parametrize("answer", [held("SKU-1"), refused("SKU-1")])
+def test_an_answer_for_a_promotion_that_only_has_an_end_changes_nothing(answer: LineReserved) -> None:
+    stage = Stage()
+    stage.take(end_of())
+    assert stage.take(answer, figures("SKU-1", 1), Tick()) == []
+
+
+def test_an_end_after_every_sku_was_refused_changes_no_report() -> None:
+    stage = Stage()
+    stage.take(start_of(), refused("SKU-1"), refused("SKU-2"))
+    stage.wait(GRACE_MS)
+    stage.take(end_of())
+    assert stage.deadline_ms() is None

@@ -1,0 +1,168 @@
+"""The reservations stage on a desk: its rows in memory, its own log, and what it sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from schemas.topics import (
+    FLUENT_REQUESTS,
+    ORDER_COMMANDS,
+    PROMOTION_COMMANDS,
+    RESERVATION_RELEASES,
+    SKU_COMMANDS,
+)
+from streams.ledger import commands as c
+from streams.ledger import fluent_requests as f
+from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
+from streams.ledger.reservations import decide, earliest_deadline_ms
+from streams.ledger.reservations.state import CLAIMS, RESERVATIONS, ClaimRow, Reservation
+from streams.ledger.rows import MemoryStore, Rows
+from streams.ledger.terms import Terms
+
+PROMOTION, SKU = "FLASH-1", "SKU-1"
+NOON_MS = 1_800_000_000_000
+HOUR_MS = 3_600_000
+TERMS = Terms()
+IDS = (PROMOTION, SKU)
+
+DECODERS: dict[str, Callable[[bytes], Any]] = {
+    ORDER_COMMANDS: c.decode_order_command,
+    PROMOTION_COMMANDS: c.decode_promotion_command,
+    FLUENT_REQUESTS: f.decode_request,
+    SKU_COMMANDS: c.decode_sku_command,
+    RESERVATION_RELEASES: json.loads,
+}
+
+
+class Ledger:
+    """`do` decides a command and everything that the ledger then tells itself, at the ledger's time."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.rows = Rows(self.store)
+        self.now_ms = NOON_MS
+        self.sent: list[Send] = []
+        self.notices: list[Notice] = []
+        self.largest_effects = 0
+
+    def step(self, command: c.SkuCommand) -> list[Send]:
+        """Decide one command, and commit what it changed."""
+        effects = Effects()
+        decide(self.rows, command, self.now_ms, effects)
+        changes = self.rows.flush()
+        self.store.write(changes)
+        self.rows.committed()
+        self.largest_effects = max(self.largest_effects, len(effects.sends) + len(changes))
+        assert len(effects.sends) + len(changes) <= MAX_EFFECTS
+        self.sent += effects.sends
+        self.notices += effects.notices
+        return effects.sends
+
+    def do(self, command: c.SkuCommand) -> list[Any]:
+        """Decide a command and its Continues; answers everything that was sent to others, decoded."""
+        out: list[Any] = []
+        pending = [command]
+        while pending:
+            for send in self.step(pending.pop(0)):
+                decoded = decode(send)
+                if send.own:
+                    pending.append(decoded)
+                else:
+                    out.append(decoded)
+        return out
+
+    def at(self, now_ms: int) -> list[Any]:
+        """Let time pass up to `now_ms`, with a Tick at each deadline on the way; answers what was sent."""
+        out: list[Any] = []
+        while (due_ms := earliest_deadline_ms(self.rows)) is not None and due_ms <= now_ms:
+            self.now_ms = max(self.now_ms, due_ms)
+            out += self.do(c.Tick())
+        self.now_ms = max(self.now_ms, now_ms)
+        return out
+
+    def after(self, passed_ms: int) -> list[Any]:
+        """Let `passed_ms` pass."""
+        return self.at(self.now_ms + passed_ms)
+
+    def row(self) -> Reservation:
+        """The reservation."""
+        row = self.rows.get(RESERVATIONS, c.reservation_key(*IDS))
+        assert row is not None
+        return row
+
+    def claim_row(self, order_ref: str) -> ClaimRow | None:
+        """A claim's row."""
+        return self.rows.get(CLAIMS, c.reservation_key(*IDS) + b"\0" + order_ref.encode())
+
+    def reserve(
+        self, quantity: int = 100, *, terms: Terms = TERMS, expires_in_ms: int = HOUR_MS
+    ) -> list[Any]:
+        """A Reserve, now."""
+        return self.do(c.Reserve(*IDS, quantity, self.now_ms + expires_in_ms, terms, b'{"a":1}'))
+
+    def open(self, quantity: int = 100, *, terms: Terms = TERMS, expires_in_ms: int = HOUR_MS) -> None:
+        """An ACTIVE reservation."""
+        self.reserve(quantity, terms=terms, expires_in_ms=expires_in_ms)
+        self.do(c.HoldConfirmed(*IDS, 1, quantity))
+
+    def claim(self, order_ref: str, quantity: int = 1, *, placed_at_ms: int | None = None) -> list[Any]:
+        """A Claim, placed now."""
+        return self.do(
+            claim_of(order_ref, quantity, placed_at_ms=self.now_ms if placed_at_ms is None else placed_at_ms)
+        )
+
+    def cancel(self, order_ref: str, quantity: int = 0, *, compensation: bool = False) -> list[Any]:
+        """A Cancel: 0 is all of it."""
+        return self.do(c.Cancel(*IDS, quantity, order_ref, 7, compensation))
+
+    def end(self) -> list[Any]:
+        """An End."""
+        return self.do(c.End(*IDS))
+
+    def close(self) -> list[Any]:
+        """An End that Fluent confirms at once."""
+        self.end()
+        return self.do(c.ReleaseConfirmed(*IDS, self.row().number))
+
+
+def claim_of(
+    order_ref: str,
+    quantity: int = 1,
+    *,
+    placed_at_ms: int = NOON_MS,
+    grace_ms: int = 5_000,
+    retention_ms: int = 24 * HOUR_MS,
+) -> c.Claim:
+    """A Claim on the reservation of these tests."""
+    return c.Claim(*IDS, quantity, order_ref, placed_at_ms, grace_ms, retention_ms)
+
+
+def decided(order_ref: str, reason: str = "", quantity: int = 1) -> c.LineDecided:
+    """The answer to a claim."""
+    return c.LineDecided(PROMOTION, order_ref, SKU, quantity, reason)
+
+
+def cancelled(order_ref: str, quantity: int) -> c.LineCancelled:
+    """The answer to `Ledger.cancel`."""
+    return c.LineCancelled(PROMOTION, order_ref, SKU, 7, quantity)
+
+
+def decode(send: Send) -> Any:
+    """What a record says."""
+    assert send.value is not None
+    return DECODERS[send.topic](send.value)
+
+
+def of(kind: type, out: list[Any]) -> list[Any]:
+    """The records of one kind."""
+    return [record for record in out if isinstance(record, kind)]
+
+
+def fields(record: msgspec.Struct) -> dict[str, Any]:
+    """A record's fields by name, without the ids that are the same in all these tests."""
+    named = msgspec.structs.asdict(record)
+    return {name: value for name, value in named.items() if name not in ("promotion_id", "sku")}

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from streams.ledger import commands as c
+from streams.ledger.reservations import earliest_deadline_ms
+from streams.ledger.terms import Terms
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, of
+
+REPORT_MS = TERMS.report_interval_ms
+QUIET = Terms(settle_delay_ms=HOUR_MS)
+
+
+def test_changes_of_an_open_reservation_are_reported_once_an_interval() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    out = []
+    for n in range(100):
+        out += of(c.LineFigures, ledger.claim(f"O-{n}"))
+        out += of(c.LineFigures, ledger.after(1_000))
+    assert [(figures.version, figures.consumed) for figures in out] == [(2, 60)]
+    out = of(c.LineFigures, ledger.after(REPORT_MS))
+    assert [(figures.version, figures.consumed) for figures in out] == [(3, 100)]
+
+
+def test_an_unchanged_reservation_reports_nothing() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.after(HOUR_MS // 10)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 100))
+    assert of(c.LineFigures, ledger.after(HOUR_MS // 10)) == []
+
+
+def test_every_change_of_state_is_reported_at_once_with_a_higher_version() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.claim("O-1")
+    ledger.close()
+    sent = [
+        c.decode_promotion_command(s.value or b"") for s in ledger.sent if s.topic == "promotion-commands"
+    ]
+    states = [(figures.version, figures.state) for figures in of(c.LineFigures, sent)]
+    assert states == [(1, "ACTIVE"), (2, "RELEASING"), (3, "CLOSED")]
+
+
+def test_refusals_after_the_close_are_reported_once_an_interval() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.close()
+    ledger.after(2 * REPORT_MS)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    for n in range(5):
+        assert ledger.claim(f"O-{n}") == [decided(f"O-{n}", "ENDED")]
+    out = of(c.LineFigures, ledger.after(REPORT_MS))
+    assert [(figures.rejected_units, figures.rejected_orders) for figures in out] == [(5, 5)]
+
+
+def test_refusals_before_the_start_are_in_the_figures_of_the_reservation() -> None:
+    ledger = Ledger()
+    ledger.claim("O-1", 2)
+    ledger.after(5_000)
+    ledger.reserve(10)
+    figures = of(c.LineFigures, ledger.do(c.HoldConfirmed(*IDS, 1, 10)))[0]
+    assert (figures.rejected_units, figures.rejected_orders) == (2, 1)
+
+
+def test_a_closed_verified_and_forgotten_reservation_keeps_its_row_and_has_no_deadline() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.claim("O-1")
+    ledger.close()
+    ledger.after(TERMS.verify_ms)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(TERMS.retention_ms)
+    assert earliest_deadline_ms(ledger.rows) is None
+    assert ledger.claim_row("O-1") is None
+    assert ledger.row().state == "CLOSED"
+    assert len(ledger.store.rows) == 1
+
+
+def test_claims_are_kept_for_the_retention_after_the_close() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.claim("O-1")
+    ledger.close()
+    ledger.after(TERMS.verify_ms)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(TERMS.retention_ms - TERMS.verify_ms - 1)
+    assert ledger.claim_row("O-1") is not None
+    assert ledger.claim("O-1") == [decided("O-1")]
+
+
+def test_thousands_of_claims_are_forgotten_in_bounded_steps() -> None:
+    ledger = Ledger()
+    ledger.open(10_000)
+    for n in range(4_500):
+        ledger.step(c.Claim(*IDS, 1, f"O-{n}", ledger.now_ms, 5_000, HOUR_MS))
+    ledger.close()
+    ledger.after(TERMS.verify_ms)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(TERMS.retention_ms)
+    assert len(ledger.store.rows) == 1
+
+
+def test_claims_that_come_after_the_forgetting_are_forgotten_as_well() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.close()
+    ledger.after(TERMS.verify_ms)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(TERMS.retention_ms)
+    ledger.claim("O-1")
+    ledger.after(TERMS.retention_ms)
+    assert ledger.claim_row("O-1") is None
+    assert earliest_deadline_ms(ledger.rows) is None
+
+
+def test_forgetting_one_reservation_leaves_those_with_a_similar_key_alone() -> None:
+    ledger = Ledger()
+    for sku in ("SKU-1", "SKU-10", "SKU-1\x01"):
+        ledger.do(c.Reserve("FLASH-1", sku, 5, ledger.now_ms + 2_000 * HOUR_MS, TERMS))
+        ledger.do(c.HoldConfirmed("FLASH-1", sku, 1, 5))
+        ledger.do(c.Claim("FLASH-1", sku, 1, "O-1", ledger.now_ms, 5_000, HOUR_MS))
+    ledger.close()
+    ledger.after(TERMS.verify_ms)
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.do(c.Continue("forget", b"FLASH-1\0SKU-1\0"))
+    left = [key for key in ledger.store.rows if key.startswith(b"RC")]
+    assert left == [b"RCFLASH-1\0SKU-10\0O-1", b"RCFLASH-1\0SKU-1\x01\0O-1"]

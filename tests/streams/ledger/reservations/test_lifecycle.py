@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from streams.ledger import commands as c
+from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest
+from streams.ledger.terms import Terms
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, TERMS, Ledger, fields, of
+
+REF = "FS-FLASH-1-SKU-1"
+Prepare = Callable[[Ledger], object]
+
+
+def unknown(ledger: Ledger) -> None:
+    ledger.claim("O-1")
+
+
+def pending(ledger: Ledger) -> None:
+    ledger.reserve(expires_in_ms=50_000)
+
+
+def overdue(ledger: Ledger) -> None:
+    ledger.reserve(expires_in_ms=90_000)
+    ledger.after(TERMS.hold_timeout_ms)
+
+
+def active(ledger: Ledger) -> None:
+    ledger.open(expires_in_ms=50_000)
+
+
+def releasing(ledger: Ledger) -> None:
+    active(ledger)
+    ledger.end()
+
+
+def closed(ledger: Ledger) -> None:
+    active(ledger)
+    ledger.close()
+
+
+def rejected(ledger: Ledger) -> None:
+    pending(ledger)
+    ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU"))
+
+
+def hold_confirmed(ledger: Ledger) -> None:
+    ledger.do(c.HoldConfirmed(*IDS, 1, 100))
+
+
+def hold_failed(ledger: Ledger) -> None:
+    ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU"))
+
+
+def release_confirmed(ledger: Ledger) -> None:
+    ledger.do(c.ReleaseConfirmed(*IDS, ledger.row().number))
+
+
+def release_failed(ledger: Ledger) -> None:
+    ledger.do(c.ReleaseFailed(*IDS, ledger.row().number, 100, "forbidden"))
+
+
+def expiry(ledger: Ledger) -> None:
+    ledger.after(95_000)
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "state", "cause"),
+    [
+        (unknown, Ledger.reserve, "PENDING", ""),
+        (unknown, Ledger.end, "CLOSED", "ENDED"),
+        (pending, hold_confirmed, "ACTIVE", ""),
+        (pending, hold_failed, "REJECTED", ""),
+        (pending, expiry, "RELEASING", "EXPIRED"),
+        (pending, Ledger.end, "RELEASING", "ENDED"),
+        (pending, release_confirmed, "PENDING", ""),
+        (overdue, hold_confirmed, "ACTIVE", ""),
+        (overdue, hold_failed, "REJECTED", ""),
+        (overdue, expiry, "RELEASING", "EXPIRED"),
+        (overdue, Ledger.end, "RELEASING", "ENDED"),
+        (active, hold_confirmed, "ACTIVE", ""),
+        (active, hold_failed, "ACTIVE", ""),
+        (active, expiry, "RELEASING", "EXPIRED"),
+        (active, Ledger.end, "RELEASING", "ENDED"),
+        (active, release_confirmed, "ACTIVE", ""),
+        (releasing, hold_confirmed, "RELEASING", "ENDED"),
+        (releasing, hold_failed, "RELEASING", "ENDED"),
+        (releasing, expiry, "RELEASING", "ENDED"),
+        (releasing, Ledger.end, "RELEASING", "ENDED"),
+        (releasing, release_confirmed, "CLOSED", "ENDED"),
+        (releasing, release_failed, "CLOSED", "ENDED"),
+        (closed, hold_confirmed, "CLOSED", "ENDED"),
+        (closed, Ledger.reserve, "CLOSED", "ENDED"),
+        (closed, expiry, "CLOSED", "ENDED"),
+        (closed, Ledger.end, "CLOSED", "ENDED"),
+        (closed, release_confirmed, "CLOSED", "ENDED"),
+        (closed, release_failed, "CLOSED", "ENDED"),
+        (rejected, hold_confirmed, "REJECTED", ""),
+        (rejected, Ledger.reserve, "REJECTED", ""),
+        (rejected, expiry, "REJECTED", ""),
+        (rejected, Ledger.end, "REJECTED", ""),
+        (rejected, release_confirmed, "REJECTED", ""),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_event_leads_from_each_state_to_the_documented_one(
+    before: Prepare, event: Prepare, state: str, cause: str
+) -> None:
+    ledger = Ledger()
+    before(ledger)
+    event(ledger)
+    assert (ledger.row().state, ledger.row().cause) == (state, cause)
+
+
+def test_a_reserve_asks_fluent_for_the_hold_under_a_ref_that_every_repeat_shares() -> None:
+    ledger = Ledger()
+    out = ledger.reserve(100)
+    assert out == [HoldRequest(*IDS, 1, REF, 100, NOON_MS + HOUR_MS, b'{"a":1}')]
+    assert ledger.reserve(100) == []
+
+
+def test_a_confirmed_hold_answers_the_reserve_and_reports_the_figures() -> None:
+    ledger = Ledger()
+    ledger.reserve(100)
+    reserved, figures = ledger.do(c.HoldConfirmed(*IDS, 1, 100))
+    assert reserved == c.LineReserved(*IDS, 100, REF, NOON_MS + HOUR_MS)
+    assert fields(figures) == {
+        "version": 1, "state": "ACTIVE", "reserved": 100, "consumed": 0, "cancelled": 0, "released": 0,
+        "rejected_units": 0, "rejected_orders": 0, "held": 100, "fluent_status": "ACTIVE",
+        "checked_at_ms": NOON_MS, "drift_units": 0, "drift_kind": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("confirmed", "reserved"), [(100, 100), (60, 60), (140, 100)])
+def test_never_more_is_sold_than_was_confirmed_or_than_was_asked_for(confirmed: int, reserved: int) -> None:
+    ledger = Ledger()
+    ledger.reserve(100)
+    ledger.do(c.HoldConfirmed(*IDS, 1, confirmed))
+    assert ledger.row().reserved == reserved
+
+
+def test_a_hold_of_nothing_is_a_refusal() -> None:
+    ledger = Ledger()
+    ledger.reserve(100)
+    reserved = of(c.LineReserved, ledger.do(c.HoldConfirmed(*IDS, 1, 0)))[0]
+    assert (reserved.reason, ledger.row().state) == ("INSUFFICIENT_INVENTORY", "REJECTED")
+
+
+def test_a_failed_hold_answers_the_reserve_with_the_reason_and_the_error() -> None:
+    ledger = Ledger()
+    ledger.reserve(100)
+    out = ledger.do(c.HoldFailed(*IDS, 1, "INSUFFICIENT_INVENTORY", "Fluent has 60 available."))
+    expected = c.LineReserved(
+        *IDS, 100, REF, NOON_MS + HOUR_MS, "INSUFFICIENT_INVENTORY", "Fluent has 60 available."
+    )
+    assert of(c.LineReserved, out) == [expected]
+    assert [figures.state for figures in of(c.LineFigures, out)] == ["REJECTED"]
+
+
+@pytest.mark.parametrize("before", [active, releasing, closed, rejected], ids=lambda f: f.__name__)
+def test_a_repeated_reserve_gets_the_answer_of_the_first_one(before: Prepare) -> None:
+    ledger = Ledger()
+    before(ledger)
+    first = next(send.value for send in ledger.sent if send.topic == "promotion-commands")
+    ledger.sent.clear()
+    ledger.reserve(100)
+    assert [send.value for send in ledger.sent] == [first]
+
+
+@pytest.mark.parametrize("reason", ["ENDED", "EXPIRED"])
+def test_an_end_or_expiry_while_pending_releases_what_fluent_may_be_about_to_hold(reason: str) -> None:
+    ledger = Ledger()
+    pending(ledger)
+    out = ledger.end() if reason == "ENDED" else ledger.after(52_000)
+    assert [answer.reason for answer in of(c.LineReserved, out)] == [reason]
+    assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 2, REF, 0, False)]
+    assert ledger.do(c.HoldConfirmed(*IDS, 1, 100)) == []
+    out = ledger.do(c.ReleaseConfirmed(*IDS, 2))
+    assert [(figures.state, figures.reserved) for figures in of(c.LineFigures, out)] == [("CLOSED", 0)]
+    assert of(dict, out) == []
+    assert of(c.LineReserved, ledger.reserve())[0].reason == reason
+
+
+def test_an_end_before_its_reserve_holds_nothing_and_is_remembered() -> None:
+    ledger = Ledger()
+    ledger.end()
+    out = ledger.reserve(100)
+    assert [(answer.reason, answer.quantity) for answer in out] == [("ENDED", 100)]
+    assert of(HoldRequest, out) == []
+
+
+def test_a_reserve_that_comes_after_its_own_expiry_holds_nothing() -> None:
+    ledger = Ledger()
+    out = ledger.do(c.Reserve(*IDS, 5, NOON_MS - 2_000, TERMS))
+    assert [answer.reason for answer in of(c.LineReserved, out)] == ["EXPIRED"]
+    assert of(HoldRequest, out) == []
+    assert ledger.row().state == "CLOSED"
+
+
+def test_a_reserve_without_a_positive_quantity_is_invalid() -> None:
+    ledger = Ledger()
+    out = ledger.do(c.Reserve(*IDS, -5, NOON_MS + HOUR_MS, TERMS))
+    assert [answer.reason for answer in of(c.LineReserved, out)] == ["INVALID"]
+    assert ledger.row().state == "REJECTED"
+
+
+def test_a_release_publishes_what_went_back_on_sale() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.claim("O-1", 30)
+    ledger.end()
+    ledger.now_ms += 1_500
+    ledger.do(c.ReleaseConfirmed(*IDS, ledger.row().number))
+    record = next(send for send in ledger.sent if send.topic == "reservation-releases")
+    assert record.key == b"SKU-1"
+    assert (record.value or b"").decode() == json.dumps(
+        {
+            "promotionId": "FLASH-1", "sku": "SKU-1", "reservationRef": REF, "reserved": 100,
+            "consumed": 30, "released": 70, "cause": "ENDED", "releasedAt": "2027-01-15T08:00:01.500Z",
+        },
+        separators=(",", ":"),
+    )  # fmt: skip
+
+
+def test_an_idle_reservation_expires_when_the_grace_is_over_and_not_before() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=Terms(report_interval_ms=10 * HOUR_MS))
+    assert ledger.after(HOUR_MS + TERMS.expiry_grace_ms - 1) == []
+    assert of(ReleaseRequest, ledger.after(1)) == [ReleaseRequest(*IDS, 2, REF, 0, False)]
+
+
+def test_without_auto_release_claims_expire_but_units_stay_held_until_the_end() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=Terms(auto_release=False), expires_in_ms=HOUR_MS)
+    out = ledger.after(3 * HOUR_MS)
+    assert of(ReleaseRequest, out) == []
+    assert ledger.row().state == "ACTIVE"
+    assert ledger.claim("O-1", placed_at_ms=NOON_MS)[0].reason == "EXPIRED"
+    assert of(ReleaseRequest, ledger.end())
+    assert ledger.claim("O-2", placed_at_ms=NOON_MS)[0].reason == "ENDED"
+
+
+def test_a_refused_release_is_closed_with_drift_and_no_release_record() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.claim("O-1", 30)
+    ledger.end()
+    out = ledger.do(c.ReleaseFailed(*IDS, 2, 70, "forbidden"))
+    figures = of(c.LineFigures, out)[0]
+    assert (figures.state, figures.drift_units, figures.drift_kind) == ("CLOSED", 70, "RELEASE_REFUSED")
+    assert figures.reserved == figures.consumed + figures.released
+    assert of(dict, out) == []
+    assert (ledger.notices[-1].level, ledger.notices[-1].event) == ("error", "drift")
+    assert ledger.notices[-1].fields["error"] == "forbidden"
+
+
+def test_a_refused_release_is_published_once_a_verify_finds_nothing_held() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.end()
+    ledger.do(c.ReleaseFailed(*IDS, 2, 100, "forbidden"))
+    ledger.after(TERMS.verify_ms)
+    out = ledger.do(c.Verified(*IDS, 3, 0, corrected_units=100))
+    assert [record["released"] for record in of(dict, out)] == [100]
+    assert ledger.row().drift_units == 0

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from streams.ledger import commands as c
+from streams.ledger.fluent_requests import SettleRequest
+from streams.ledger.terms import Terms
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, of
+
+REF = "FS-FLASH-1-SKU-1"
+DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
+QUIET = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS)
+SALE = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS, book_sale=True)
+
+
+def settle(number: int, remaining: int, consumed: int, *, book_sale: bool = False) -> SettleRequest:
+    return SettleRequest(*IDS, number, REF, remaining, consumed, book_sale)
+
+
+def confirm(ledger: Ledger) -> list[object]:
+    row = ledger.row()
+    return ledger.do(c.SettleConfirmed(*IDS, row.number, row.asked_remaining))
+
+
+def test_units_are_settled_after_the_delay_and_not_before() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    assert ledger.after(DELAY_MS - 1) == []
+    assert ledger.after(INTERVAL_MS) == [settle(2, 97, 3)]
+
+
+def test_a_rush_is_settled_in_one_request_per_interval() -> None:
+    ledger = Ledger()
+    ledger.open(1_000, terms=QUIET)
+    for n in range(100):
+        ledger.claim(f"O-{n}")
+        ledger.now_ms += 100
+    out = []
+    for _ in range(10):
+        out += ledger.after(INTERVAL_MS)
+        if ledger.row().request:
+            confirm(ledger)
+    assert sum(1 for record in out if isinstance(record, SettleRequest)) <= 3
+    assert (ledger.row().settled, ledger.row().held) == (100, 900)
+
+
+def test_nothing_more_is_asked_while_fluent_has_not_answered_and_then_only_the_newest() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    for order in ("O-1", "O-2", "O-3"):
+        ledger.claim(order)
+        ledger.after(INTERVAL_MS)
+    assert ledger.after(DELAY_MS) == [settle(2, 99, 1)]
+    assert of(SettleRequest, confirm(ledger)) == [settle(3, 97, 3)]
+
+
+def test_where_the_ledger_books_the_sale_units_are_settled_by_the_interval_alone() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=SALE)
+    ledger.claim("O-1", 2)
+    ledger.claim("O-2", 3)
+    assert ledger.after(INTERVAL_MS) == [settle(2, 95, 5, book_sale=True)]
+
+
+def test_a_unit_cancelled_before_it_is_ripe_is_never_settled() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.cancel("O-1")
+    assert ledger.after(HOUR_MS // 2) == []
+
+
+def test_a_cancel_of_settled_units_makes_the_hold_grow_again() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    confirm(ledger)
+    ledger.cancel("O-1", 2)
+    assert ledger.after(INTERVAL_MS) == [settle(3, 99, 1)]
+
+
+def test_a_cancel_of_an_old_order_does_not_settle_a_new_order_in_its_place() -> None:
+    """Taken from the youngest units instead, O-2's would pass for ripe before the shop has booked them."""
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 5)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    confirm(ledger)
+    ledger.claim("O-2", 5)
+    ledger.cancel("O-1")
+    assert ledger.after(INTERVAL_MS) == [settle(3, 100, 0)]
+    confirm(ledger)
+    assert ledger.after(DELAY_MS + INTERVAL_MS) == [settle(4, 95, 5)]
+
+
+def test_a_cancel_takes_from_the_units_that_its_own_order_took() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 5)
+    ledger.after(2 * INTERVAL_MS)
+    ledger.claim("O-2", 5)
+    ledger.cancel("O-1")
+    assert ledger.after(DELAY_MS - 1) == []
+    assert ledger.after(INTERVAL_MS) == [settle(2, 95, 5)]
+
+
+def test_a_refused_settle_is_reported_and_not_tried_again_until_the_amount_changes() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    [told] = ledger.do(c.SettleFailed(*IDS, 2, "forbidden"))
+    assert isinstance(told, c.LineFigures)
+    assert (told.drift_units, told.drift_kind) == (3, "SETTLE_REFUSED")
+    row = ledger.row()
+    assert (row.held, row.drift_units, row.drift_kind) == (100, 3, "SETTLE_REFUSED")
+    assert (ledger.notices[-1].level, ledger.notices[-1].fields["error"]) == ("error", "forbidden")
+    assert ledger.after(HOUR_MS // 4) == []
+    ledger.claim("O-2", 1)
+    assert ledger.after(DELAY_MS + INTERVAL_MS) == [settle(3, 96, 4)]
+    confirm(ledger)
+    assert (ledger.row().held, ledger.row().drift_units, ledger.row().drift_kind) == (96, 0, "")
+
+
+def test_a_release_supersedes_a_settle_in_flight() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    ledger.end()
+    assert ledger.do(c.SettleConfirmed(*IDS, 2, 97)) == []
+    assert (ledger.row().request, ledger.row().number) == ("R", 3)
+
+
+def test_a_long_settle_delay_keeps_the_row_small() -> None:
+    ledger = Ledger()
+    ledger.open(
+        100_000, terms=Terms(settle_delay_ms=HOUR_MS, report_interval_ms=HOUR_MS), expires_in_ms=9 * HOUR_MS
+    )
+    for n in range(1_000):
+        ledger.claim(f"O-{n}")
+        ledger.after(5_000)
+    assert len(ledger.row().unripe_at_ms) <= 34

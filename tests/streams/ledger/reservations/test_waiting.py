@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from streams.ledger import commands as c
+from streams.ledger.effects import MAX_EFFECTS
+from streams.ledger.reservations import earliest_deadline_ms
+from streams.ledger.terms import Terms
+from tests.streams.ledger.reservations.stage import (
+    HOUR_MS,
+    IDS,
+    NOON_MS,
+    TERMS,
+    Ledger,
+    cancelled,
+    claim_of,
+    decided,
+    decode,
+    of,
+)
+
+
+def test_claims_wait_for_the_hold_and_are_served_first_come_first_served() -> None:
+    ledger = Ledger()
+    ledger.reserve(3)
+    assert [ledger.claim(f"O-{n}", 2) for n in range(3)] == [[], [], []]
+    out = of(c.LineDecided, ledger.do(c.HoldConfirmed(*IDS, 1, 3)))
+    assert out == [decided("O-0", "", 2), decided("O-1", "EXHAUSTED", 2), decided("O-2", "EXHAUSTED", 2)]
+
+
+def test_a_waiting_claim_is_answered_once_however_often_it_is_repeated() -> None:
+    ledger = Ledger()
+    ledger.reserve(3)
+    assert [ledger.claim("O-1"), ledger.claim("O-1")] == [[], []]
+    assert of(c.LineDecided, ledger.do(c.HoldConfirmed(*IDS, 1, 3))) == [decided("O-1")]
+    assert ledger.row().claimed == 1
+
+
+def test_a_failed_hold_answers_waiting_and_later_claims_with_no_reservation() -> None:
+    ledger = Ledger()
+    ledger.reserve(3)
+    ledger.claim("O-1")
+    out = ledger.do(c.HoldFailed(*IDS, 1, "INSUFFICIENT_INVENTORY", "Fluent has 2 units available."))
+    assert of(c.LineDecided, out) == [decided("O-1", "NO_RESERVATION")]
+    assert ledger.claim("O-2") == [decided("O-2", "NO_RESERVATION")]
+
+
+def test_after_the_hold_time_out_waiting_claims_and_new_ones_are_told_that_fluent_is_unavailable() -> None:
+    ledger = Ledger()
+    ledger.reserve(3)
+    ledger.claim("O-1")
+    assert of(c.LineDecided, ledger.after(TERMS.hold_timeout_ms - 1)) == []
+    assert of(c.LineDecided, ledger.after(1)) == [decided("O-1", "FLUENT_UNAVAILABLE")]
+    assert ledger.claim("O-2") == [decided("O-2", "FLUENT_UNAVAILABLE")]
+    assert ledger.row().state == "PENDING"
+
+
+def test_a_hold_confirmed_after_the_time_out_opens_the_sale_for_new_claims() -> None:
+    ledger = Ledger()
+    ledger.reserve(3)
+    ledger.claim("O-1")
+    ledger.after(TERMS.hold_timeout_ms)
+    ledger.do(c.HoldConfirmed(*IDS, 1, 3))
+    assert ledger.claim("O-2") == [decided("O-2")]
+    assert ledger.claim("O-1") == [decided("O-1", "FLUENT_UNAVAILABLE")]
+
+
+@pytest.mark.parametrize("reason", ["ENDED", "EXPIRED"])
+def test_an_end_or_expiry_while_pending_answers_waiting_claims_at_once(reason: str) -> None:
+    ledger = Ledger()
+    ledger.reserve(3, expires_in_ms=30_000)
+    ledger.claim("O-1")
+    out = ledger.end() if reason == "ENDED" else ledger.after(30_000 + TERMS.expiry_grace_ms)
+    assert of(c.LineDecided, out) == [decided("O-1", reason)]
+    assert ledger.claim("O-2", placed_at_ms=NOON_MS) == [decided("O-2", reason)]
+
+
+def test_a_claim_for_an_unknown_promotion_waits_its_grace_and_then_has_no_reservation() -> None:
+    ledger = Ledger()
+    assert ledger.claim("O-1") == []
+    ledger.after(3_000)
+    assert ledger.claim("O-2") == []
+    assert ledger.after(1_999) == []
+    assert ledger.after(1) == [decided("O-1", "NO_RESERVATION")]
+    assert ledger.after(2_999) == []
+    assert ledger.after(1) == [decided("O-2", "NO_RESERVATION")]
+
+
+def test_a_reserve_in_time_adopts_the_claims_that_wait_in_their_order() -> None:
+    ledger = Ledger()
+    for n in range(3):
+        ledger.claim(f"O-{n}")
+        ledger.after(100)
+    ledger.reserve(2)
+    assert of(c.LineDecided, ledger.after(30_000)) == []
+    out = of(c.LineDecided, ledger.do(c.HoldConfirmed(*IDS, 1, 2)))
+    assert out == [decided("O-0"), decided("O-1"), decided("O-2", "EXHAUSTED")]
+
+
+def test_a_claim_that_had_no_reservation_stays_decided_when_the_promotion_starts() -> None:
+    ledger = Ledger()
+    ledger.claim("O-1")
+    ledger.after(5_000)
+    ledger.open(10)
+    assert ledger.claim("O-1") == [decided("O-1", "NO_RESERVATION")]
+    assert ledger.claim("O-2") == [decided("O-2")]
+    assert ledger.row().rejected_orders == 1
+
+
+def test_a_waiting_claim_that_is_cancelled_takes_nothing_and_both_are_answered() -> None:
+    ledger = Ledger()
+    ledger.reserve(1)
+    ledger.claim("O-1")
+    ledger.claim("O-2")
+    assert ledger.cancel("O-1") == [decided("O-1", "CANCELLED"), cancelled("O-1", 0)]
+    assert of(c.LineDecided, ledger.do(c.HoldConfirmed(*IDS, 1, 1))) == [decided("O-2")]
+    assert ledger.claim("O-1") == [decided("O-1", "CANCELLED")]
+    assert ledger.row().cancelled == 0
+
+
+def test_a_cancelled_head_of_the_queue_does_not_hold_up_the_grace_of_the_others() -> None:
+    ledger = Ledger()
+    ledger.claim("O-1")
+    ledger.after(1_000)
+    ledger.claim("O-2")
+    ledger.cancel("O-1")
+    assert ledger.after(5_000) == [decided("O-2", "NO_RESERVATION")]
+
+
+WAITERS = 10_000
+
+
+@pytest.mark.parametrize("ending", ["hold", "failed", "time-out", "end", "expiry", "unknown"])
+def test_ten_thousand_waiting_claims_are_decided_in_order_in_bounded_steps(ending: str) -> None:
+    ledger = Ledger()
+    if ending != "unknown":
+        ledger.reserve(7_000, expires_in_ms=50_000 if ending == "expiry" else HOUR_MS)
+    for n in range(WAITERS):
+        ledger.step(claim_of(f"O-{n:05d}"))
+    endings: dict[str, Callable[[], list[Any]]] = {
+        "hold": lambda: ledger.do(c.HoldConfirmed(*IDS, 1, 7_000)),
+        "failed": lambda: ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU")),
+        "time-out": lambda: ledger.after(60_000),
+        "end": ledger.end,
+        "expiry": lambda: ledger.after(52_000),
+        "unknown": lambda: ledger.after(5_000),
+    }
+    answers = of(c.LineDecided, endings[ending]())
+    assert [answer.order_ref for answer in answers] == [f"O-{n:05d}" for n in range(WAITERS)]
+    taken = [answer.order_ref for answer in answers if not answer.reason]
+    assert taken == ([f"O-{n:05d}" for n in range(7_000)] if ending == "hold" else [])
+    assert ledger.largest_effects <= MAX_EFFECTS
+
+
+def test_new_claims_queue_behind_while_waiting_ones_are_decided() -> None:
+    ledger = Ledger()
+    ledger.reserve(600)
+    for n in range(1_000):
+        ledger.step(claim_of(f"O-{n:05d}"))
+    log = [send for send in ledger.step(c.HoldConfirmed(*IDS, 1, 600)) if send.own]
+    answers = ledger.sent[:]
+    assert ledger.step(claim_of("LATE")) == []
+    while log:
+        answers += (sends := ledger.step(decode(log.pop())))
+        log = [send for send in sends if send.own]
+    order = [record.order_ref for record in of(c.LineDecided, [decode(send) for send in answers])]
+    assert order == [*(f"O-{n:05d}" for n in range(1_000)), "LATE"]
+    assert ledger.claim("AFTER") == [decided("AFTER", "EXHAUSTED")]
+
+
+def test_a_hold_confirmed_while_the_time_out_is_being_told_serves_the_rest() -> None:
+    ledger = Ledger()
+    ledger.reserve(1_500, terms=Terms(ask_again_ms=HOUR_MS))
+    for n in range(1_500):
+        ledger.step(claim_of(f"O-{n:05d}"))
+    ledger.now_ms += 60_000
+    first = ledger.step(c.Tick())
+    second = ledger.step(decode(first[-1]))
+    out = ledger.do(c.HoldConfirmed(*IDS, 1, 1_500))
+    out += ledger.do(decode(second[-1]))
+    told = of(c.LineDecided, [decode(send) for send in second])
+    assert {answer.reason for answer in told} == {"FLUENT_UNAVAILABLE"}
+    served = of(c.LineDecided, out)
+    assert {answer.reason for answer in served} == {""}
+    assert len(told) + len(served) == 1_500
+    assert ledger.row().head == ledger.row().tail
+
+
+def test_an_unknown_promotion_leaves_no_row_behind_after_the_retention() -> None:
+    ledger = Ledger()
+    ledger.claim("O-1")
+    ledger.after(1_000)
+    ledger.claim("O-2")
+    ledger.after(5_000)
+    ledger.after(24 * HOUR_MS - 1)
+    assert ledger.claim_row("O-2") is not None
+    ledger.after(1)
+    assert ledger.store.rows == {}
+    assert earliest_deadline_ms(ledger.rows) is None
