@@ -6,8 +6,9 @@ from pathlib import Path
 
 from schemas.topics import FLUENT_REQUESTS, MAX_MESSAGE_BYTES, STAGES, TASK_CHANGELOG
 from streams.engine.engine import Engine
-from streams.engine.host.app import DECLARED, DeclaredAssignor, EngineApp
+from streams.engine.host.app import DeclaredAssignor, EngineApp
 from streams.engine.host.consumer import Transport
+from streams.engine.host.hooks import Hooks
 from streams.engine.host.tables import EngineTable, EngineTableManager
 from streams.kafka import faust_broker, ssl_context
 from streams.settings import Settings
@@ -17,15 +18,21 @@ TABLE = "tasks"
 """Faust names a changelog `<app id>-<table>-changelog`: with this name it is topology's TASK_CHANGELOG."""
 
 
-def build(settings: Settings, engine: Engine) -> EngineApp:
+def declared_partitions(settings: Settings) -> dict[str, int]:
+    """How many partitions each topic of our own has, by its name on the wire."""
+    own = (*STAGES, FLUENT_REQUESTS, TASK_CHANGELOG)
+    return dict.fromkeys(map(settings.prefixed, own), settings.config.partitions)
+
+
+def build(settings: Settings, engine: Engine, hooks: Hooks) -> EngineApp:
     """An app that hosts `engine`; agents and timers are added by the caller."""
     url, credentials = faust_broker(settings)
     partitions = settings.config.partitions
     session_s = settings.config.kafka_session_timeout_ms / 1000
-    own = (*STAGES, FLUENT_REQUESTS, TASK_CHANGELOG)
-    DECLARED.update({settings.prefixed(topic): partitions for topic in own})
     app = EngineApp(
         settings.prefixed("flashsale"),
+        engine,
+        hooks,
         broker=url,
         broker_credentials=credentials,
         ssl_context=ssl_context(settings),
@@ -58,7 +65,6 @@ def build(settings: Settings, engine: Engine) -> EngineApp:
         table_standby_replicas=0,
         worker_redirect_stdouts=False,
     )
-    app.engine = engine
     app.transport = Transport(app.conf.broker_consumer, app)
     app.Table(TABLE, partitions=partitions)
     return app

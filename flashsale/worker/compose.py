@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import faust
-import structlog
 
 from agents import orders, promotions, reservations
 from agents.fluent_requests import RequestAgent
@@ -22,20 +22,21 @@ from flashsale.worker.terms import terms_of
 from flashsale.worker.upkeep import add_upkeep
 from fluent import FluentOptions, Gateway, GatewayPool, ProfileError, options_from
 from schemas.topics import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
-from streams.app import build
+from streams.app import build, declared_partitions
 from streams.engine.engine import Engine, EngineOptions
-from streams.engine.host.app import EngineApp, die
-from streams.engine.host.consumer import Consumer
+from streams.engine.host.app import die
+from streams.engine.host.hooks import Hooks, Lease
 from streams.engine.sender import Sender
 from streams.engine.stage import Stage
 from streams.kafka import client_config
 from streams.ledger import orders as orders_core
 from streams.ledger import promotions as promotions_core
 from streams.ledger import reservations as reservations_core
+from streams.log import get_logger
 from streams.settings import ConfigurationError, Settings
 from streams.settings.mapping import map_message
 
-log = structlog.get_logger("worker")
+log = get_logger("worker")
 
 CONSUMED = (*INPUTS, *STAGES, FLUENT_REQUESTS)
 
@@ -43,9 +44,9 @@ CALL_SHARE_OF_SESSION = 0.5
 """Heartbeats come every sixth of a session, so a fresh lease is never shorter than five sixths of one."""
 
 
-def _gateway(settings: Settings, app: EngineApp) -> Gateway:
+def _gateway(settings: Settings, lease: Lease) -> Gateway:
     try:
-        gateway = Gateway(_fluent_options(settings), lease_expires_at=partial(_lease, app))
+        gateway = Gateway(_fluent_options(settings), lease_expires_at=lease.expires_at)
     except ProfileError as error:
         raise ConfigurationError(f"The Fluent profile is not usable: {error}.") from None
     if settings.config.settlement == "sale" and not gateway.profile.books_sales:
@@ -64,18 +65,6 @@ def _fluent_options(settings: Settings) -> FluentOptions:
     )
 
 
-def consumer_of(app: EngineApp) -> Consumer:
-    """The app's consumer; Faust knows it by its interface only."""
-    return cast(Consumer, app.consumer)
-
-
-def _lease(app: EngineApp) -> float:
-    """Monotonic time until which the broker gives our partitions to nobody else."""
-    if app.engine.generation is None:
-        return 0.0
-    return consumer_of(app).lease_began_at + app.conf.broker_session_timeout
-
-
 def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     """Build a worker that consumes the topics `consumed`; nothing is started and no broker is asked yet.
 
@@ -85,13 +74,31 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     metrics, client = Metrics(), client_config(settings)
     options = EngineOptions(client, settings.topic_prefix, settings.data_dir)
     engine = Engine(options, _stages(settings), _intakes(settings), metrics, die)
-    app = build(settings, engine)
+    lease = Lease(engine, settings.config.kafka_session_timeout_ms / 1_000)
     sender = Sender(client, settings.prefixed)
-    gateway = _gateway(settings, app)
+    gateway = _gateway(settings, lease)
     metrics.registry.register(FluentCollector(gateway.meters))
     requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), GatewayPool(gateway), sender)
-    app.request_offset = requests.durable_offset
-    app.suspend_requests = partial(requests.suspend, gateway.options.call_timeout_s)
+
+    def on_opened() -> None:
+        metrics.restore_seconds.set(engine.opened_in_s)
+        print("ready", file=sys.stderr, flush=True)
+
+    async def on_stopped() -> None:
+        await requests.close()
+        await engine.close()
+        sender.close()
+        log.info("worker stopped")
+
+    hooks = Hooks(
+        lease,
+        declared_partitions(settings),
+        requests.durable_offset,
+        partial(requests.suspend, gateway.options.call_timeout_s),
+        on_opened,
+        on_stopped,
+    )
+    app = build(settings, engine, hooks)
     app.on_partitions_revoked.connect(lambda *_, **__: requests.revoked())
     worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
     _add_agents(worker, consumed)

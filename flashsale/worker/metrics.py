@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.topics import DEAD_LETTERS
 from streams.ledger.effects import Effects, Notice
-
-if TYPE_CHECKING:
-    from flashsale.worker.parts import Worker
 
 log = structlog.get_logger("worker")
 
@@ -53,20 +48,6 @@ class Metrics:
 
         self.decided = 0
         self.behind = 0
-
-    def show(self, worker: Worker) -> None:
-        """Take the gauges' values from the parts of the worker."""
-        self.tasks.set(len(worker.engine.tasks))
-        self.ready.set(worker.ready()[0])
-        self.fluent_outstanding.set(worker.requests.outstanding)
-        self.behind = 0
-        for task in worker.engine.tasks.values():
-            for source, position in task.position.items():
-                topic, _, number = source.rpartition("/")
-                end = worker.consumer.end_offset(topic, int(number))
-                if end is not None and position is not None:
-                    self.behind += max(0, end - position)
-                    self.lag.labels(topic, number).set(max(0, end - position))
 
     def committed(self, task: str, effects: Effects, records: int, seconds: float) -> None:
         """A transaction is durable: count it, and say what a person should read."""

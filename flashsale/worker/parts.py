@@ -26,11 +26,10 @@ class Worker:
     sender: Sender
     requests: RequestAgent
     timers: Timers
-    opened: bool = False
 
     def ready(self) -> tuple[bool, str]:
         """Whether the worker owns its partitions and its rows are restored."""
-        if self.opened and self.engine.ready:
+        if self.engine.ready:
             return True, "ready"
         return False, "not ready: waiting for partitions, or restoring rows"
 

@@ -16,7 +16,6 @@ import structlog
 from flashsale.admin import require_topics
 from flashsale.worker.compose import CONSUMED, compose
 from flashsale.worker.health import serve
-from flashsale.worker.parts import Worker
 from flashsale.worker.upkeep import watch
 from streams.kafka import check_broker
 from streams.log import configure
@@ -73,7 +72,6 @@ def run(settings: Settings, health_port: int | None, consumed: Sequence[str] = C
         log.info("health", url=f"http://127.0.0.1:{port}/readyz")
     watch(worker.engine)
     _calm_the_collector()
-    worker.app.on_stopped = lambda: _let_go(worker)
     QuietWorker(worker.app).execute_from_commandline()
 
 
@@ -86,13 +84,6 @@ def _calm_the_collector() -> None:
 
 def _alive() -> tuple[bool, str]:
     return True, "alive"
-
-
-async def _let_go(worker: Worker) -> None:
-    await worker.requests.close()
-    await worker.engine.close()
-    worker.sender.close()
-    log.info("worker stopped")
 
 
 def _bound_the_stop() -> None:

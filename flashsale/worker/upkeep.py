@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -50,24 +49,31 @@ def add_upkeep(worker: Worker) -> None:
     look_every_s = min(0.25, worker.settings.config.release_interval_ms / 4_000)
     progress = Progress(told_at=time.monotonic())
 
-    async def on_opened(_generation: int) -> None:
-        """Faust resumed after a rebalance: tell those who wait for it."""
-        worker.opened = True
-        worker.metrics.restore_seconds.set(engine.opened_in_s)
-        print("ready", file=sys.stderr, flush=True)
-
-    app.on_opened = on_opened
-    engine.seek = lambda topic, partition, offset: worker.consumer.reposition(topic, partition, offset)
-
     @app.timer(interval=look_every_s, name="ticks")
     async def ticks() -> None:
         worker.timers.look(engine.tasks, time.time_ns() // 1_000_000)
 
     @app.timer(interval=1.0, name="gauges")
     async def gauges() -> None:
-        worker.metrics.show(worker)
+        _show(worker)
         await _unstick(worker, progress)
         _tell(worker, progress)
+
+
+def _show(worker: Worker) -> None:
+    """Take the gauges' values from the parts of the worker."""
+    metrics = worker.metrics
+    metrics.tasks.set(len(worker.engine.tasks))
+    metrics.ready.set(worker.engine.ready)
+    metrics.fluent_outstanding.set(worker.requests.outstanding)
+    metrics.behind = 0
+    for task in worker.engine.tasks.values():
+        for source, position in task.position.items():
+            topic, _, number = source.rpartition("/")
+            end = worker.consumer.end_offset(topic, int(number))
+            if end is not None and position is not None:
+                metrics.behind += max(0, end - position)
+                metrics.lag.labels(topic, number).set(max(0, end - position))
 
 
 async def _unstick(worker: Worker, progress: Progress) -> None:

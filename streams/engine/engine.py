@@ -59,7 +59,6 @@ class Engine:
     ) -> None:
         self.options = options
         self.generation: int | None = None
-        self.seek: Seek | None = None
         self.opened_in_s = 0.0
         self.flowing = False
         """Whether the host delivers records: set by it once it has resumed, until the next rebalance."""
@@ -67,6 +66,7 @@ class Engine:
         self._intake = dict(intake)
         self._observer = observer
         self._die = die
+        self._seek: Seek | None = None
         self._executor = ThreadPoolExecutor(64, "task")
         self._reader = ChangelogReader(options.client)
         self._positions = IntakePositions(self._reader, options.wire_name(INTAKE_POSITIONS))
@@ -126,12 +126,15 @@ class Engine:
         log.info("tasks suspended", tasks=sorted(self._tasks))
         await asyncio.gather(*(task.suspend() for task in list(self._tasks.values())))
 
-    async def open(self, assigned: Partitions, generation: int) -> None:
+    async def open(self, assigned: Partitions, generation: int, seek: Seek) -> None:
         """Own exactly these partitions: close what went away, take over what is new, go on with the rest.
+
+        `seek(topic, partition, offset)` makes the consumer go on reading there (None: at the beginning).
 
         A rebalance that begins meanwhile (`suspend`) leaves the engine suspended. A failure ends the process:
         nobody may be waiting for this call any more, and a task that is open by half would stay so.
         """
+        self._seek = seek
         try:
             await self._open(self._tasks_of(assigned), generation, self._suspensions)
         except Exception as error:
@@ -226,9 +229,9 @@ class Engine:
         )
 
     async def _seek_source(self, source: str, offset: int | None) -> None:
-        if self.seek is not None and self.generation is not None:
+        if self._seek is not None and self.generation is not None:
             topic, _, partition = source.rpartition("/")
-            await self.seek(topic, int(partition), offset)
+            await self._seek(topic, int(partition), offset)
 
     async def check_logs(self, names: Iterable[str] | None = None) -> None:
         """A position that a log does not hold is an error that a person must see, never a silent jump."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import faust
-import structlog
 from aiokafka.cluster import ClusterMetadata
 from faust.assignor import PartitionAssignor
 
 from streams.engine.engine import Engine
+from streams.engine.host.hooks import Hooks
+from streams.log import get_logger
 
-log = structlog.get_logger("engine.host")
+log = get_logger("engine.host")
 
 EXIT_FENCED = 70
 """The process ended because a task is not ours any more, or Faust crashed: a clean one is started."""
@@ -34,50 +35,41 @@ class DeclaredAssignor(PartitionAssignor):
     keep the counts that the broker reports: they may have any number, and may grow.
     """
 
-    @classmethod
-    def _get_copartitioned_groups(
-        cls, topics: set[str], cluster: ClusterMetadata, subscriptions: Any
+    def _get_copartitioned_groups(  # type: ignore[override]  # the counts are this app's, not the class's
+        self, topics: set[str], cluster: ClusterMetadata, subscriptions: Any
     ) -> dict[int, Iterable[set[str]]]:
+        declared = cast(EngineApp, self.app).hooks.partitions
         by_count: dict[int, set[str]] = defaultdict(set)
         for topic in topics:
-            count = DECLARED.get(topic) or len(cluster.partitions_for_topic(topic) or ())
+            count = declared.get(topic) or len(cluster.partitions_for_topic(topic) or ())
             if count:
                 by_count[count].add(topic)
-        return {count: cls._group_co_subscribed(names, subscriptions) for count, names in by_count.items()}
-
-
-DECLARED: dict[str, int] = {}
-"""Partition counts of our own topics by wire name. One app per process: an assignor has class methods."""
+        return {count: self._group_co_subscribed(names, subscriptions) for count, names in by_count.items()}
 
 
 class EngineApp(faust.App):
-    """A Faust app that hosts an engine."""
+    """A Faust app that hosts an engine; `options` are Faust's own settings."""
 
-    engine: Engine
-    request_offset: Callable[[str, int], int | None]
-    """Next offset of a topic that no task decides (Fluent requests): below it everything is answered."""
-    suspend_requests: Callable[[], Awaitable[None]]
-    """Lets Fluent requests in flight end; called when the engine is suspended and no lease is left."""
-    on_opened: Callable[[int], Awaitable[None]]
-    """Called with the generation when all tasks are open and Faust has resumed."""
-    on_stopped: Callable[[], Awaitable[None]]
-    """Called when Faust has stopped."""
+    def __init__(self, app_id: str, engine: Engine, hooks: Hooks, **options: Any) -> None:
+        self.engine = engine
+        self.hooks = hooks
+        super().__init__(app_id, **options)
 
     def durable_offset(self, topic: str, partition: int) -> int | None:
         """What the group may commit for monitoring, and for Fluent requests as their position."""
         if self.engine.owns(topic):
             return self.engine.committed(topic, partition)
-        return self.request_offset(topic, partition)
+        return self.hooks.request_offset(topic, partition)
 
     async def suspend_engine(self) -> None:
         """A rebalance begins, or the worker stops."""
         await self.engine.suspend()
-        await self.suspend_requests()
+        await self.hooks.suspend_requests()
 
     async def on_stop(self) -> None:
         """Stop Faust, then let go of tasks, gateway and producers."""
         await super().on_stop()
-        await self.on_stopped()
+        await self.hooks.on_stopped()
 
     def _crash(self, reason: BaseException) -> None:
         """mode marks services as crashed and goes on; a half-dead worker would keep its partitions."""

@@ -31,12 +31,10 @@ MAX_QUEUED = 8
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
-    heartbeat_at: float = 0.0
-    """Monotonic time at which the last heartbeat that the broker accepted was sent: the lease begins here."""
-
     async def on_start(self) -> None:
         """Start, then watch heartbeats: a fetch may come from a buffer, a heartbeat is the broker's word."""
         await super().on_start()
+        lease = cast("EngineApp", self.app).hooks.lease
         coordinator = self._ensure_consumer()._coordinator
         beat = coordinator._do_heartbeat
 
@@ -44,7 +42,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             sent_at = time.monotonic()
             accepted: bool = await beat()
             if accepted:
-                self.heartbeat_at = sent_at
+                lease.renewed(sent_at)
             return accepted
 
         coordinator._do_heartbeat = heartbeat
@@ -135,11 +133,6 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    @property
-    def lease_began_at(self) -> float:
-        """Monotonic time from which the broker grants this worker one more session."""
-        return self._thread.heartbeat_at
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         """Back-pressure before the fetch: transport/consumer.py takes a full queue's partition out of the

@@ -14,7 +14,7 @@ from faust.stores.base import Store
 from faust.tables import Table, TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery
 
-from streams.engine.host.consumer import partitions
+from streams.engine.host.consumer import Consumer, partitions
 
 if TYPE_CHECKING:
     from streams.engine.host.app import EngineApp
@@ -80,13 +80,16 @@ class EngineRecovery(Recovery):
         a generation that is not the current one any more starts over."""
         assigned = partitions(self.app.consumer.assignment())
         if generation_id == self.app.consumer_generation_id:
-            await asyncio.shield(self._host.engine.open(assigned, generation_id))
+            await asyncio.shield(self._host.engine.open(assigned, generation_id, self._reposition))
         opened = self._host.engine.generation == generation_id
         if not opened or generation_id != self.app.consumer_generation_id:
             raise RebalanceAgain
         await super().on_recovery_completed(generation_id)
         self._host.engine.flowing = generation_id == self.app.consumer_generation_id
-        await self._host.on_opened(generation_id)
+        self._host.hooks.on_opened()
+
+    async def _reposition(self, topic: str, partition: int, offset: int | None) -> None:
+        await cast(Consumer, self.app.consumer).reposition(topic, partition, offset)
 
 
 class EngineTableManager(TableManager):

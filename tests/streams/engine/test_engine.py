@@ -42,14 +42,18 @@ def source(engine: Engine) -> tuple[str, int]:
     return engine.options.wire_name(ORDER_COMMANDS), 0
 
 
+async def nowhere(topic: str, partition: int, offset: int | None) -> None:
+    """Seeks nothing: no consumer takes part here."""
+
+
 async def test_a_rebalance_that_begins_during_a_take_over_leaves_the_engine_suspended(make: Make) -> None:
     engine = make(ORDER_COMMANDS, TASK_CHANGELOG)
-    opening = asyncio.create_task(engine.open([source(engine)], 1))
+    opening = asyncio.create_task(engine.open([source(engine)], 1, nowhere))
     await asyncio.sleep(0)
     await engine.suspend()
     await opening
     while_it_runs = engine.generation
-    await engine.open([source(engine)], 2)
+    await engine.open([source(engine)], 2, nowhere)
     assert (while_it_runs, engine.generation) == (None, 2)
     engine.flowing = True  # what the host says once it has resumed
     assert engine.ready
@@ -59,6 +63,6 @@ async def test_a_rebalance_that_begins_during_a_take_over_leaves_the_engine_susp
 async def test_a_take_over_that_fails_ends_the_process(make: Make, recorder: Recorder) -> None:
     engine = make(ORDER_COMMANDS)  # without a changelog nothing can be restored
     with pytest.raises(KafkaException):
-        await engine.open([source(engine)], 1)
+        await engine.open([source(engine)], 1, nowhere)
     assert len(recorder.deaths) == 1
     assert "taking over tasks failed" in recorder.deaths[0]
