@@ -13,7 +13,7 @@ from collections import OrderedDict
 import structlog
 from msgspec import MsgspecError
 
-from fluent import GatewayPool
+from fluent import RequestQueue
 from schemas.topics import SKU_COMMANDS
 from streams.engine.fetched import Fetched
 from streams.engine.sender import Sender
@@ -51,10 +51,10 @@ class Unanswered:
 
 
 class RequestAgent:
-    """One per worker: between the topics and the pool that asks Fluent."""
+    """One per worker: between the topics and the queue of the gateway that asks Fluent."""
 
-    def __init__(self, topic: str, pool: GatewayPool, sender: Sender) -> None:
-        self.pool = pool
+    def __init__(self, topic: str, queue: RequestQueue, sender: Sender) -> None:
+        self.queue = queue
         self._topic = topic
         self._sender = sender
         self._partitions: dict[int, Unanswered] = {}
@@ -62,7 +62,7 @@ class RequestAgent:
     @property
     def outstanding(self) -> int:
         """Requests queued or in flight."""
-        meters = self.pool.meters
+        meters = self.queue.meters
         return meters.requests_queued + meters.skus_in_flight
 
     async def take(self, fetched: Fetched) -> None:
@@ -84,7 +84,7 @@ class RequestAgent:
         def answer(command: SkuCommand) -> None:
             self._sender.keyed(SKU_COMMANDS, key, encode(command))
 
-        if not self.pool.submit(request, answer, lambda: unanswered.answered(offset)):
+        if not self.queue.submit(request, answer, lambda: unanswered.answered(offset)):
             unanswered.answered(offset)  # no room: the ledger asks again, and orders must not wait for Fluent
 
     def durable_offset(self, topic: str, partition: int) -> int | None:
@@ -96,9 +96,9 @@ class RequestAgent:
     async def suspend(self, within_s: float) -> None:
         """A rebalance: drop what is queued and let calls in flight end; the caller has ended the lease."""
         offsets = {number: unanswered.committable for number, unanswered in self._partitions.items()}
-        self.pool.forget()
+        self.queue.forget()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.pool.drain(), within_s)
+            await asyncio.wait_for(self.queue.drain(), within_s)
         for number, offset in offsets.items():
             self._partitions[number] = Unanswered(offset or 0)
 
@@ -108,5 +108,5 @@ class RequestAgent:
 
     async def close(self) -> None:
         """Stop asking."""
-        await self.pool.close(1.0)
-        await self.pool.gateway.aclose()
+        await self.queue.close(1.0)
+        await self.queue.gateway.aclose()

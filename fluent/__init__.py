@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from fluent.gateway import Gateway
 from fluent.meters import Meters
-from fluent.options import FluentOptions
-from fluent.pool import GatewayPool
+from fluent.options import FluentOptions, options_from
 from fluent.profile import Profile, ProfileError, load_profile
-from fluent.settings import options_from
+from fluent.queue import RequestQueue
 
 __all__ = [
     "FluentOptions",
     "Gateway",
-    "GatewayPool",
     "Meters",
     "Profile",
     "ProfileError",
+    "RequestQueue",
     "load_profile",
     "options_from",
 ]

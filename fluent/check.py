@@ -1,15 +1,25 @@
-"""Everything that a sale will need of Fluent, tried one after the other. Changes nothing."""
+"""Everything that a sale will need of Fluent, tried one after the other. Changes nothing.
+
+The profile's documents are compared with the schema that the server describes, so that what does not fit is
+named before the sale.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from graphql import GraphQLError, GraphQLSchema, build_client_schema, get_introspection_query, parse, validate
+
 from fluent import profile as names
-from fluent.errors import FluentError
+from fluent.client import FluentClient, Operation
+from fluent.errors import FluentError, Unanswered
 from fluent.gateway import Gateway
-from fluent.introspection import NotDescribed, described_schema, misfits
-from fluent.plan import total_free
+from fluent.parts import total_free
+from fluent.profile import Profile
+from streams.log import get_logger
+
+log = get_logger("fluent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +116,46 @@ def _sku(gateway: Gateway, sku: str) -> Attempt:
         return f"{len(free)} positions, {total_free(free)} units available{below}"
 
     return attempt
+
+
+class NotDescribed(FluentError):
+    """The server does not let itself be described: nothing can be said, and nothing need be wrong."""
+
+
+async def described_schema(client: FluentClient) -> GraphQLSchema:
+    """The server's schema. Raises NotDescribed, or Unanswered when the server is away."""
+    text = get_introspection_query(descriptions=False, specified_by_url=False, directive_is_repeatable=False)
+    try:
+        # One top-level field, so the answer can be taken for a whole introspection result.
+        data = await client.call(Operation("introspection", text), {})
+        return build_client_schema({"__schema": data["__schema"]})
+    except Unanswered:
+        raise
+    except (FluentError, GraphQLError, KeyError, TypeError) as error:
+        raise NotDescribed(f"Fluent does not describe its schema: {error}") from None
+
+
+def misfits(profile: Profile, schema: GraphQLSchema) -> list[str]:
+    """A sentence for each thing in the profile's documents that the schema does not have."""
+    return [
+        f"{name}: {error.message}"
+        for name, mapped in profile.operations.items()
+        for error in validate(schema, parse(mapped.operation.text))
+    ]
+
+
+async def warn_of_misfits(client: FluentClient, profile: Profile) -> list[str]:
+    """For the start: logs a warning for each misfit and returns them; never fails."""
+    try:
+        found = misfits(profile, await described_schema(client))
+    except FluentError as error:
+        log.info("fluent_documents_not_checked", profile=profile.name, because=str(error))
+        return []
+    for sentence in found:
+        log.warning(
+            "fluent_document_does_not_fit",
+            profile=profile.name,
+            misfit=sentence,
+            recommendation="Choose another fluentProfile, or adapt a copy of the profile (docs/fluent.md).",
+        )
+    return found

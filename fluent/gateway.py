@@ -1,4 +1,4 @@
-"""The gateway: one request of the ledger in, one answer out, or None when Fluent could not tell.
+"""The gateway carries out one request of the ledger. It returns the answer, or None when Fluent cannot tell.
 
 It remembers nothing: the ledger owns a request and asks again, and every request starts by reading.
 """
@@ -11,11 +11,10 @@ from collections.abc import Callable
 from typing import Self
 
 import httpx
-import structlog
 
 from fluent.client import FluentClient
-from fluent.client.backoff import full_jitter_s
-from fluent.client.client import no_lease_needed
+from fluent.client.lease import no_lease_needed
+from fluent.client.limits import full_jitter_s
 from fluent.errors import (
     BrokenPaging,
     BudgetSpent,
@@ -28,9 +27,8 @@ from fluent.errors import (
 )
 from fluent.hold import Hold
 from fluent.meters import Meters
-from fluent.options import FluentOptions
+from fluent.options import FluentOptions, options_from
 from fluent.profile import Profile, load_profile
-from fluent.settings import Config, Login, options_from
 from fluent.settle import release, settle
 from fluent.stock import Stock
 from fluent.verify import verify
@@ -42,8 +40,10 @@ from streams.ledger.fluent_requests import (
     SettleRequest,
     VerifyRequest,
 )
+from streams.log import get_logger
+from streams.settings import FluentEnvironment, ReservationConfig
 
-log = structlog.get_logger("fluent")
+log = get_logger("fluent")
 
 
 class Gateway:
@@ -67,8 +67,8 @@ class Gateway:
     @classmethod
     def from_settings(
         cls,
-        login: Login,
-        config: Config,
+        login: FluentEnvironment,
+        config: ReservationConfig,
         *,
         lease_expires_at: Callable[[], float] = no_lease_needed,
     ) -> Self:

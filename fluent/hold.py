@@ -16,20 +16,28 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from fluent.errors import Duplicate, NotFound, NotSettled, Refused
-from fluent.parts import WINDOW, Attributes, Part, by_number, hold_attributes, part_ref
-from fluent.plan import shed, spread, total_free
+from fluent.parts import (
+    WINDOW,
+    Attributes,
+    Part,
+    by_number,
+    hold_attributes,
+    part_ref,
+    shed,
+    spread,
+    total_free,
+)
 from fluent.stock import Stock, all_over
 from schemas.reasons import Reason
 from streams.ledger.commands import HoldConfirmed, HoldFailed
 from streams.ledger.fluent_requests import HoldRequest
+from streams.log import get_logger
 
-log = structlog.get_logger("fluent")
+log = get_logger("fluent")
 
 MAX_ROUNDS = 12
-"""So many rounds in a row that add no part."""
+"""Rounds in a row that may pass without a new part."""
 
 
 class Hold:

@@ -1,4 +1,4 @@
-"""Counters and gauges of the gateway, for whoever exports them."""
+"""Counters and gauges of the gateway, read when metrics are scraped."""
 
 from __future__ import annotations
 

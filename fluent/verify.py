@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from fluent.errors import Refused
 from fluent.hold import end_all
 from fluent.parts import Part
-from fluent.sales import sold_units
+from fluent.settle import sold_units
 from fluent.stock import Stock
 from streams.ledger.commands import Verified
 from streams.ledger.fluent_requests import VerifyRequest
+from streams.log import get_logger
 
-log = structlog.get_logger("fluent")
+log = get_logger("fluent")
 
 MISSING_HOLD = "MISSING_HOLD"
 ORPHAN_HOLD = "ORPHAN_HOLD"

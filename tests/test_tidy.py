@@ -35,7 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "streams.engine": ("schemas", "streams.log", "streams.ledger", "streams.engine"),
     "streams.app": ("schemas", "streams.settings", "streams.kafka", "streams.engine"),
     "agents": ("schemas", "streams.log", "streams.ledger", "streams.engine", "fluent", "agents"),
-    "fluent": ("schemas", "streams.log", "streams.ledger", "streams.engine", "fluent"),
+    "fluent": ("schemas", "streams.settings", "streams.log", "streams.ledger", "fluent"),
     "bridge": ("schemas", "streams.settings", "streams.kafka", "streams.log", "bridge"),
     "rehearsal": ("schemas", "streams.settings", "streams.kafka", "streams.log", "rehearsal"),
     "flashsale": PACKAGES,

@@ -14,8 +14,7 @@ from flashsale.cli.report import newest
 from flashsale.cli.start import connected
 from fluent import Gateway, ProfileError
 from fluent.errors import FluentError
-from fluent.reconcile import Reconciler, Repair
-from fluent.reconcile_figures import AskedBook, Expectation, expectations
+from fluent.reconcile import AskedBook, Expectation, Reconciler, Repair, expectations
 from schemas.reports import ReconciliationReport
 from schemas.topics import FLUENT_REQUESTS, RECONCILIATION_REPORTS
 from streams.ledger.fluent_requests import decode_request

@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from flashsale.cli.output import print_table, say
-from fluent.reconcile import Compared, Repair
-from fluent.reconcile_repair import Mutation
+from fluent.reconcile import Compared, Mutation, Repair
 from schemas.reports import ReconciliationReport
 
 COLUMNS = ("SKU", "should hold", "holds", "free", "drift", "kind", "refs")

@@ -20,7 +20,7 @@ from flashsale.worker.metrics import Metrics
 from flashsale.worker.parts import Worker
 from flashsale.worker.terms import terms_of
 from flashsale.worker.upkeep import add_upkeep
-from fluent import FluentOptions, Gateway, GatewayPool, ProfileError, options_from
+from fluent import FluentOptions, Gateway, ProfileError, RequestQueue, options_from
 from schemas.topics import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
 from streams.app import build, declared_partitions
 from streams.engine.engine import Engine, EngineOptions
@@ -78,7 +78,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     sender = Sender(client, settings.prefixed)
     gateway = _gateway(settings, lease)
     metrics.registry.register(FluentCollector(gateway.meters))
-    requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), GatewayPool(gateway), sender)
+    requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway), sender)
 
     def on_opened() -> None:
         metrics.restore_seconds.set(engine.opened_in_s)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from fluent.client.documents import Operation
-from fluent.client.gate import Gate
+from fluent.client.limits import Gate
 from fluent.errors import BudgetSpent, ConnectionLost, FluentError, Refused, TooComplex
 from fluent.meters import Meters
 

@@ -9,15 +9,12 @@ from typing import Any
 
 import httpx
 import msgspec
-import structlog
 
-from fluent.client.backoff import full_jitter_s
 from fluent.client.batching import Batcher, Data, Results
-from fluent.client.breaker import Breaker
-from fluent.client.codes import error_from
 from fluent.client.documents import Operation, split_alias
-from fluent.client.gate import Gate
-from fluent.client.tokens import FluentAuth, TokenSource
+from fluent.client.lease import FOREVER, Lease, no_lease_needed
+from fluent.client.limits import Breaker, Gate, full_jitter_s
+from fluent.client.login import FluentAuth, TokenSource
 from fluent.client.transport import Answer, Transport, http_client
 from fluent.errors import (
     BudgetSpent,
@@ -28,18 +25,13 @@ from fluent.errors import (
     RateLimited,
     Unanswered,
     UnreadableAnswer,
+    error_from,
 )
 from fluent.meters import Meters
 from fluent.options import FluentOptions
+from streams.log import get_logger
 
-log = structlog.get_logger("fluent")
-
-FOREVER = float("inf")
-
-
-def no_lease_needed() -> float:
-    """For those who own what they write, or write nothing."""
-    return FOREVER
+log = get_logger("fluent")
 
 
 class FluentClient:
@@ -57,7 +49,7 @@ class FluentClient:
         self.options = options
         self.meters = meters or Meters()
         self.clock = clock
-        self._lease_expires_at = lease_expires_at
+        self._lease = Lease(lease_expires_at, clock, options.call_timeout_s)
         self._http = http_client(options, transport)
         self._tokens = TokenSource(self._http, options, self.meters, clock)
         self._transport = Transport(self._http, FluentAuth(self._tokens), options)
@@ -113,7 +105,7 @@ class FluentClient:
         self.meters.requests_in_flight += 1
         try:
             await self._tokens.current()
-            self._check_lease(operation)
+            self._lease.check(operation)
             answer = await self._transport.post(msgspec.json.encode(operation.request(calls)))
             results = _results(answer, len(calls))
             self._report(next((r for r in results if isinstance(r, RateLimited)), None))
@@ -124,16 +116,6 @@ class FluentClient:
             self.meters.requests_in_flight -= 1
         self._count(operation, results)
         return results
-
-    def _check_lease(self, operation: Operation) -> None:
-        """Called right before the send, so that nothing that takes time lies in between."""
-        if not operation.is_write:
-            return
-        left_s = self._lease_expires_at() - self.clock()
-        if left_s <= self.options.call_timeout_s:
-            raise LeaseTooShort(
-                f"our lease lasts {left_s:.1f} s, the call may take {self.options.call_timeout_s} s"
-            )
 
     def _report(self, error: FluentError | None) -> None:
         """Tells the gate how it went."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from fluent.client.tokens import FluentAuth
+from fluent.client.login import FluentAuth
 from fluent.errors import (
     ConnectFailed,
     ConnectionLost,

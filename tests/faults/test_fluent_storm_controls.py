@@ -8,18 +8,14 @@ the rate, which change nothing and only take time.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from fluent import Gateway
-from fluent.errors import Duplicate
-from fluent.parts import Attributes, Part
-from fluent.stock import Stock
 from streams.ledger.commands import HoldConfirmed
 from streams.ledger.fluent_requests import HoldRequest
+from tests.fluent.defective import BlindGateway, ClockGateway
 from tests.fluent.support import Requests, options_for
 from tests.support.fluent import FluentSimulator
 from tests.support.storm import WEATHER
@@ -46,37 +42,6 @@ def fluent() -> Iterator[FluentSimulator]:
     with FluentSimulator(dict.fromkeys(SKUS, SHELVES), seed=6, **SAME_WEATHER) as simulator:
         simulator.next("closeAfter", match="CreatePart")
         yield simulator
-
-
-class ClockGateway(Gateway):
-    """Refs as the seed made them, with `Date.now()`: another one at every try."""
-
-    def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
-        stem = f"{promotion_id}-{sku}-{time.time_ns() // 1_000_000}"
-        return super().stock(promotion_id, sku, stem, deadline)
-
-
-class BlindStock(Stock):
-    """Looks nothing up, reads nothing back, and takes a refused duplicate for success."""
-
-    async def parts(self) -> list[Part]:
-        return []
-
-    async def create(self, part: Part, attributes: Attributes) -> None:
-        try:
-            await super().create(part, attributes)
-        except Duplicate:
-            return
-
-    async def check(self, part: Part) -> tuple[Part | None, int]:
-        return replace(part), 0
-
-
-class BlindGateway(Gateway):
-    """The gateway with all its retries, over a blind stock."""
-
-    def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
-        return BlindStock(self.client, self.profile, promotion_id, sku, stem, deadline)
 
 
 async def until_answered(gateway: Gateway, request: HoldRequest) -> int:

@@ -11,7 +11,7 @@ import pytest
 from fluent import Gateway
 from rehearsal.fluent.controls import Controls
 from tests.fluent.support import Network, Requests, options_for
-from tests.support.fluent import FluentSimulator
+from tests.support.fluent import FluentSimulator, at_rest
 
 SKUS = 600
 AT_REST = Controls(strict_credentials=True, activation_delay_ms=10, hang_ms=5_000)
@@ -30,10 +30,8 @@ def shared_fluent() -> Iterator[FluentSimulator]:
 
 @pytest.fixture
 def simulator(shared_fluent: FluentSimulator) -> Iterator[FluentSimulator]:
-    shared_fluent.control(**AT_REST.model_dump(mode="json"))
-    yield shared_fluent
-    shared_fluent.forget_next()
-    shared_fluent.control(**AT_REST.model_dump(mode="json"))
+    with at_rest(shared_fluent, AT_REST):
+        yield shared_fluent
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +53,14 @@ def two(numbers: Iterator[int]) -> Requests:
 
 @pytest.fixture
 async def new_gateway(simulator: FluentSimulator) -> AsyncIterator[NewGateway]:
-    """Makes gateways that are closed at the end: `new_gateway(transport=…, call_timeout_s=…)`."""
+    """Makes gateways that are closed at the end: `new_gateway(transport=…, call_timeout_s=…)`, `kind=` for a
+    defective one."""
     made: list[Gateway] = []
     own = ("transport", "lease_expires_at")
 
-    def make(**options: Any) -> Gateway:
+    def make(kind: type[Gateway] = Gateway, **options: Any) -> Gateway:
         passed = {"transport": Network()} | {name: options.pop(name) for name in own if name in options}
-        made.append(Gateway(options_for(simulator, **options), **passed))
+        made.append(kind(options_for(simulator, **options), **passed))
         return made[-1]
 
     yield make

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fluent import Gateway
-from fluent.reconcile import Reconciler
-from fluent.reconcile_figures import AskedBook, Expectation, expectations
+from fluent.reconcile import AskedBook, Expectation, Reconciler, expectations
 from schemas.reports import ReconciliationReport
 from streams.ledger.fluent_requests import FluentRequest, reservation_ref
 

@@ -108,6 +108,14 @@ class Network(httpx.AsyncBaseTransport):
         await self.inner.aclose()
 
 
+def written(simulator: FluentSimulator, after: int, sku: str) -> list[dict[str, Any]]:
+    """Changes to a SKU that came through the API since `after`, a journal's `last`.
+
+    Fluent's own workflow is left out: it activates a quantity a moment after it was created.
+    """
+    return [entry for entry in simulator.journal(after, sku)["entries"] if entry["source"] == "api"]
+
+
 def live(simulator: FluentSimulator, sku: str) -> dict[str, int]:
     """Live holds of a SKU: ref → units."""
     holds = simulator.truth(sku)["holds"]

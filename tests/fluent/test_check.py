@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fluent.check import check_fluent
-from fluent.introspection import warn_of_misfits
+from fluent.check import check_fluent, warn_of_misfits
 from tests.fluent.conftest import NewGateway
-from tests.fluent.support import Requests
+from tests.fluent.support import Requests, written
 from tests.support.fluent import FluentSimulator
 
 
@@ -21,7 +20,7 @@ async def test_a_good_account_passes_and_nothing_is_changed(
         (f"Fluent SKU {two.sku}", True),
     ]
     assert lines[3].detail == "2 positions, 120 units available"
-    assert simulator.journal()["last"] == before
+    assert written(simulator, before, two.sku) == []
 
 
 async def test_a_wrong_password_ends_the_check_with_its_remedy(new_gateway: NewGateway) -> None:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from fluent import Gateway
-from streams.ledger.commands import (
-    HoldConfirmed,
-    HoldFailed,
-    ReleaseConfirmed,
-    SettleConfirmed,
-    SkuCommand,
-    Verified,
-)
+from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, SettleConfirmed, Verified
 from streams.ledger.fluent_requests import FluentRequest
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests, live
@@ -22,65 +15,61 @@ from tests.support.fluent import FluentSimulator
 
 MAX_CALLS = 40
 
+before_or_after = pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+who_books = pytest.mark.parametrize("sale", [False, True], ids=["order-flow", "sale"])
+
+Asks = Callable[[Requests], FluentRequest]
+Deaths = Callable[..., AsyncIterator[tuple[Requests, FluentRequest]]]
+
 
 @pytest.fixture
-def fresh(numbers: Iterator[int]) -> Iterator[Requests]:
-    """Reservations of SKUs with 60 + 60 units, one after the other."""
-    return (Requests(f"TWO-{number:03d}") for number in numbers)
+def deaths(gateway: Gateway, new_gateway: NewGateway, numbers: Iterator[int]) -> Deaths:
+    """`deaths(asks, deliver, *first)`: for each call that the request of `asks` makes, a reservation whose
+    gateway died at that call, after `first` was done for it. Each SKU has 60 + 60 units."""
+
+    async def each(asks: Asks, deliver: bool, *first: Asks) -> AsyncIterator[tuple[Requests, FluentRequest]]:
+        for cut_at in range(MAX_CALLS):
+            requests = Requests(f"TWO-{next(numbers):03d}")
+            for done in first:
+                await gateway.handle(done(requests))
+            request, network = asks(requests), Network(cut_at=cut_at, deliver=deliver)
+            dying = new_gateway(transport=network, max_retries=0)
+            answer = await dying.handle(request)
+            await dying.aclose()
+            if network.calls <= cut_at:
+                return
+            assert answer is None
+            yield requests, request
+
+    return each
 
 
-async def run_dying(
-    new_gateway: NewGateway, request: FluentRequest, cut_at: int, *, deliver: bool
-) -> tuple[bool, SkuCommand | None]:
-    """Runs a request on a gateway that dies at a call. Whether it got that far, and what it said."""
-    network = Network(cut_at=cut_at, deliver=deliver)
-    gateway = new_gateway(transport=network, max_retries=0)
-    answer = await gateway.handle(request)
-    await gateway.aclose()
-    return network.calls > cut_at, answer
+def hold(requests: Requests) -> FluentRequest:
+    return requests.hold(100)
 
 
-@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_a_hold_that_died_at_any_call_is_completed_by_the_next_run(
-    simulator: FluentSimulator,
-    gateway: Gateway,
-    new_gateway: NewGateway,
-    fresh: Iterator[Requests],
-    deliver: bool,
+    simulator: FluentSimulator, gateway: Gateway, deaths: Deaths, deliver: bool
 ) -> None:
     died = 0
-    for cut_at in range(MAX_CALLS):
-        requests = next(fresh)
-        hold = requests.hold(100)
-        dead, answer = await run_dying(new_gateway, hold, cut_at, deliver=deliver)
-        if not dead:
-            break
+    async for requests, request in deaths(hold, deliver):
         died += 1
-        assert answer is None
-        assert await gateway.handle(hold) == HoldConfirmed(requests.promotion, requests.sku, 1, 100)
+        assert await gateway.handle(request) == HoldConfirmed(requests.promotion, requests.sku, 1, 100)
         assert sum(live(simulator, requests.sku).values()) == 100
         assert simulator.truth(requests.sku)["available"] == 20
     assert died >= 6
 
 
-@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_stock_that_goes_elsewhere_while_a_hold_is_dead_is_never_taken_twice(
-    simulator: FluentSimulator,
-    gateway: Gateway,
-    new_gateway: NewGateway,
-    fresh: Iterator[Requests],
-    deliver: bool,
+    simulator: FluentSimulator, gateway: Gateway, deaths: Deaths, deliver: bool
 ) -> None:
     seen = set()
-    for cut_at in range(MAX_CALLS):
-        requests = next(fresh)
-        hold = requests.hold(100)
-        dead, _ = await run_dying(new_gateway, hold, cut_at, deliver=deliver)
-        if not dead:
-            break
+    async for requests, request in deaths(hold, deliver):
         simulator.sell(requests.sku, 40)
         oversold_before_the_hold_was_confirmed = simulator.truth(requests.sku)["available"] < 0
-        answer = await gateway.handle(hold)
+        answer = await gateway.handle(request)
         seen.add(type(answer))
         truth = simulator.truth(requests.sku)
         if isinstance(answer, HoldFailed):
@@ -93,27 +82,15 @@ async def test_stock_that_goes_elsewhere_while_a_hold_is_dead_is_never_taken_twi
     assert HoldFailed in seen
 
 
-@pytest.mark.parametrize("sale", [False, True], ids=["order-flow", "sale"])
-@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+@who_books
+@before_or_after
 async def test_a_settle_that_died_at_any_call_is_completed_by_the_next_run(
-    simulator: FluentSimulator,
-    gateway: Gateway,
-    new_gateway: NewGateway,
-    fresh: Iterator[Requests],
-    deliver: bool,
-    sale: bool,
+    simulator: FluentSimulator, gateway: Gateway, deaths: Deaths, deliver: bool, sale: bool
 ) -> None:
     died = 0
-    for cut_at in range(MAX_CALLS):
-        requests = next(fresh)
-        await gateway.handle(requests.hold(100))
-        settle = requests.settle(30, 70, sale=sale)
-        dead, answer = await run_dying(new_gateway, settle, cut_at, deliver=deliver)
-        if not dead:
-            break
+    async for requests, request in deaths(lambda each: each.settle(30, 70, sale=sale), deliver, hold):
         died += 1
-        assert answer is None
-        assert await gateway.handle(settle) == SettleConfirmed(requests.promotion, requests.sku, 2, 30)
+        assert await gateway.handle(request) == SettleConfirmed(requests.promotion, requests.sku, 2, 30)
         truth = simulator.truth(requests.sku)
         assert truth["held"] == 30
         assert truth["booked"] == (70 if sale else 0)
@@ -124,27 +101,15 @@ async def test_a_settle_that_died_at_any_call_is_completed_by_the_next_run(
     assert died >= (5 if sale else 2)
 
 
-@pytest.mark.parametrize("sale", [False, True], ids=["order-flow", "sale"])
-@pytest.mark.parametrize("deliver", [False, True], ids=["before", "after"])
+@who_books
+@before_or_after
 async def test_a_release_that_died_at_any_call_is_completed_by_the_next_run(
-    simulator: FluentSimulator,
-    gateway: Gateway,
-    new_gateway: NewGateway,
-    fresh: Iterator[Requests],
-    deliver: bool,
-    sale: bool,
+    simulator: FluentSimulator, gateway: Gateway, deaths: Deaths, deliver: bool, sale: bool
 ) -> None:
     died = 0
-    for cut_at in range(MAX_CALLS):
-        requests = next(fresh)
-        await gateway.handle(requests.hold(100))
-        release = requests.release(70, sale=sale)
-        dead, answer = await run_dying(new_gateway, release, cut_at, deliver=deliver)
-        if not dead:
-            break
+    async for requests, request in deaths(lambda each: each.release(70, sale=sale), deliver, hold):
         died += 1
-        assert answer is None
-        assert await gateway.handle(release) == ReleaseConfirmed(requests.promotion, requests.sku, 2)
+        assert await gateway.handle(request) == ReleaseConfirmed(requests.promotion, requests.sku, 2)
         truth = simulator.truth(requests.sku)
         assert truth["held"] == 0
         assert truth["available"] == (50 if sale else 120)

@@ -3,57 +3,77 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fluent.client.codes import error_from
 from fluent.errors import (
+    SPECIAL,
+    WAITS_S,
     Duplicate,
     FluentError,
     NotFound,
-    NotPermitted,
     NotUnderstood,
     RateLimited,
     Refused,
     ServerFailed,
     TooComplex,
+    error_from,
 )
 from streams.ledger.commands import HoldConfirmed, SettleConfirmed
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests, live
 from tests.support.fluent import FluentSimulator
 
-CODES: list[tuple[str, type[FluentError], float]] = [
-    ("C0001E", TooComplex, 0),
-    ("C0003E", ServerFailed, 60),
-    ("C0011E", RateLimited, 0),
-    ("C0020E", NotPermitted, 0),
-    ("C0120E", NotFound, 0),
-    ("C0121E", Duplicate, 0),
-    ("C0123W", Duplicate, 0),
-    ("C0122E", Refused, 0),
-    ("C0140E", Refused, 0),
-    ("C0165E", Refused, 0),
-    ("S0001E", Refused, 0),
-    ("S0019E", Refused, 0),
-    ("S0030E", Refused, 0),
-    ("S0002E", ServerFailed, 30),
-    ("S0020E", ServerFailed, 30),
-    ("S0040E", ServerFailed, 10),
-    ("S0055E", ServerFailed, 0),
-    ("T0001E", ServerFailed, 30),
-    ("C9999E", NotUnderstood, 0),
-]
+GUIDE = (Path(__file__).parents[2] / "docs" / "fluent.md").read_text()
+MEANINGS: dict[str, type[FluentError]] = {
+    "slows down": RateLimited,
+    "tries again": ServerFailed,
+    "halves the batch": TooComplex,
+    "the part exists": Duplicate,
+    "reads again": NotFound,
+    "gives up": Refused,
+}
+"""How a row of the guide's table begins, and the error that makes the gateway do so."""
+
+CODE = re.compile(r"\b[CST](?:\d{4}|\d{3}x|…)(?: to (S\d{4}))?|\((\d+) s\)")
 
 
-@pytest.mark.parametrize(("code", "kind", "wait_s"), CODES)
-def test_a_code_means_the_same_in_the_extensions_and_in_the_message(
+def documented() -> Iterator[tuple[str, type[FluentError], float]]:
+    """Each code of the guide's table of errors, its meaning, and how long Fluent's SDK waits after it."""
+    for said, done in re.findall(r"^\| (.+) \| (.+) \|$", GUIDE, re.MULTILINE):
+        kind = next((kind for words, kind in MEANINGS.items() if done.startswith(words)), None)
+        if kind is None:
+            continue
+        codes: list[str] = []
+        for found in CODE.finditer(said):
+            if found[2]:
+                yield from ((code, kind, float(found[2])) for code in codes)
+                codes = []
+            else:
+                first = found[0].split()[0].replace("x", "5").replace("…", "0001")
+                codes += [first, found[1]] if found[1] else [first]
+        yield from ((code, kind, 0.0) for code in codes)
+
+
+CODES = list(documented())
+
+
+def test_the_guide_names_every_code_that_is_told_apart() -> None:
+    assert {code for code, _, _ in CODES} >= SPECIAL.keys() | WAITS_S.keys()
+
+
+@pytest.mark.parametrize(("code", "kind", "wait_s"), [*CODES, ("C9999", NotUnderstood, 0)])
+def test_a_code_means_what_the_guide_says_in_the_extensions_and_in_the_message(
     code: str, kind: type[FluentError], wait_s: float
 ) -> None:
-    for given in ({"message": "no", "extensions": {"code": code}}, {"message": f"{code}: no"}):
+    for given in ({"message": "no", "extensions": {"code": f"{code}E"}}, {"message": f"{code}E: no"}):
         error = error_from([given])
-        assert (type(error), error.wait_s, error.code) == (kind, wait_s, code[:5])
+        assert isinstance(error, kind)
+        assert (error.wait_s, error.code) == (wait_s, code)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fluent import Gateway
-from fluent.parts import hold_attributes
-from fluent.plan import left_by_part, shed, sold_by_part, spread
+from fluent.parts import hold_attributes, left_by_part, shed, sold_by_part, spread
 from streams.ledger.commands import HoldConfirmed, HoldFailed
 from tests.fluent.conftest import NewGateway
-from tests.fluent.support import EXPIRES_AT_MS, Network, Requests, live
+from tests.fluent.support import EXPIRES_AT_MS, Network, Requests, live, written
 from tests.support.fluent import FluentSimulator
 
 
@@ -27,8 +26,7 @@ async def test_a_repeated_hold_changes_nothing(
     first = await gateway.handle(hold)
     changes = simulator.journal(sku=two.sku)["last"]
     assert await gateway.handle(hold) == first
-    written = [entry for entry in simulator.journal(changes, two.sku)["entries"] if entry["source"] == "api"]
-    assert written == []
+    assert written(simulator, changes, two.sku) == []
 
 
 async def test_too_little_stock_holds_nothing_and_says_how_much_there_is(

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from fluent.client.backoff import full_jitter_s
-from fluent.client.breaker import PROBE_UNDER_WAY, Breaker
-from fluent.client.gate import Gate
+from fluent.client.limits import PROBE_UNDER_WAY, Breaker, Gate, full_jitter_s
 from fluent.errors import BrokenPaging
 from fluent.stock import Stock
 from tests.fluent.conftest import NewGateway

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fluent import Gateway, GatewayPool
+from fluent import Gateway, RequestQueue
 from streams.ledger.commands import HoldConfirmed, ReleaseConfirmed, SettleConfirmed, Verified
 from streams.ledger.fluent_requests import FluentRequest
 from tests.fluent.support import Requests, options_for
@@ -28,16 +28,16 @@ async def test_a_large_promotion_is_held_within_its_share_of_requests_and_time_a
     with FluentSimulator(stock, latency_ms=100, requests_per_second=50) as simulator:
         options = options_for(simulator, requests_per_second=50.0, call_timeout_s=10.0)
         async with Gateway(options) as gateway:
-            pool = GatewayPool(gateway, check_documents=False)
+            queue = RequestQueue(gateway, check_documents=False)
             answers: list[Any] = []
             for number in range(skus):
-                assert pool.submit(Requests(f"S-{number}").hold(10), answers.append)
+                assert queue.submit(Requests(f"S-{number}").hold(10), answers.append)
             while len(answers) < skus / 4:
                 await asyncio.sleep(0.05)
             early = psutil.Process().memory_info().rss
-            await pool.drain()
+            await queue.drain()
             growth = psutil.Process().memory_info().rss - early
-            await pool.close()
+            await queue.close()
         assert {type(answer) for answer in answers} == {HoldConfirmed} and len(answers) == skus
         assert gateway.meters.http_requests.total() <= skus * REQUESTS_PER_SKU
         assert gateway.meters.rate_share > 0.9, "the limit was kept, not run into"
@@ -45,14 +45,14 @@ async def test_a_large_promotion_is_held_within_its_share_of_requests_and_time_a
         assert all(figures["held"] == 10 for figures in simulator.truth().values())
 
 
-async def ask_until_answered(pool: GatewayPool, request: FluentRequest) -> Any:
+async def ask_until_answered(queue: RequestQueue, request: FluentRequest) -> Any:
     """What the ledger does with an unanswered request: it asks again."""
     answers: list[Any] = []
     deadline = time.monotonic() + 60
     while not answers:
         assert time.monotonic() < deadline, f"no answer to {request}"
         done = asyncio.Event()
-        pool.submit(request, answers.append, done.set)
+        queue.submit(request, answers.append, done.set)
         await done.wait()
     return answers[0]
 
@@ -73,24 +73,24 @@ async def test_with_faults_of_every_kind_fluent_ends_as_the_ledger_says(sale: bo
         async with Gateway(options) as gateway:
             for mapped in gateway.profile.operations.values():
                 mapped.operation.batch = 2  # small batches: more requests, so more faults
-            pool = GatewayPool(gateway, check_documents=False)
+            queue = RequestQueue(gateway, check_documents=False)
 
             async def sell(number: int) -> int:
                 sku, sold = Requests(f"S-{number}"), random.Random(number).randrange(101)
-                assert isinstance(await ask_until_answered(pool, sku.hold(100)), HoldConfirmed)
+                assert isinstance(await ask_until_answered(queue, sku.hold(100)), HoldConfirmed)
                 for part in (sold // 2, sold):
-                    settled = await ask_until_answered(pool, sku.settle(100 - part, part, sale=sale))
+                    settled = await ask_until_answered(queue, sku.settle(100 - part, part, sale=sale))
                     assert isinstance(settled, SettleConfirmed)
-                released = await ask_until_answered(pool, sku.release(sold, sale=sale))
+                released = await ask_until_answered(queue, sku.release(sold, sale=sale))
                 assert isinstance(released, ReleaseConfirmed)
                 # The late ones land, then the ledger has the closed hold verified.
                 await asyncio.sleep(0.5)
-                verified = await ask_until_answered(pool, sku.verify(0, sold, closed=True, sale=sale))
+                verified = await ask_until_answered(queue, sku.verify(0, sold, closed=True, sale=sale))
                 assert isinstance(verified, Verified)
                 return sold
 
             sold = await asyncio.gather(*(sell(number) for number in range(skus)))
-            await pool.close()
+            await queue.close()
         assert len([kind for kind, count in simulator.control()["faults"].items() if count]) >= 8
         for number, units in enumerate(sold):
             truth = simulator.truth(f"S-{number}")

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from fluent.parts import WINDOW, Part
-from fluent.reconcile_figures import AskedBook, Expectation
-from fluent.reconcile_kinds import Seen, findings
-from fluent.reconcile_repair import plan_repair
+from fluent.reconcile.expected import AskedBook, Expectation
+from fluent.reconcile.findings import Seen, findings, plan_repair
 from streams.ledger.fluent_requests import FluentRequest
 from tests.fluent.reconcile_support import Told
 from tests.fluent.support import Requests

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.signing import sign
-from fluent import Gateway, GatewayPool
+from fluent import Gateway, RequestQueue
 from schemas.catalogue import MESSAGES
 from streams.ledger.commands import End, HoldConfirmed, Reserve, SkuCommand
 from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest
@@ -41,11 +41,11 @@ async def test_signature_batching_external_configuration_and_reconciliation_repo
     assert load_settings({}).config.reservation_duration_minutes == 120
     assert "reconciliation-reports" in str(MESSAGES)
     before = gateway.meters.http_requests.total()
-    pool = GatewayPool(gateway, check_documents=False)
+    queue = RequestQueue(gateway, check_documents=False)
     answers: list[SkuCommand] = []
     for number in range(20):
         request = HoldRequest("FLASH-BATCH", f"ONE-{560 + number}", 1, f"FS-B-{number}", 1, 2**41)
-        assert pool.submit(request, answers.append)
-    await pool.drain()
+        assert queue.submit(request, answers.append)
+    await queue.drain()
     assert len(answers) == 20 and all(isinstance(answer, HoldConfirmed) for answer in answers)
     assert gateway.meters.http_requests.total() - before < 20 * 3

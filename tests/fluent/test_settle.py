@@ -13,7 +13,7 @@ from streams.ledger.commands import (
     SettleFailed,
 )
 from tests.fluent.conftest import NewGateway
-from tests.fluent.support import Network, Requests, live
+from tests.fluent.support import Network, Requests, live, written
 from tests.support.fluent import FluentSimulator
 
 
@@ -89,11 +89,11 @@ async def test_a_repeated_settle_or_release_writes_nothing(
     await gateway.handle(settle)
     changes = simulator.journal()["last"]
     await gateway.handle(settle)
-    assert simulator.journal(changes, two.sku)["entries"] == []
+    assert written(simulator, changes, two.sku) == []
     await gateway.handle(release)
     changes = simulator.journal()["last"]
     assert await gateway.handle(release) == ReleaseConfirmed(two.promotion, two.sku, 3)
-    assert simulator.journal(changes, two.sku)["entries"] == []
+    assert written(simulator, changes, two.sku) == []
 
 
 async def test_a_fully_consumed_hold_is_ended_too(

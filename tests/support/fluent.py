@@ -8,12 +8,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+
+from rehearsal.fluent.controls import Controls
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
@@ -196,6 +199,16 @@ class FluentSimulator:
             raise httpx.HTTPStatusError(response.text, request=response.request, response=response)
         content: dict[str, Any] = response.json()
         return content
+
+
+@contextmanager
+def at_rest(simulator: FluentSimulator, switches: Controls) -> Iterator[None]:
+    """For a simulator that tests share: its switches stand like this before a test and after it."""
+    resting = switches.model_dump(mode="json")
+    simulator.control(**resting)
+    yield
+    simulator.forget_next()
+    simulator.control(**resting)
 
 
 def _lines(items: Items) -> list[dict[str, Any]]:

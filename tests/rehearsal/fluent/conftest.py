@@ -9,7 +9,7 @@ import pytest
 
 from rehearsal.fluent.controls import Controls
 from tests.rehearsal.fluent.caller import Caller
-from tests.support.fluent import FluentSimulator
+from tests.support.fluent import FluentSimulator, at_rest
 
 SKUS = 150
 AT_REST = Controls(strict_credentials=True, activation_delay_ms=0, hang_ms=5_000)
@@ -35,10 +35,8 @@ def sku(skus: Iterator[int]) -> str:
 
 @pytest.fixture
 def simulator(shared_simulator: FluentSimulator) -> Iterator[FluentSimulator]:
-    shared_simulator.control(**AT_REST.model_dump(mode="json"))
-    yield shared_simulator
-    shared_simulator.forget_next()
-    shared_simulator.control(**AT_REST.model_dump(mode="json"))
+    with at_rest(shared_simulator, AT_REST):
+        yield shared_simulator
 
 
 @pytest.fixture

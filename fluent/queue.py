@@ -1,4 +1,7 @@
-"""Many SKUs at once, one request per SKU at a time: order within a SKU, none between SKUs."""
+"""The queue in front of the gateway: many SKUs at once, one request per SKU at a time.
+
+Requests of one SKU are carried out in the order in which they came, those of different SKUs in any order.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,21 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
+from fluent.check import warn_of_misfits
 from fluent.gateway import Gateway
-from fluent.introspection import warn_of_misfits
 from fluent.meters import Meters
 from streams.ledger.commands import HoldConfirmed, HoldFailed, SkuCommand
 from streams.ledger.fluent_requests import FluentRequest
+from streams.log import get_logger
 
-log = structlog.get_logger("fluent")
+log = get_logger("fluent")
 
 OnAnswer = Callable[[SkuCommand], None]
 OnDone = Callable[[], None]
 
 REMEMBERED = 50_000
-"""Newest number (and a hold's answer) of so many reservations: keeps old repeats from being done again."""
+"""Reservations of which the newest number (and a hold's answer) is kept, so that an old repeat is not carried
+out again."""
 PROGRESS_S = 5.0
 
 
@@ -43,7 +46,7 @@ class _Known:
     answer: HoldConfirmed | HoldFailed | None = None
 
 
-class GatewayPool:
+class RequestQueue:
     """`submit` from the event loop's thread. `max_queued` requests wait, `max_skus` are worked on at once."""
 
     def __init__(
@@ -67,23 +70,21 @@ class GatewayPool:
         self._queued = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._room = asyncio.Event()
-        self._room.set()
         self._closed = False
         self._progress: asyncio.Task[None] | None = None
         self._answered = 0
 
     @property
     def meters(self) -> Meters:
-        """What gateway and pool count."""
+        """What gateway and queue count."""
         return self.gateway.meters
 
     def submit(self, request: FluentRequest, on_answer: OnAnswer, on_done: OnDone | None = None) -> bool:
-        """Takes a request; False when the queue is full, and nothing was done with it (see `room`).
+        """Takes a request; False when the queue is full, and nothing was done with it.
 
         `on_answer` gets the answer, if there is one. `on_done` is called once for each request that was
         taken: when it was answered, could not be, was superseded by a newer one, or repeats a waiting one.
-        A closed pool does nothing with what it takes, and calls neither.
+        A closed queue does nothing with what it takes, and calls neither.
         """
         entry = _Entry(request, on_answer, on_done)
         if self._closed:
@@ -189,14 +190,6 @@ class GatewayPool:
     def _count_queued(self, change: int) -> None:
         self._queued += change
         self.meters.requests_queued = self._queued
-        if self._queued < self._max_queued:
-            self._room.set()
-        else:
-            self._room.clear()
-
-    async def room(self) -> None:
-        """Waits until `submit` takes requests again."""
-        await self._room.wait()
 
     async def drain(self) -> None:
         """Waits until nothing is queued or in flight."""

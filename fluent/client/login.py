@@ -14,14 +14,14 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import httpx
-import structlog
 
-from fluent.client.backoff import full_jitter_s
+from fluent.client.limits import full_jitter_s
 from fluent.errors import LoginFailed, LoginRefused
 from fluent.meters import Meters
 from fluent.options import FluentOptions
+from streams.log import get_logger
 
-log = structlog.get_logger("fluent")
+log = get_logger("fluent")
 
 DEFAULT_LIFETIME_S = 3600.0
 MARGIN_S = 60.0

@@ -1,23 +1,90 @@
-"""How many requests a second and how many at once: adaptive, first come first served.
+"""What Fluent is spared: how many requests a second and at once, a circuit breaker, and back-off.
 
-Additive increase, multiplicative decrease of one `share` of both limits: refused for the rate, it halves (at
-most once a second, since requests in flight are refused together) and nothing is sent for the time that
-Fluent asks for; every second that goes well gives a part back.
+The gate lets requests through first come, first served. Both of its limits share one factor: when Fluent
+refuses a request for the rate, the factor halves (at most once a second, since requests in flight are refused
+together) and nothing is sent for as long as Fluent asks; every second that goes well gives a part back
+(additive increase, multiplicative decrease).
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections.abc import Callable
 
-from fluent.client.breaker import PROBE_UNDER_WAY, Breaker
-
+PROBE_UNDER_WAY = float("inf")
 SMALLEST_SHARE = 0.02
 RECOVERY_PER_S = 0.05
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
-"""Fluent's SDK waits 60 s flat after C0011; we start lower, double, and end there."""
+"""Fluent's SDK waits a flat 60 s after C0011; we begin lower, double, and end there."""
+
+
+def full_jitter_s(attempt: int, *, base_s: float, cap_s: float, at_most_s: float = 0.0) -> float:
+    """Full-jitter back-off: how long to wait before try `attempt` + 1 (the first try is 0), in seconds.
+
+    `at_most_s` is what the other side asked for; it takes the place of the exponential step.
+    """
+    step = at_most_s or base_s * 2.0 ** min(attempt, 30)
+    return random.uniform(0, min(cap_s, step))
+
+
+class Breaker:
+    """After `threshold` failures in a row nothing is sent for a while, then one request at a time tries.
+
+    States: "closed" (all pass), "open" (none), "half-open" (one probe, whose result decides). `clock` is
+    monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        threshold: int = 5,
+        first_open_s: float = 0.5,
+        max_open_s: float = 15,
+    ) -> None:
+        self._clock = clock
+        self._threshold = threshold
+        self._first_open_s = first_open_s
+        self._max_open_s = max_open_s
+        self._failures = 0
+        self._open_s = first_open_s
+        self._opens_until = 0.0
+        self._probing = False
+        self.state = "closed"
+
+    def wait_s(self) -> float:
+        """Seconds until a request may pass: 0 now, `PROBE_UNDER_WAY` when a probe's result decides."""
+        if self.state == "open" and self._clock() >= self._opens_until:
+            self.state, self._probing = "half-open", False
+        if self.state == "closed" or (self.state == "half-open" and not self._probing):
+            return 0.0
+        return PROBE_UNDER_WAY if self.state == "half-open" else self._opens_until - self._clock()
+
+    def passed(self) -> None:
+        """A request is being sent."""
+        if self.state == "half-open":
+            self._probing = True
+
+    def succeeded(self) -> None:
+        """Fluent answered, if only with a refusal."""
+        self._failures, self._open_s, self._probing, self.state = 0, self._first_open_s, False, "closed"
+
+    def failed(self) -> None:
+        """No usable answer."""
+        self._failures += 1
+        if self.state == "half-open":
+            self._open_s = min(self._max_open_s, self._open_s * 2)
+        elif self.state == "open" or self._failures < self._threshold:
+            return
+        self.state, self._probing = "open", False
+        self._opens_until = self._clock() + self._open_s
+
+    def unused(self) -> None:
+        """A request that passed was not sent after all."""
+        self._probing = False
 
 
 class Gate:

@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+from fluent.client import FluentClient
 from fluent.errors import FluentError
 from fluent.gateway import Gateway
 from fluent.parts import Part
-from fluent.profile import HELD_ROWS, POSITION_HOLDS
-from fluent.reconcile_figures import Expectation
-from fluent.reconcile_kinds import Finding, Seen, findings
-from fluent.reconcile_repair import (
-    Mutation,
-    Plan,
-    Record,
-    RecordingStock,
-    carry_out,
-    plan_repair,
-)
-from fluent.sales import sold_units
-from fluent.stock import Stock
+from fluent.profile import HELD_ROWS, POSITION_HOLDS, Profile
+from fluent.reconcile.expected import Expectation
+from fluent.reconcile.findings import Finding, Plan, Seen, findings, plan_repair
+from fluent.settle import book_sales, sold_units
+from fluent.stock import Stock, all_over
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,6 +54,15 @@ class Compared:
     def drifting(self) -> bool:
         """Whether Fluent differs."""
         return bool(self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One write as it goes to Fluent: the operation of the profile's document, and its variables."""
+
+    sku: str
+    operation: str
+    variables: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +198,52 @@ class Reconciler:
             gateway.client, gateway.profile, self._promotion_id, expected.sku, expected.ref, record
         )
         await carry_out(plan, compared.seen, stock, gateway.options.read_back_pause_s)
+
+
+class Recorded(Exception):
+    """Instead of a write that is not to be sent."""
+
+
+@dataclass(slots=True)
+class Record:
+    """Mutations in the order in which they are sent; with `dry` none is."""
+
+    dry: bool
+    mutations: list[Mutation] = field(default_factory=list)
+
+
+class RecordingStock(Stock):
+    """A Stock that notes each write. In a dry run it raises `Recorded` instead of sending it."""
+
+    def __init__(
+        self, client: FluentClient, profile: Profile, promotion_id: str, sku: str, stem: str, record: Record
+    ) -> None:
+        super().__init__(client, profile, promotion_id, sku, stem, float("inf"))
+        self._record = record
+
+    async def _write(self, name: str, **values: Any) -> Mapping[str, Any]:
+        mapped = self.profile.operations[name]
+        variables = mapped.bind(self._fixed | values)
+        self._record.mutations.append(Mutation(self.sku, mapped.operation.name, variables))
+        if self._record.dry:
+            raise Recorded
+        return await super()._write(name, **values)
+
+
+async def carry_out(plan: Plan, seen: Seen, stock: RecordingStock, pause_s: float) -> None:
+    """Sends (or only notes) the writes. Raises what they raise; the later steps are then left out."""
+    grows = [write for write in plan.resizes if write.units > write.part.units]
+    shrinks = [write for write in plan.resizes if write.units <= write.part.units]
+    if plan.sold is not None:
+        await _noted([book_sales(stock, list(seen.parts), plan.sold, pause_s)])
+    await _noted([stock.create(write.part, write.attributes) for write in plan.creates])
+    await _noted([stock.resize(write.part, write.units) for write in grows])
+    await _noted([stock.resize(write.part, write.units) for write in shrinks])
+    await _noted([stock.end(part) for part in plan.ends])
+
+
+async def _noted(writes: Sequence[Awaitable[None]]) -> None:
+    try:
+        await all_over(writes)
+    except Recorded:
+        return
