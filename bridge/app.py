@@ -1,28 +1,31 @@
-"""The routes, and what happens to every request: errors become problem details, responses are counted."""
+"""The routes, and what happens to every request: errors become problem details, responses are counted.
+
+The routes that take events are answered before FastAPI sees them (`Direct`): under a sale these are nearly
+all requests, and the way through FastAPI to a handler (middlewares, routing, exit stacks, telemetry) takes
+longer than all that the handler does. FastAPI knows the same handlers: it documents them, and answers
+whatever else these paths are asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.direct import Direct, Handler
 from bridge.events import Events
 from bridge.fluent import FluentEvents
-from bridge.guard import Guard
-from bridge.metrics import Metrics
-from bridge.openapi import asking, document, problems, taking, taking_fluents
-from bridge.operations import Operations
+from bridge.openapi import TEXTS, asking, document, problems, taking, taking_fluents
+from bridge.operations import Metrics, Operations
 from bridge.problems import Problem, failed
-from bridge.questions import Questions
 from bridge.service import Bridge
 from bridge.shapes import (
     AcceptedOrder,
@@ -33,16 +36,29 @@ from bridge.shapes import (
     PromotionStatus,
     StartedSale,
 )
+from bridge.signing import Guard
+from bridge.status import Questions
 from schemas.outcomes import OrderOutcome
 from schemas.topics import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START
 
-EVENT_ROUTES: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
-    ("/start-flash-sale", PROMOTION_START, "Start a sale", StartedSale, AcceptedPromotion),
-    ("/consume-reservation", ORDER_PLACED, "Place an order", DecidedOrder, AcceptedOrder),
-    ("/cancel-order", ORDER_CANCELLED, "Cancel an order, or part of it", DecidedOrder, AcceptedOrder),
-    ("/end-flash-sale", PROMOTION_END, "End a sale early", EndedSale, AcceptedPromotion),
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class EventRoute(NamedTuple):
+    """A route that takes the events of one topic, and its answers to callers that wait and that do not."""
+
+    path: str
+    topic: str
+    answer: type[BaseModel]
+    acknowledged: type[BaseModel]
+
+
+EVENT_ROUTES = (
+    EventRoute("/start-flash-sale", PROMOTION_START, StartedSale, AcceptedPromotion),
+    EventRoute("/consume-reservation", ORDER_PLACED, DecidedOrder, AcceptedOrder),
+    EventRoute("/cancel-order", ORDER_CANCELLED, DecidedOrder, AcceptedOrder),
+    EventRoute("/end-flash-sale", PROMOTION_END, EndedSale, AcceptedPromotion),
 )
-"""Path, topic, what it is for, the answer to who waits, the answer to who does not."""
 
 
 def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents) -> ASGIApp:
@@ -58,49 +74,75 @@ def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _our_error)
-    takers = {path: partial(events.take, topic) for path, topic, *_ in EVENT_ROUTES}
+    takers = {route.path: partial(events.take, route.topic) for route in EVENT_ROUTES}
     _add_events(app, takers, fluent)
-    _add_questions(app, Questions(bridge, guard))
-    _add_operations(app, Operations(bridge))
+    _add_questions(app, Questions(bridge.status, guard, lambda: bridge.is_caught_up))
+    open_metrics = bridge.settings.config.bridge_metrics_open
+    _add_operations(app, Operations(bridge.metrics, bridge.not_ready, open_metrics=open_metrics))
     return Counted(Direct(app, takers), bridge.metrics)
 
 
 def _add_events(app: FastAPI, takers: Mapping[str, Handler], fluent: FluentEvents) -> None:
-    for path, topic, summary, answer, acknowledged in EVENT_ROUTES:
-        _add(app, "POST", path, takers[path], summary, taking(topic, answer, acknowledged))
-    described = taking_fluents(AcceptedOrder | AcceptedPromotion)
-    _add(app, "POST", "/fluent-events", fluent.take, "Take one of Fluent's own webhooks", described)
+    for route in EVENT_ROUTES:
+        described = taking(route.topic, route.answer, route.acknowledged)
+        _add(app, "POST", route.path, takers[route.path], described)
+    _add(app, "POST", "/fluent-events", fluent.take, taking_fluents(AcceptedOrder | AcceptedPromotion))
 
 
 def _add_questions(app: FastAPI, questions: Questions) -> None:
-    orders, promotions = "/orders/{ref:path}", "/promotions/{id:path}"
-    _add(app, "GET", orders, questions.order, "Where an order stands", asking(list[OrderOutcome]))
-    _add(app, "GET", promotions, questions.promotion, "Where a promotion stands", asking(PromotionStatus))
+    _add(app, "GET", "/orders/{ref:path}", questions.order, asking(list[OrderOutcome]))
+    _add(app, "GET", "/promotions/{id:path}", questions.promotion, asking(PromotionStatus))
 
 
 def _add_operations(app: FastAPI, operations: Operations) -> None:
-    healthy: dict[int | str, Any] = {200: {"model": Health, "description": "Yes."}}
+    healthy: dict[int | str, Any] = {200: {"model": Health, "description": "It is so."}}
+    described: dict[int | str, Any] = {200: {"description": "The document."}}
     figures: dict[int | str, Any] = {200: {"description": "The figures.", "content": {"text/plain": {}}}}
-    _add(app, "GET", "/healthz", operations.healthz, "The process serves requests", {"responses": healthy})
-    ready = {"responses": healthy | problems((503,))}
-    _add(app, "GET", "/readyz", operations.readyz, "Kafka answers, the topics' past is read", ready)
-    _add(app, "GET", "/metrics", operations.metrics, "Prometheus", {"responses": figures | problems((403,))})
-    _add(app, "GET", "/openapi.json", OpenApi(app).get, "This document", {})
+    _add(app, "GET", "/healthz", operations.healthz, {"responses": healthy})
+    _add(app, "GET", "/readyz", operations.readyz, {"responses": healthy | problems((503,))})
+    _add(app, "GET", "/metrics", operations.metrics, {"responses": figures | problems((403,))})
+    _add(app, "GET", "/openapi.json", OpenApi(app).get, {"responses": described})
 
 
-def _add(app: FastAPI, method: str, path: str, handler: Any, summary: str, described: dict[str, Any]) -> None:
+def _add(app: FastAPI, method: str, path: str, handler: Any, described: dict[str, Any]) -> None:
     name = path.split("{")[0].strip("/").replace("/", "-")
+    summary, description = TEXTS[name]
     app.add_api_route(
         path,
         handler,
         methods=[method],
         summary=summary,
+        description=description,
         name=name,
         operation_id=name,
         response_model=None,
         status_code=next(iter(described.get("responses", {200: None}))),
         **described,
     )
+
+
+class Direct:
+    """ASGI: `POST` to one of `handlers`' paths goes to its handler, everything else to `app`."""
+
+    def __init__(self, app: ASGIApp, handlers: Mapping[str, Handler]) -> None:
+        self._app = app
+        self._routes = {path: Route(path, handler, methods=["POST"]) for path, handler in handlers.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. Raises what a handler did not foresee, once its caller has an answer: uvicorn logs it."""
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = route  # as a router does, for `Counted`
+        try:
+            response = await route.endpoint(Request(scope, receive))
+        except Problem as problem:
+            response = problem.response()
+        except Exception:
+            await failed().response()(scope, receive, send)
+            raise
+        await response(scope, receive, send)
 
 
 class OpenApi:

@@ -1,27 +1,36 @@
-"""`POST` of an event: acknowledged once the broker has it, or answered with its decision."""
+"""`POST` of an event: acknowledged once the broker has it, or answered with its decision.
+
+`Events.take` is the whole way of a request, in order: signature, room at the gate, body, signature over the
+body, the event in it, Kafka, and for callers that wait the decision (`bridge.waiting`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import msgspec
+from pydantic import JsonValue
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge.answers import Fields, answer_of, ended
-from bridge.bodies import identity_of, problem_of, read_event
-from bridge.guard import Guard
-from bridge.preferences import Wait, wait_of
-from bridge.problems import Problem
-from bridge.records import Source
-from bridge.service import Bridge, now_ms
+from bridge.problems import JSON, Problem
+from bridge.records import Fields, Source
+from bridge.service import Bridge
+from bridge.signing import Guard
+from bridge.waiting import Wait, answer_of, ended, wait_of
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
-from schemas.parsing import Event
-from schemas.topics import PROMOTION_END
+from schemas.parsing import Event, parse
+from schemas.promotions import PromotionStart
+from schemas.reasons import RECOMMENDATIONS, Reason
+from schemas.topics import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START
+from streams.settings import Settings
+from streams.settings.mapping import map_message
 
-JSON = "application/json"
 NO_WAIT = Wait(0)
 
 
@@ -41,7 +50,7 @@ class Events:
         with self._bridge.gate.one_event() as incoming:
             body = await incoming.read(request)
             self._guard.require(request, body)
-            event = self._event(topic, body)
+            event = event_or_problem(self._bridge.settings, topic, body)
             source = await self._bridge.send(topic, key_of(event), body)
         self._bridge.metrics.acknowledge_seconds.observe(_since(started_at))
         try:
@@ -53,15 +62,8 @@ class Events:
             return Response(msgspec.json.encode(answer), 200, wait.headers, JSON)
         return accepted(event, wait)
 
-    def _event(self, topic: str, body: bytes) -> Event:
-        settings = self._bridge.settings
-        try:
-            return read_event(settings, topic, body, now_ms())
-        except InvalidEvent as invalid:
-            raise problem_of(topic, body, invalid, mapped=topic in settings.mappings) from None
-
     async def _decision(self, event: Event, source: Source, wait: Wait, started_at: float) -> Fields | None:
-        """The decision, None where it has not come within the wait."""
+        """The decision; None where it has not come within the wait."""
         left_s = wait.seconds - _since(started_at)
         bridge = self._bridge
         if left_s <= 0 or bridge.waiters.is_full:
@@ -87,10 +89,35 @@ class Events:
         return {"status": 200, **ended(report), "duration": _milliseconds(started_at)}
 
 
+def read_event(settings: Settings, topic: str, body: bytes) -> Event:
+    """The event of `topic` (logical name) in a body, read as intake will read it, inputMapping included.
+
+    Raises InvalidEvent.
+    """
+    mapping = settings.mappings.get(topic)
+    event = parse(topic, body if mapping is None else map_message(mapping, body))
+    if isinstance(event, PromotionStart):
+        event.expires_at_ms(time.time_ns() // 1_000_000, settings.config.default_duration_ms)
+    return event
+
+
+def event_or_problem(settings: Settings, topic: str, body: bytes) -> Event:
+    """The event of `topic` in a body.
+
+    Raises Problem: 400 for what is not JSON or lacks the seed's fields, in the seed's words; 422 for a bad
+    value.
+    """
+    try:
+        return read_event(settings, topic, body)
+    except InvalidEvent as invalid:
+        mapped = topic in settings.mappings
+        raise _problem_of(topic, body, invalid, mapped=mapped) from None
+
+
 def accepted(event: Event, wait: Wait = NO_WAIT) -> Response:
     """202: the broker has the event. `statusUrl` says where its decision will be."""
     url = status_url(event)
-    content = {"status": "accepted", **identity_of(event), "statusUrl": url}
+    content = {"status": "accepted", **_identity_of(event), "statusUrl": url}
     return Response(msgspec.json.encode(content), 202, {**wait.headers, "Location": url}, JSON)
 
 
@@ -104,6 +131,58 @@ def status_url(event: Event) -> str:
 def key_of(event: Event) -> str:
     """The record's key: repeats and cancels of an order follow it in one partition."""
     return event.order.ref if isinstance(event, OrderPlaced | OrderCancelled) else event.identity
+
+
+def _identity_of(event: Event) -> dict[str, str]:
+    """How answers name the event's subject."""
+    if isinstance(event, OrderPlaced | OrderCancelled):
+        return {"orderRef": event.order.ref, "promotionId": event.order.promotion_id}
+    return {"promotionId": event.identity}
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The seed's answer where the body lacks what it cannot do without; its source is the seed template."""
+
+    error: str
+    recommendation: str
+
+
+_NO_PROMOTION_ID = Missing("Missing promotion ID", "Include order.promotionId in request payload")
+
+MISSING = {
+    PROMOTION_START: Missing(
+        "Invalid promotion data", "Request must include promotion.id and promotion.skus array"
+    ),
+    PROMOTION_END: Missing("Invalid promotion data", "Request must include promotion.id"),
+    ORDER_PLACED: _NO_PROMOTION_ID,
+    ORDER_CANCELLED: _NO_PROMOTION_ID,
+}
+
+
+def _problem_of(topic: str, body: bytes, invalid: InvalidEvent, *, mapped: bool) -> Problem:
+    try:
+        value = from_json(body)
+    except ValueError:
+        return Problem(400, invalid.error, RECOMMENDATIONS[Reason.INVALID], reason=Reason.INVALID)
+    if not mapped and _lacks(topic, value):
+        missing = MISSING[topic]
+        return Problem(400, missing.error, missing.recommendation, reason=Reason.INVALID)
+    return Problem(422, invalid.error, invalid.recommendation, reason=Reason.INVALID)
+
+
+def _lacks(topic: str, value: JsonValue) -> bool:
+    """Whether the seed would find nothing there: absent, or what JavaScript takes for false."""
+    if topic in (ORDER_PLACED, ORDER_CANCELLED):
+        return not _field(_field(value, "order"), "promotionId")
+    promotion = _field(value, "promotion")
+    named = _field(promotion, "id") or _field(promotion, "ref")
+    skus = _field(promotion, "skus") if topic == PROMOTION_START else True
+    return not named or not skus
+
+
+def _field(value: JsonValue, name: str) -> JsonValue:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _since(moment: float) -> float:

@@ -21,10 +21,9 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge.bodies import read_event
-from bridge.events import accepted, key_of
+from bridge.events import accepted, key_of, read_event
 from bridge.problems import Problem, unauthorized
-from bridge.service import Bridge, now_ms
+from bridge.service import Bridge
 from schemas.invalid import InvalidEvent
 from schemas.parsing import Event
 from schemas.reasons import RECOMMENDATIONS, Reason
@@ -110,7 +109,7 @@ def _mapped(settings: Settings, body: bytes) -> tuple[str, Event]:
     errors = []
     for topic in settings.mappings:
         try:
-            return topic, read_event(settings, topic, body, now_ms())
+            return topic, read_event(settings, topic, body)
         except InvalidEvent as invalid:
             errors.append(f"{topic}: {invalid.error}")
     if not errors:

@@ -64,9 +64,11 @@ class Inbox:
             try:
                 await self._read()
             except KafkaException as failure:
-                log.warning("outcomes cannot be read", error=failure.args[0].str(), recommendation="wait")
+                log.warning(
+                    "outcomes_unreadable", error=failure.args[0].str(), recommendation="none: it tries again"
+                )
             except Exception:
-                log.exception("outcomes cannot be read", recommendation="none: reading begins again")
+                log.exception("outcomes_unreadable", recommendation="none: reading begins again")
             await self._pause(PAUSE_S)
 
     async def _read(self) -> None:
@@ -82,7 +84,7 @@ class Inbox:
                     ends = _not_reached(consumer, ends)
                 elif not self.is_caught_up:
                     self.is_caught_up = True
-                    log.info("caught up")
+                    log.info("outcomes_caught_up")
                 await self._pace(len(messages), len(records))
         finally:
             await asyncio.to_thread(consumer.close)
@@ -128,7 +130,7 @@ def _is_record(message: Message) -> bool:
         return True
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
         raise KafkaException(error)
-    log.warning("outcomes cannot be read", error=error.str(), recommendation="none: it is tried again")
+    log.warning("outcomes_unreadable", error=error.str(), recommendation="none: it tries again")
     return False
 
 

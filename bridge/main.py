@@ -15,12 +15,11 @@ from starlette.types import ASGIApp
 from bridge.app import build_app
 from bridge.events import Events
 from bridge.fluent import FluentEvents, load_key
-from bridge.guard import Guard
 from bridge.inbox import HISTORY
-from bridge.preferences import MAX_WAIT_S
 from bridge.protocol import GuardedProtocol
 from bridge.service import Bridge
-from bridge.signing import Signatures
+from bridge.signing import Guard, Signatures
+from bridge.waiting import MAX_WAIT_S
 from schemas.topics import INPUTS
 from streams.kafka import CHECK_TIMEOUT_S, check_broker, client_config
 from streams.log import get_logger
@@ -67,8 +66,8 @@ def run(settings: Settings, host: str, port: int, unsigned: bool, default_wait: 
     events = Events(bridge, guard, default_wait or 0)
     app = build_app(bridge, guard, events, FluentEvents(bridge, fluent_key, unsigned=unsigned))
     for notice in settings.notices:
-        log.warning(notice)
-    log.info("bridge listens", url=_url(listener), unsigned=unsigned, clients=len(settings.bridge.secrets))
+        log.warning("configuration", notice=notice)
+    log.info("bridge_listens", url=_url(listener), unsigned=unsigned, clients=len(settings.bridge.secrets))
     _serve(app, bridge, listener)
     return 0
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from bridge.preferences import MAX_WAIT_S
-from bridge.problems import MEDIA_TYPE
+from bridge.problems import PROBLEM_JSON
 from bridge.shapes import ProblemDetails
+from bridge.waiting import MAX_WAIT_S
 from schemas.catalogue import MESSAGES
-from schemas.documents import CONTRACT_VERSION
 from schemas.parsing import EVENTS
 
 Fields = dict[str, Any]
@@ -25,17 +25,62 @@ DESCRIPTION = (
     "`error` and `recommendation`. Every event may be repeated: it is decided once."
 )
 
+TEXTS = {
+    "start-flash-sale": (
+        "Start a sale",
+        "Sets the units of each SKU aside. Callers that wait are told which SKUs could be reserved.",
+    ),
+    "consume-reservation": (
+        "Place an order",
+        "Takes the order's units from what was set aside. Callers that wait are told which lines got theirs.",
+    ),
+    "cancel-order": (
+        "Cancel an order, or part of it",
+        "Gives units of an order back. Callers that wait are told which, and what is left of the order.",
+    ),
+    "end-flash-sale": (
+        "End a sale early",
+        "Ends the sale and releases what is not sold. Callers that wait get the head of the FINAL report.",
+    ),
+    "fluent-events": (
+        "Take one of Fluent's own webhooks",
+        "Sends what `inputMapping` finds in Fluent's event to its input topic. Never waits for the decision.",
+    ),
+    "orders": (
+        "Where an order stands",
+        "Answers a list: the newest outcome of the order for each of its promotions, as it was published.",
+    ),
+    "promotions": (
+        "Where a promotion stands",
+        "Answers the results once every SKU is decided, and the head of the newest reconciliation report.",
+    ),
+    "healthz": (
+        "Whether the process lives",
+        "Answers as long as the process serves requests, whatever Kafka does.",
+    ),
+    "readyz": (
+        "Whether the bridge should get requests",
+        "Says yes when Kafka answers and the outcome topics' recent past is read.",
+    ),
+    "metrics": (
+        "Figures for Prometheus",
+        "Answers in Prometheus' text format, for clients on the bridge's own machine.",
+    ),
+    "openapi.json": ("This document", "Describes every route, its bodies and its errors."),
+}
+"""Summary and description of each operation, by its id."""
+
 PROBLEMS = {
-    400: "Not JSON, or what the seed requires is missing.",
-    401: "Not signed, or not signed correctly.",
-    403: "Not from this machine.",
-    404: "Never seen, not decided yet, or too long ago.",
+    400: "The body is not JSON, or lacks what the seed requires.",
+    401: "The request is not signed, or not signed correctly.",
+    403: "The client is not on the bridge's own machine.",
+    404: "It was never seen, is not decided yet, or is too long ago.",
     408: "The body came too slowly.",
-    409: "The same reference was used before with different content (callers that wait).",
+    409: "The same reference was used before with different content; only callers that wait are told.",
     413: "The body is too large.",
-    422: "A value is not valid.",
-    500: "An error of the bridge.",
-    503: "Not now: send the same again after the seconds in Retry-After.",
+    422: "A value is not valid; `error` names it.",
+    500: "The bridge failed; a repeat changes nothing.",
+    503: "The bridge cannot take it now: send the same again after the seconds in Retry-After.",
 }
 
 TAKING = (400, 401, 408, 409, 413, 422, 500, 503)
@@ -66,7 +111,7 @@ SIGNED_BY_FLUENT: list[Fields] = [{"FluentSignature": []}]
 
 def problems(statuses: Sequence[int]) -> Responses:
     """The error responses of a route."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}}
+    content = {PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}}
     found: Responses = {}
     for status in statuses:
         found[status] = {"description": PROBLEMS[status], "content": content}
@@ -82,8 +127,12 @@ def taking(topic: str, answer: type[BaseModel], acknowledged: type[BaseModel]) -
     body = {"schema": _reference(EVENTS[topic]), "examples": _examples(topic)}
     return {
         "responses": {
-            200: {"model": answer, "description": "The decision.", "headers": applied},
-            202: {"model": acknowledged, "description": "The broker has it.", "headers": applied | location},
+            200: {"model": answer, "description": "The event is decided.", "headers": applied},
+            202: {
+                "model": acknowledged,
+                "description": "The broker has the event.",
+                "headers": applied | location,
+            },
             **problems(TAKING),
         },
         "openapi_extra": {
@@ -102,7 +151,7 @@ def taking_fluents(acknowledged: Any) -> Fields:
     }
     return {
         "responses": {
-            202: {"model": acknowledged, "description": "The broker has it."},
+            202: {"model": acknowledged, "description": "The broker has the event."},
             **problems((400, 401, 408, 413, 422, 500, 503)),
         },
         "openapi_extra": {
@@ -115,7 +164,7 @@ def taking_fluents(acknowledged: Any) -> Fields:
 def asking(answer: Any) -> Fields:
     """Arguments of a route that answers where something stands."""
     return {
-        "responses": {200: {"model": answer, "description": "Where it stands."}, **problems(ASKING)},
+        "responses": {200: {"model": answer, "description": "This is where it stands."}, **problems(ASKING)},
         "openapi_extra": {"security": SIGNED},
     }
 
@@ -124,7 +173,7 @@ def document(app: FastAPI) -> Fields:
     """The whole document."""
     found = get_openapi(
         title="Flash-sale reservations: HTTP bridge",
-        version=CONTRACT_VERSION,
+        version=version("flash-sale-reservations"),
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         routes=app.routes,

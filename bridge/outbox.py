@@ -133,7 +133,7 @@ class Outbox:
 
     def _replace(self, error: KafkaError) -> None:
         """An idempotent producer that met a fatal error sends nothing more; a new one does."""
-        log.error("producer replaced", error=error.str(), recommendation="none: callers repeat their events")
+        log.error("producer_replaced", error=error.str(), recommendation="none: callers repeat their events")
         self._failed.append(self._producer)
         self._producer = self._new_producer()
 

@@ -8,7 +8,8 @@ from http import HTTPStatus
 import msgspec
 from starlette.responses import Response
 
-MEDIA_TYPE = "application/problem+json"
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1
 
 
@@ -46,7 +47,7 @@ class Problem(Exception):
         }
         if self.reason is not None:
             content["reason"] = self.reason
-        return Response(msgspec.json.encode(content), self.status, self.headers, MEDIA_TYPE)
+        return Response(msgspec.json.encode(content), self.status, self.headers, PROBLEM_JSON)
 
 
 def unauthorized() -> Problem:

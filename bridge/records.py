@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +28,9 @@ class Arrival(msgspec.Struct, frozen=True):
     source: Source | None
     headers: dict[str, str]
 
+
+Fields = dict[str, object]
+"""The body of a response, by its names in JSON."""
 
 NOTHING = msgspec.Raw(b"")
 """Where a field is absent."""
@@ -78,6 +82,18 @@ class Report(msgspec.Struct, rename="camel", omit_defaults=True):
 read_outcome = msgspec.json.Decoder(Outcome).decode
 read_page = msgspec.json.Decoder(Page).decode
 read_report = msgspec.json.Decoder(Report).decode
+
+
+def results_of(values: Iterable[bytes]) -> Fields:
+    """The pages of a promotion's results as one; no fields when a page is missing."""
+    pages = sorted(map(read_page, values), key=attrgetter("page"))
+    if not pages or len(pages) != pages[-1].pages:
+        return {}
+    return {
+        "promotionId": pages[0].promotion_id,
+        "reservations": [result for page in pages for result in page.reservations],
+        "summary": pages[0].summary,
+    }
 
 
 def source_of(

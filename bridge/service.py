@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import msgspec
 
 from bridge.gate import Gate
 from bridge.inbox import Inbox
-from bridge.metrics import Metrics
+from bridge.operations import Metrics
 from bridge.outbox import Outbox, Undelivered
 from bridge.problems import Problem, unavailable
 from bridge.records import Arrival, Source
 from bridge.status import Status
-from bridge.waiters import Waiters
+from bridge.waiting import Waiters
 from streams.log import get_logger
 from streams.settings import Settings
 
@@ -87,7 +86,13 @@ class Bridge:
         try:
             return await self._outbox.send(topic, key, value)
         except Undelivered as failure:
-            log.warning("event not taken", topic=topic, error=str(failure), bytes=len(value))
+            log.warning(
+                "event_not_taken",
+                topic=topic,
+                error=str(failure),
+                bytes=len(value),
+                recommendation="none: the caller was told to send it again",
+            )
             raise _too_large() if failure.too_large else _no_kafka() from None
 
     async def _look_at_kafka(self, outbox: Outbox) -> None:
@@ -98,7 +103,7 @@ class Bridge:
             answers = await asyncio.to_thread(outbox.probe, PROBE_TIMEOUT_S)
             answers = answers or outbox.acknowledged_at > asked_at
             if answers != self._kafka_answers:
-                log.warning("kafka answers again" if answers else "kafka does not answer")
+                self._log_kafka(answers=answers)
             self._kafka_answers = answers
             await asyncio.sleep(PROBE_EVERY_S)
 
@@ -108,12 +113,19 @@ class Bridge:
                 self.status.arrived(arrival)
                 self.waiters.arrived(arrival)
             except msgspec.MsgspecError as error:
-                log.warning("outcome cannot be read", topic=arrival.topic, error=str(error))
+                log.warning(
+                    "outcome_unreadable",
+                    topic=arrival.topic,
+                    error=str(error),
+                    recommendation="find out who else writes to this topic",
+                )
 
-
-def now_ms() -> int:
-    """The wall clock in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
+    @staticmethod
+    def _log_kafka(*, answers: bool) -> None:
+        if answers:
+            log.info("kafka_answers")
+        else:
+            log.warning("kafka_silent", recommendation="see whether the brokers run and can be reached")
 
 
 def _no_kafka() -> Problem:

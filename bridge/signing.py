@@ -1,4 +1,4 @@
-"""Signatures of requests: HMAC-SHA256 over `timestamp.METHOD.path.body`.
+"""Whether a request was signed by a known client: HMAC-SHA256 over `timestamp.METHOD.path.body`.
 
 The signed path is what stands on the request line, percent-encoding and query included. A repeat of the same
 request inside the window is let through on purpose: every event of ours may be repeated.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import time
 from collections.abc import Mapping
 from hashlib import sha256
 
 from pydantic import SecretStr
+from starlette.requests import Request
+
+from bridge.problems import unauthorized
+from streams.log import get_logger
 
 WINDOW_S = 300
 """How far a request's clock may be from ours, in either direction."""
 
 PREFIX = "sha256="
 MAX_DIGITS = 12
+
+log = get_logger("bridge")
 
 
 def sign(secret: str, timestamp: int, method: str, path: str, body: bytes) -> str:
@@ -61,6 +68,44 @@ class Signatures:
             expected = PREFIX + _digest(key, stamp, method.encode(), path, body)
             signed |= hmac.compare_digest(expected.encode(), given)
         return signed and client in self._keys and _in_window(timestamp, now_s)
+
+
+class Guard:
+    """Lets signed requests pass. `signatures` None: every request passes, which only loopback may have."""
+
+    def __init__(self, signatures: Signatures | None) -> None:
+        self._signatures = signatures
+
+    def require_headers(self, request: Request) -> None:
+        """Turn away what is not signed at all, before its body is read. Raises Problem."""
+        if self._signatures is not None and not all(_claims(request)):
+            raise unauthorized()
+
+    def require(self, request: Request, body: bytes) -> None:
+        """Turn away what is not signed by a known client. Raises Problem."""
+        if self._signatures is None:
+            return
+        client, timestamp, signature = _claims(request)
+        path = path_on_the_wire(request)
+        if not self._signatures.accept(client, timestamp, signature, request.method, path, body, time.time()):
+            log.warning("request_not_signed", route=path.decode("latin-1"), client=client)
+            raise unauthorized()
+
+
+def path_on_the_wire(request: Request) -> bytes:
+    """Path and query as they stand on the request line."""
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return path + b"?" + query if query else path
+
+
+def _claims(request: Request) -> tuple[str, str, str]:
+    headers = request.headers
+    return (
+        headers.get("x-client-id", ""),
+        headers.get("x-timestamp", ""),
+        headers.get("x-signature", ""),
+    )
 
 
 def _in_window(timestamp: str, now_s: float) -> bool:

@@ -1,15 +1,15 @@
-"""Where orders and promotions stand: the newest of what the outcome topics said, on disk.
+"""`GET` of where an order or a promotion stands, from the newest of what the outcome topics said.
 
-RocksDB with FIFO compaction: when a store is full, its oldest file is dropped whole. So disk is bounded by
-STORE_BYTES for each of the two stores and memory by their buffers. Nothing here is the truth: a store begins
-empty and is filled from the topics.
+The records are kept in RocksDB with FIFO compaction: when a store is full, its oldest file is dropped whole.
+So disk is bounded by STORE_BYTES for each of the two stores, and memory by their buffers. The topics are the
+truth and a store is a copy: it begins empty and is filled from them.
 """
 
 from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -24,8 +24,12 @@ from rocksdict import (
     Rdict,
     WriteOptions,
 )
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bridge.records import Arrival, Report, read_outcome, read_page, read_report
+from bridge.problems import JSON, Problem, unavailable
+from bridge.records import Arrival, Fields, Report, read_outcome, read_page, read_report, results_of
+from bridge.signing import Guard
 from schemas.topics import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 from streams.settings import ConfigurationError
 
@@ -105,6 +109,61 @@ class Status:
         self._promotions.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._lock.close()
+
+
+class Questions:
+    """The routes `/orders/{ref}` and `/promotions/{id}`. `is_caught_up`: whether the topics' past is read."""
+
+    def __init__(self, status: Status, guard: Guard, is_caught_up: Callable[[], bool]) -> None:
+        self._status = status
+        self._guard = guard
+        self._is_caught_up = is_caught_up
+
+    async def order(self, request: Request) -> Response:
+        """A list of the order's newest outcomes, one for each promotion, as published. Raises Problem."""
+        self._guard.require(request, b"")
+        ref = request.path_params["ref"]
+        found = self._status.order(ref)
+        if not found:
+            raise self._unknown(f"No outcome of an order {ref} is known", "order")
+        return Response(b"[" + b",".join(found) + b"]", 200, media_type=JSON)
+
+    async def promotion(self, request: Request) -> Response:
+        """Results and newest report of a promotion. Raises Problem."""
+        self._guard.require(request, b"")
+        promotion_id = request.path_params["id"]
+        fields = _standing(promotion_id, *self._status.promotion(promotion_id))
+        if not fields:
+            raise self._unknown(f"No results of a promotion {promotion_id} are known", "promotion")
+        return Response(msgspec.json.encode(fields), 200, media_type=JSON)
+
+    def _unknown(self, error: str, subject: str) -> Problem:
+        if not self._is_caught_up():
+            return unavailable(
+                f"{error} yet: the bridge still reads the topics' recent past",
+                "Ask again after the seconds in Retry-After.",
+            )
+        return Problem(
+            404,
+            f"{error}: it is not decided yet, was never seen, or is too long ago",
+            f"Check the {subject}'s reference; right after a 202 ask again a moment later.",
+        )
+
+
+def _standing(promotion_id: str, pages: list[bytes], report: Report | None) -> Fields:
+    """Where a promotion stands; no fields when nothing is known of it."""
+    results = results_of(pages)
+    if report is None and not results:
+        return {}
+    status = report.status if report is not None else _status_by_results(pages)
+    fields: Fields = {"promotionId": promotion_id, "status": status, **results}
+    return fields if report is None else {**fields, "report": report}
+
+
+def _status_by_results(pages: list[bytes]) -> str:
+    """Before the first report: every SKU is decided, so the sale runs, unless nothing could be reserved."""
+    summary = msgspec.json.decode(read_page(pages[0]).summary)
+    return "ACTIVE" if summary["success"] else "REJECTED"
 
 
 def _key(ref: str, rest: str = "") -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -124,6 +125,19 @@ def test_every_event_route_documents_body_examples_signature_and_errors(document
         assert set(operation["security"][0]) == {"ClientId", "Timestamp", "Signature"}
         problem = operation["responses"]["422"]["content"]["application/problem+json"]["schema"]
         assert problem["$ref"].endswith("/ProblemDetails")
+
+
+def test_every_operation_is_described_in_sentences_of_its_own(document: dict[str, Any]) -> None:
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    texts = [operation["description"] for operation in operations]
+    texts += [answer["description"] for each in operations for answer in each["responses"].values()]
+    assert [text for text in texts if not (text[0].isupper() and text.endswith("."))] == []
+    assert not [text for text in texts if "partial" in text or "Raises" in text]
+    assert len({operation["description"] for operation in operations}) == len(operations)
+
+
+def test_the_document_has_the_version_of_the_package(document: dict[str, Any]) -> None:
+    assert document["info"]["version"] == version("flash-sale-reservations")
 
 
 def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any]) -> None:

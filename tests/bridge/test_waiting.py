@@ -9,10 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
-import bridge.waiters
-from bridge.preferences import MAX_WAIT_S, Wait, wait_of
+import bridge.waiting
 from bridge.records import Arrival, Source
-from bridge.waiters import Waiters
+from bridge.waiting import MAX_WAIT_S, Wait, Waiters, wait_of
 from tests.bridge.decisions import Decider, Record, dead_letter, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller, placed, started
 from tests.support.system import wait_until
@@ -180,8 +179,8 @@ async def test_a_decision_that_comes_before_the_acknowledgement_is_kept_for_its_
 
 
 async def test_only_so_many_early_decisions_are_kept_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.waiters, "MAX_EARLY", 3)
-    monkeypatch.setattr(bridge.waiters, "MAX_EARLY_BYTES", 100)
+    monkeypatch.setattr(bridge.waiting, "MAX_EARLY", 3)
+    monkeypatch.setattr(bridge.waiting, "MAX_EARLY_BYTES", 100)
     for size, kept in ((1, {7, 8, 9}), (50, {8, 9}), (101, set())):
         waiters = Waiters()
         for offset in range(10):

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from bridge.direct import Direct
+from bridge.app import Direct
 from bridge.problems import Problem
 
 

@@ -1,18 +1,36 @@
-"""Who waits for which answer: a caller waits for what names its own event as its source.
+"""`Prefer: wait=N`: how long a caller waits, which records it waits for, and what it is told.
 
-So two callers with the same order ref never get each other's answer.
+A caller waits for the record that names its own event as the source, so two callers with the same order ref
+never get each other's answer. From top to bottom: what the caller asked for (`wait_of`), who waits
+(`Waiters`, which `bridge.service` hands every committed record of the outcome topics), and the response
+that is made of the records that came (`answer_of`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from bridge.records import Arrival, Report, Source, read_page, read_report
+from bridge.problems import Problem
+from bridge.records import (
+    NOTHING,
+    Arrival,
+    Fields,
+    Report,
+    Source,
+    read_outcome,
+    read_page,
+    read_report,
+    results_of,
+)
+from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.topics import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
+MAX_WAIT_S = 30
 MAX_EARLY = 10_000
 MAX_EARLY_BYTES = 16 << 20
 """Answers kept that came before the broker's acknowledgement was heard of: the newest ones."""
@@ -22,6 +40,43 @@ MAX_WAITERS = 4_000
 
 Key = Source | str
 """A source, or the id of a promotion whose FINAL report is waited for."""
+
+STATUSES = {Reason.CONFLICT: 409, Reason.NO_PROMOTION: 404}
+"""How a dead letter's reason is answered; every other one is 422."""
+
+
+_WAIT = re.compile(r'wait\s*=\s*(?:(\d{1,9})|"(\d{1,9})")\s*(?:;.*)?', re.IGNORECASE)
+_ASYNC = re.compile(r"respond-async\s*(?:;.*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long to wait, in seconds, and what `Preference-Applied` says about it (None: nothing)."""
+
+    seconds: float
+    applied: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The answer's headers about it."""
+        return {} if self.applied is None else {"Preference-Applied": self.applied}
+
+
+def wait_of(prefer: Iterable[str], default_s: float) -> Wait:
+    """What the values of the `Prefer` headers ask for; `default_s` where they ask for nothing.
+
+    More than MAX_WAIT_S is cut to that, which `Preference-Applied` says. What cannot be read is ignored, and
+    of two the first counts, as RFC 7240 requires.
+    """
+    preferences = [part.strip() for value in prefer for part in value.split(",")]
+    for preference in preferences:
+        found = _WAIT.fullmatch(preference)
+        if found:
+            seconds = min(int(found[1] or found[2]), MAX_WAIT_S)
+            return Wait(seconds, f"wait={seconds}")
+    if any(_ASYNC.fullmatch(preference) for preference in preferences):
+        return Wait(0, "respond-async")
+    return Wait(default_s)
 
 
 class Waiter:
@@ -130,3 +185,47 @@ class Waiters:
         left.remove(waiter)
         if not left:
             del self._waiting[key]
+
+
+def answer_of(arrivals: list[Arrival], duration_ms: int) -> Fields:
+    """The seed's response to the event that `arrivals` answer. Raises Problem for a dead letter."""
+    first = arrivals[0]
+    if first.topic == DEAD_LETTERS:
+        raise _problem_of(first)
+    if first.topic == PROMOTION_RESULTS:
+        fields = results_of(arrival.value for arrival in arrivals)
+    elif first.topic == RECONCILIATION_REPORTS:
+        fields = ended(read_report(first.value))
+    else:
+        fields = _decided(first)
+    return {"status": 200, **fields, "duration": duration_ms}
+
+
+def ended(report: Report) -> Fields:
+    """The answer to a `promotion-end` that is done."""
+    return {"promotionId": report.promotion_id, "report": report}
+
+
+def _decided(arrival: Arrival) -> Fields:
+    outcome = read_outcome(arrival.value)
+    fields: Fields = {
+        "orderRef": outcome.order_ref,
+        "promotionId": outcome.promotion_id,
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "consumeResults": outcome.consume_results,
+        "cancelResults": outcome.cancel_results,
+        "cancellationRef": outcome.cancellation_ref,
+        "decidedAt": outcome.decided_at,
+        "revision": outcome.revision,
+    }
+    return {name: value for name, value in fields.items() if value not in (None, NOTHING)}
+
+
+def _problem_of(dead_letter: Arrival) -> Problem:
+    headers = dead_letter.headers
+    reason = headers.get("reason", Reason.INVALID)
+    known = reason if reason in Reason.__members__ else Reason.INVALID
+    error = headers.get("error", "The event could not be decided")
+    recommendation = headers.get("recommendation", RECOMMENDATIONS[Reason(known)])
+    return Problem(STATUSES.get(Reason(known), 422), error, recommendation, reason=reason)
