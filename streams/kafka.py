@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -19,6 +20,7 @@ Config = dict[str, Any]
 """Client settings by the library's own names."""
 
 CHECK_TIMEOUT_S = 10.0
+RECONNECT_MAX_MS = 500
 _log = logging.getLogger("librdkafka")
 _silent = logging.Logger("librdkafka.check", level=logging.CRITICAL + 1)
 
@@ -37,7 +39,7 @@ def client_config(settings: Settings) -> Config:
     config: Config = {
         "bootstrap.servers": settings.require_kafka(),
         "security.protocol": kafka.security_protocol,
-        "reconnect.backoff.max.ms": 500,
+        "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
         "logger": _log,
         **{name: str(file) for name, file in locations.items() if file is not None},
     }
@@ -51,14 +53,27 @@ def client_config(settings: Settings) -> Config:
 
 
 def producer_config(settings: Settings) -> Config:
-    """An idempotent producer that waits for all replicas and takes messages up to our topics' limit."""
-    return client_config(settings) | {
+    """What a producer of ours needs, as `producing` says. Raises ConfigurationError."""
+    return producing(client_config(settings))
+
+
+def producing(client: Mapping[str, Any]) -> Config:
+    """The settings of every producer of ours, on top of those by which a client connects.
+
+    It is idempotent, waits for all replicas, takes messages up to our topics' limit, and sends a key where
+    Java's producer would: where the stages look for it.
+    """
+    return {
+        **client,
         "enable.idempotence": True,
         "acks": "all",
+        "partitioner": "murmur2_random",
         "linger.ms": 2,
         "batch.size": 900_000,
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "message.timeout.ms": 30_000,
+        "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+        "socket.nagle.disable": True,
     }
 
 
@@ -76,23 +91,6 @@ def consumer_config(settings: Settings, group: str) -> Config:
         "heartbeat.interval.ms": settings.config.kafka_session_timeout_ms // 4,
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
     }
-
-
-def aiokafka_config(settings: Settings) -> Config:
-    """What aiokafka's clients need to connect. Raises ConfigurationError as `client_config` does."""
-    kafka = settings.kafka
-    config: Config = {
-        "bootstrap_servers": settings.require_kafka(),
-        "security_protocol": kafka.security_protocol,
-        "ssl_context": ssl_context(settings),
-    }
-    if kafka.uses_sasl:
-        config |= {
-            "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.sasl_username,
-            "sasl_plain_password": _password(settings),
-        }
-    return config
 
 
 def faust_broker(settings: Settings) -> tuple[str, CredentialsT | None]:

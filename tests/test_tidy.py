@@ -26,18 +26,21 @@ ALL_CODE = (*PACKAGES, "tests", "benchmarks")
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 70
 
+PLUMBING = ("streams.settings", "streams.kafka", "streams.reader", "streams.log")
+
 ALLOWED: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas",),
     "streams.settings": ("schemas", "streams.settings"),
     "streams.log": (),
     "streams.kafka": ("schemas", "streams.settings"),
+    "streams.reader": ("schemas", "streams.settings", "streams.kafka"),
     "streams.ledger": ("schemas", "streams.ledger"),
-    "streams.engine": ("schemas", "streams.log", "streams.ledger", "streams.engine"),
+    "streams.engine": ("schemas", "streams.kafka", "streams.log", "streams.ledger", "streams.engine"),
     "streams.app": ("schemas", "streams.settings", "streams.kafka", "streams.engine"),
     "agents": ("schemas", "streams.log", "streams.ledger", "streams.engine", "fluent", "agents"),
     "fluent": ("schemas", "streams.settings", "streams.log", "streams.ledger", "fluent"),
-    "bridge": ("schemas", "streams.settings", "streams.kafka", "streams.log", "bridge"),
-    "rehearsal": ("schemas", "streams.settings", "streams.kafka", "streams.log", "rehearsal"),
+    "bridge": ("schemas", *PLUMBING, "bridge"),
+    "rehearsal": ("schemas", *PLUMBING, "rehearsal"),
     "flashsale": PACKAGES,
 }
 """What each room may import of ours; the longest matching prefix counts. flashsale, the program, stands at

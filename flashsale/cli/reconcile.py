@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import msgspec
 
 from flashsale.cli.output import complain
-from flashsale.cli.reading import reader
 from flashsale.cli.reconcile_output import Outcome, print_json, print_text
-from flashsale.cli.report import newest
+from flashsale.cli.report import newest_report
 from flashsale.cli.start import connected
 from fluent import Gateway, ProfileError
 from fluent.errors import FluentError
 from fluent.reconcile import AskedBook, Expectation, Reconciler, Repair, expectations
 from schemas.reports import ReconciliationReport
-from schemas.topics import FLUENT_REQUESTS, RECONCILIATION_REPORTS
+from schemas.topics import FLUENT_REQUESTS
 from streams.ledger.fluent_requests import decode_request
+from streams.reader import read_to_end
 from streams.settings import ConfigurationError, Settings
 
 NO_CONNECTION = 2
@@ -68,9 +68,7 @@ def _touched(repairs: Sequence[Repair]) -> bool:
 
 def _figures(settings: Settings, promotion: str) -> tuple[ReconciliationReport, list[Expectation]]:
     """The newest report, and what should be held by it and by the ledger's newest requests."""
-    with reader(settings, RECONCILIATION_REPORTS) as records:
-        key = promotion.encode()
-        report = newest(record.value() for record in records.to_the_end() if record.key() == key)
+    report = newest_report(settings, promotion)
     if report is None:
         raise ConfigurationError(f"There is no report of {promotion}: it is not known, or not decided yet.")
     return report, expectations(report, _asked(settings, promotion).by_sku)
@@ -79,12 +77,11 @@ def _figures(settings: Settings, promotion: str) -> tuple[ReconciliationReport, 
 def _asked(settings: Settings, promotion: str) -> AskedBook:
     book = AskedBook(promotion)
     unreadable = 0
-    with reader(settings, FLUENT_REQUESTS) as records:
-        for record in records.to_the_end():
-            try:
-                book.take(decode_request(record.value() or b""), record.timestamp()[1])
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                unreadable += 1
+    for record in read_to_end(settings, FLUENT_REQUESTS):
+        try:
+            book.take(decode_request(record.value() or b""), record.timestamp()[1])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            unreadable += 1
     if unreadable:
         complain(f"{unreadable} records of fluent-requests are no requests and were left out.")
     return book

@@ -10,11 +10,12 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from flashsale.cli.output import complain, print_table, say, write
-from flashsale.cli.reading import reader
 from flashsale.cli.start import connected
 from schemas.fields import Message
 from schemas.reports import ReconciliationReport, ReportLine
 from schemas.topics import RECONCILIATION_REPORTS
+from streams.reader import read_to_end
+from streams.settings import Settings
 
 FIGURES = ("reserved", "consumed", "cancelled", "released", "rejectedUnits", "rejectedOrders", "drift")
 
@@ -29,15 +30,19 @@ class Form(StrEnum):
 
 def show(promotion: str, form: Form) -> int:
     """Print the newest report; 1 when there is none. Raises ConfigurationError."""
-    with reader(connected(), RECONCILIATION_REPORTS) as records:
-        key = promotion.encode()
-        pages = (message.value() for message in records.to_the_end() if message.key() == key)
-        report = newest(pages)
+    report = newest_report(connected(), promotion)
     if report is None:
         complain(f"There is no report of {promotion}: it is not known, or nothing of it was decided yet.")
         return 1
     {Form.TABLE: _table, Form.JSON: _json, Form.CSV: _csv}[form](report)
     return 0
+
+
+def newest_report(settings: Settings, promotion: str) -> ReconciliationReport | None:
+    """The newest report in the topic, None when there is none. Raises ConfigurationError."""
+    key = promotion.encode()
+    records = read_to_end(settings, RECONCILIATION_REPORTS)
+    return newest(record.value() for record in records if record.key() == key)
 
 
 def newest(values: Iterable[bytes | None]) -> ReconciliationReport | None:

@@ -14,8 +14,8 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from pydantic import JsonValue
 
 from flashsale.cli.output import complain, write
-from flashsale.cli.reading import BATCH, Reader, reader
 from flashsale.cli.start import connected, known_topic
+from streams.reader import BATCH, Reader, reading
 
 POLL_S = 0.2
 
@@ -33,7 +33,7 @@ def follow(
 ) -> int:
     """Print records until Ctrl-C, `limit` records, or `timeout_s` without any. Raises ConfigurationError."""
     known_topic(topic)
-    with reader(connected(), topic) as records:
+    with reading(connected(), topic) as records:
         records.seek(to_beginning=from_beginning)
         # Ctrl-C is the usual way to end it.
         with suppress(KeyboardInterrupt):

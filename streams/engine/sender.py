@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas.topics import MAX_MESSAGE_BYTES
+from streams.kafka import producing
 
 log = structlog.get_logger("engine.sender")
 
@@ -19,20 +19,7 @@ class Sender:
 
     def __init__(self, client: Mapping[str, Any], wire_name: Callable[[str], str]) -> None:
         self._wire_name = wire_name
-        self._producer = Producer(
-            {
-                **client,
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 2,
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "message.timeout.ms": 30_000,
-                "reconnect.backoff.max.ms": 500,
-                "queue.buffering.max.messages": 100_000,
-                "socket.nagle.disable": True,
-                "partitioner": "murmur2_random",
-            }
-        )
+        self._producer = Producer(producing(client) | {"queue.buffering.max.messages": 100_000})
         self._stopped = threading.Event()
         threading.Thread(target=self._serve, name="sender", daemon=True).start()
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.topics import MAX_MESSAGE_BYTES
+from streams.kafka import producing
 from streams.ledger.effects import Send
 from streams.ledger.rows import Changes
 
@@ -35,23 +35,14 @@ class OutcomeUnknown(Exception):
 
 def producer_config(client: Mapping[str, Any], transactional_id: str) -> dict[str, Any]:
     """librdkafka settings of a transactional producer."""
-    return {
-        **client,
+    return producing(client) | {
         "transactional.id": transactional_id,
         "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-        "enable.idempotence": True,
-        "acks": "all",
-        "linger.ms": 2,
-        "batch.size": 900_000,
         "batch.num.messages": 50_000,
-        "message.max.bytes": MAX_MESSAGE_BYTES,
         "queue.buffering.max.messages": _QUEUE_MESSAGES,
         "queue.buffering.max.kbytes": 512_000,
         "message.timeout.ms": TRANSACTION_TIMEOUT_MS,
         "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 500,
-        "socket.nagle.disable": True,
-        "partitioner": "murmur2_random",
     }
 
 

@@ -12,8 +12,8 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from flashsale.admin import create_topics
-from flashsale.cli.reading import reader
 from streams.kafka import client_config
+from streams.reader import read_to_end
 from streams.settings import Settings, load_settings
 from tests.flashsale.command import TIMEOUT_S, Command
 from tests.flashsale.test_processes import said, terminated
@@ -37,8 +37,7 @@ def dead_letters(settings: Settings, count: int) -> list[bytes]:
     """The values of all dead letters, once there are `count`."""
     deadline = time.monotonic() + TIMEOUT_S
     while True:
-        with reader(settings, "dead-letters") as records:
-            found = [message.value() or b"" for message in records.to_the_end()]
+        found = [message.value() or b"" for message in read_to_end(settings, "dead-letters")]
         if len(found) >= count:
             return found
         assert time.monotonic() < deadline, found

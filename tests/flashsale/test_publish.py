@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from flashsale.cli.reading import reader
+from streams.reader import read_to_end
 from streams.settings import Settings, load_settings
 from tests.flashsale.command import Command, InProcess
 
@@ -20,8 +20,7 @@ def order(ref: str, promotion: str = "FLASH-1") -> str:
 
 
 def records(settings: Settings, topic: str) -> list[Message]:
-    with reader(settings, topic) as found:
-        return list(found.to_the_end())
+    return list(read_to_end(settings, topic))
 
 
 @pytest.fixture

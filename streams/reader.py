@@ -1,0 +1,142 @@
+"""Committed records of our topics, read without joining a consumer group: nobody's position moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.kafka import consumer_config
+from streams.settings import ConfigurationError, NoBrokerError, Settings
+
+TIMEOUT_S = 15.0
+"""For an answer of the broker, and for a reader that gets no further."""
+
+NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+POLL_S = 0.1
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a partition holds now; `topic` is its name on the broker.
+
+    `begin` is its first offset, `end` its last stable one: everything below is committed or aborted.
+    """
+
+    topic: str
+    partition: int
+    begin: int
+    end: int
+
+    def at(self, offset: int) -> TopicPartition:
+        """A place in this partition, as a consumer's `assign` takes it."""
+        return TopicPartition(self.topic, self.partition, offset)
+
+
+class Reader:
+    """A `read_committed` consumer of every partition of some topics; `seek` places it."""
+
+    def __init__(self, consumer: Consumer, spans: list[Span]) -> None:
+        self._consumer = consumer
+        self.spans = spans
+
+    def seek(self, *, to_beginning: bool) -> None:
+        """Read from the beginning of each log, or from its end."""
+        self._consumer.assign([span.at(span.begin if to_beginning else span.end) for span in self.spans])
+
+    def poll(self, timeout_s: float, most: int = BATCH) -> list[Message]:
+        """The next records, none when none comes in time. Raises KafkaException."""
+        return [_checked(message) for message in self._consumer.consume(most, timeout_s)]
+
+    def to_the_end(self, most: int = BATCH) -> Iterator[Message]:
+        """Every record that was there when the reader was opened, from the beginning; `most` at a time.
+
+        Raises KafkaException, and NoBrokerError when the broker has gone silent.
+        """
+        self.seek(to_beginning=True)
+        left = [span for span in self.spans if span.begin < span.end]
+        deadline = time.monotonic() + TIMEOUT_S
+        while left:
+            messages = self.poll(POLL_S, most)
+            yield from messages
+            still = unreached(self._consumer, left)
+            if messages or len(still) < len(left):
+                deadline = time.monotonic() + TIMEOUT_S
+            elif time.monotonic() > deadline:
+                silent = ", ".join(sorted({span.topic for span in left}))
+                raise NoBrokerError(f"The Kafka broker sent nothing of {silent} for {TIMEOUT_S:.0f} s.")
+            left = still
+
+
+@contextmanager
+def reading(settings: Settings, *topics: str, idle_fetch_ms: int = 100) -> Iterator[Reader]:
+    """A reader of some topics (logical names), closed at the end.
+
+    A fetch that finds nothing is answered after `idle_fetch_ms`. Raises ConfigurationError when the broker
+    does not have one of the topics.
+    """
+    quiet = {"allow.auto.create.topics": False, "fetch.wait.max.ms": idle_fetch_ms}
+    consumer = Consumer(consumer_config(settings, "reader") | quiet)
+    try:
+        yield Reader(consumer, spans_of(consumer, map(settings.prefixed, topics)))
+    finally:
+        consumer.close()
+
+
+def read_to_end(settings: Settings, *topics: str) -> Iterator[Message]:
+    """Every committed record that some topics (logical names) hold now; in order within a partition.
+
+    Raises ConfigurationError when the broker does not have one of the topics or falls silent, and
+    KafkaException.
+    """
+    with reading(settings, *topics) as reader:
+        yield from reader.to_the_end()
+
+
+def spans_of(consumer: Consumer, names: Iterable[str]) -> list[Span]:
+    """What each partition of these topics (names on the broker) holds now.
+
+    Raises ConfigurationError when the broker does not have one of them, and KafkaException.
+    """
+    spans = []
+    for name in names:
+        known = consumer.list_topics(name, TIMEOUT_S).topics[name]
+        if known.error is not None:
+            raise ConfigurationError(f"The topic {name} does not exist; create it with `flashsale topics`.")
+        for number in sorted(known.partitions):
+            spans.append(Span(name, number, *_watermarks(consumer, TopicPartition(name, number))))
+    return spans
+
+
+def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """First and last stable offset; waits for a partition that has no leader yet, as after its creation."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(partition, TIMEOUT_S)
+        except KafkaException as failure:
+            if failure.args[0].code() not in NO_LEADER or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)  # the broker tells nobody when a leader is elected
+
+
+def unreached(consumer: Consumer, spans: Iterable[Span]) -> list[Span]:
+    """Those of `spans` to whose end the consumer has not read.
+
+    It goes by position, not by the offsets of records: transaction markers and aborted records leave holes.
+    """
+    positions = consumer.position([span.at(span.begin) for span in spans])
+    reached = {(at.topic, at.partition): at.offset for at in positions}
+    return [span for span in spans if reached[span.topic, span.partition] < span.end]
+
+
+def _checked(message: Message) -> Message:
+    """The record itself. Raises KafkaException for an error in its place."""
+    error = message.error()
+    if error is not None:
+        raise KafkaException(error)
+    return message

@@ -1,0 +1,44 @@
+"""Reading topics to their end: what is committed and nothing else, however the log ends."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import Producer
+
+from flashsale.admin.topics import create_topics
+from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
+from streams.kafka import producer_config
+from streams.reader import read_to_end
+from streams.settings import ConfigurationError, Settings, load_settings
+from tests.support.kafka import KafkaUnderTest
+
+TIMEOUT_S = 15.0
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def settings(kafka: KafkaUnderTest, topic_prefix: str) -> Settings:
+    return load_settings({"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "TOPIC_PREFIX": topic_prefix})
+
+
+def test_a_log_that_ends_with_an_aborted_transaction_is_read_to_its_end(settings: Settings) -> None:
+    create_topics(settings)
+    producer = Producer(producer_config(settings) | {"transactional.id": settings.prefixed("reader-test")})
+    producer.init_transactions(TIMEOUT_S)
+    for topic, value, end in (
+        (ORDER_COMMANDS, b"first", producer.commit_transaction),
+        (SKU_COMMANDS, b"second", producer.commit_transaction),
+        (SKU_COMMANDS, b"aborted", producer.abort_transaction),
+    ):
+        producer.begin_transaction()
+        producer.produce(settings.prefixed(topic), value, partition=0)
+        producer.flush(TIMEOUT_S)
+        end(TIMEOUT_S)
+    found = [message.value() for message in read_to_end(settings, ORDER_COMMANDS, SKU_COMMANDS)]
+    assert sorted(filter(None, found)) == [b"first", b"second"]
+    assert list(read_to_end(settings, ORDER_OUTCOMES)) == []
+
+
+def test_a_topic_that_does_not_exist_is_one_sentence(settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match=r"order-outcomes does not exist; create it with"):
+        list(read_to_end(settings, ORDER_OUTCOMES))
