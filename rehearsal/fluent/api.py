@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
-from rehearsal.fluent.controls import Fault
 from rehearsal.fluent.delivery import (
     Answer,
     Apply,
@@ -18,10 +17,11 @@ from rehearsal.fluent.delivery import (
     json_answer,
     too_many_requests,
 )
-from rehearsal.fluent.errors import RATE_LIMIT
 from rehearsal.fluent.execution import GraphQLRequest, refusal
 from rehearsal.fluent.faults import Fate
 from rehearsal.fluent.oauth import OAuthRefused
+from rehearsal.fluent.records import Code
+from rehearsal.fluent.switches import Fault
 from rehearsal.fluent.world import World
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -31,7 +31,7 @@ _TOO_LARGE = json_answer(413, {"error": f"the body is larger than {MAX_BODY_BYTE
 _UNAUTHORIZED = json_answer(
     401, {"error": "unauthorized", "error_description": "the bearer token is missing, unknown or expired"}
 )
-_RATE_LIMITED = json_answer(200, refusal(RATE_LIMIT, "rate limit exceeded"))
+_RATE_LIMITED = json_answer(200, refusal(Code.RATE_LIMIT, "rate limit exceeded"))
 
 
 async def limited_body(request: Request) -> bytes | None:

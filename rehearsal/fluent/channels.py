@@ -10,20 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
-from rehearsal.fluent.controls import Sale, Wire
-from rehearsal.fluent.figures import Auditor
-from rehearsal.fluent.records import (
-    ACTIVE,
-    INACTIVE,
-    LAST_ON_HAND,
-    LIVE,
-    MAX_REF_CHARACTERS,
-    RESERVED,
-    SALE,
-    SOFT_RESERVE,
-    Position,
-)
+from rehearsal.fluent.auditor import Auditor
+from rehearsal.fluent.records import BOOKED, LIVE, MAX_REF_CHARACTERS, Kind, Position, Status
 from rehearsal.fluent.store import Store
+from rehearsal.fluent.switches import Sale, Wire
 
 
 class Item(Wire):
@@ -109,13 +99,13 @@ class OrderFlow:
     def _book_sku(self, ref: str, sku: str, units: int) -> list[str]:
         refs = []
         for position, part in allocate(self._store, sku, units):
-            quantity_ref = _short(f"{ref}:{position.ref}:{RESERVED}")
+            quantity_ref = _short(f"{ref}:{position.ref}:{Kind.RESERVED}")
             self._store.create_quantity(
                 ref=quantity_ref,
                 position=position.ref,
-                type=RESERVED,
+                type=Kind.RESERVED,
                 quantity=-part,
-                status=ACTIVE,
+                status=Status.ACTIVE,
                 source="order-flow",
                 attributes=[{"name": "orderRef", "type": "STRING", "value": ref}],
             )
@@ -154,7 +144,9 @@ class OrderFlow:
             part = booked if units is None else min(booked, units - released)
             if part <= 0:
                 continue
-            changes: dict[str, Any] = {"status": INACTIVE} if part == booked else {"quantity": part - booked}
+            changes: dict[str, Any] = (
+                {"status": Status.INACTIVE} if part == booked else {"quantity": part - booked}
+            )
             self._store.update_quantity(record.catalogue, ref, source="order-flow", **changes)
             released += part
         return released
@@ -166,7 +158,7 @@ def allocate(store: Store, sku: str, units: int) -> list[tuple[Position, int]]:
     """
     parts: dict[str, int] = {}
     positions = store.positions_of(sku)
-    for types in ((LAST_ON_HAND, RESERVED, SALE, SOFT_RESERVE), (LAST_ON_HAND, RESERVED, SALE)):
+    for types in ((Kind.LAST_ON_HAND, *BOOKED, Kind.SOFT_RESERVE), (Kind.LAST_ON_HAND, *BOOKED)):
         for position in positions:
             taken = parts.get(position.ref, 0)
             free = store.aggregate(position, types, LIVE)[0] - taken
@@ -206,11 +198,11 @@ class Channels:
         for position, units in parts:
             self.sold += 1
             self._store.create_quantity(
-                ref=_short(f"CHANNEL-{self.sold}:{position.ref}:{SALE}"),
+                ref=_short(f"CHANNEL-{self.sold}:{position.ref}:{Kind.SALE}"),
                 position=position.ref,
-                type=SALE,
+                type=Kind.SALE,
                 quantity=-units,
-                status=ACTIVE,
+                status=Status.ACTIVE,
                 source="channel",
             )
         available = self._auditor.figures[sale.sku].available

@@ -12,10 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rehearsal.fluent.channels import CancelRequest, OrderRefused, OrderRequest
-from rehearsal.fluent.controls import NextRequest, Sale, Wire
-from rehearsal.fluent.errors import FluentError
-from rehearsal.fluent.records import ACTIVE, position_ref
-from rehearsal.fluent.refusals import Refusal
+from rehearsal.fluent.records import FluentError, Kind, Status, position_ref
+from rehearsal.fluent.switches import NextRequest, Refusal, Sale, Wire
 from rehearsal.fluent.world import World
 
 
@@ -142,7 +140,7 @@ class Control:
         changes = change.model_dump(exclude={"ref", "sku", "location"}, exclude_none=True)
         if store.quantity(store.catalogue, change.ref) is None:
             place = position_ref(change.sku or "", change.location or "")
-            created = {"type": "SOFT_RESERVE", "quantity": 0, "status": ACTIVE, **changes}
+            created = {"type": Kind.SOFT_RESERVE, "quantity": 0, "status": Status.ACTIVE, **changes}
             record = store.create_quantity(ref=change.ref, position=place, source="control", **created)
         else:
             record = store.update_quantity(store.catalogue, change.ref, source="control", **changes)

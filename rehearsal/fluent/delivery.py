@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from rehearsal.fluent.controls import Controls, Fault
 from rehearsal.fluent.faults import Fate
+from rehearsal.fluent.switches import Controls, Fault
 
 DRIPS = 20
 GARBAGE = b"<html><head><title>502 Bad Gateway</title></head><body>upstream sent too big he"

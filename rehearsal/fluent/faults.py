@@ -1,21 +1,23 @@
 """Which request suffers what. The same seed and the same requests give the same faults and latencies.
 
-Each request draws from a generator of its own, seeded by the simulator's seed, the request's body and how
-often that body came before, so that the order in which concurrent requests arrive does not matter.
+A fault is drawn at random, or asked for by a test: of a whole request (FaultPlan) or of single fields of a
+mutation (Refusals). Each request draws from a generator of its own, seeded by the simulator's seed, the
+request's body and how often that body came before, so that the order in which concurrent requests arrive does
+not matter.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.fluent.controls import Controls, Fault, NextRequest, Sale
-from rehearsal.fluent.errors import RATE_LIMIT
+from rehearsal.fluent.queries import Info, Resolver, Resolvers
+from rehearsal.fluent.records import Code, FluentError
+from rehearsal.fluent.switches import Controls, Fault, NextRequest, Refusal, Sale
 
 KEPT_FINGERPRINTS = 200_000
 STATUSES = (500, 502, 503, 504)
@@ -28,7 +30,7 @@ class Fate:
     latency_ms: float = 0
     fault: Fault | None = None
     status: int = 503
-    code: str = RATE_LIMIT
+    code: str = Code.RATE_LIMIT
     sales: tuple[Sale, ...] = ()
 
 
@@ -121,28 +123,39 @@ class FaultPlan:
         return None
 
 
-class RateLimit:
-    """A bucket that fills at the allowed rate and holds one second's worth."""
+class Refusals:
+    """Single fields that fail on demand: one alias of a batch is refused while its neighbours stand."""
 
-    def __init__(self, controls: Controls, clock: Callable[[], int]) -> None:
-        self._controls = controls
-        self._clock = clock
-        self._left = math.inf
-        self._at_ms = 0
-        self.refused = 0
+    def __init__(self) -> None:
+        self._due: dict[str, list[Refusal]] = {}
 
-    def refill(self) -> None:
-        self._left = math.inf
+    def add(self, refusal: Refusal) -> None:
+        self._due.setdefault(refusal.ref, []).extend([refusal] * refusal.count)
 
-    def take(self) -> bool:
-        rate = self._controls.requests_per_second
-        if not rate:
-            return True
-        now = self._clock()
-        self._left = min(max(rate, 1), self._left + (now - self._at_ms) * rate / 1000)
-        self._at_ms = now
-        if self._left < 1:
-            self.refused += 1
-            return False
-        self._left -= 1
-        return True
+    def take(self, ref: str | None) -> Refusal | None:
+        due = self._due.get(ref or "")
+        return due.pop(0) if due else None
+
+    def waiting(self) -> dict[str, int]:
+        return {ref: len(due) for ref, due in self._due.items() if due}
+
+    def guarding(self, resolvers: Resolvers) -> Resolvers:
+        """The same mutations, each asking first whether it is to be refused."""
+        mutations = {name: self._guarded(resolve) for name, resolve in resolvers["Mutation"].items()}
+        return {**resolvers, "Mutation": mutations}
+
+    def _guarded(self, resolve: Resolver) -> Resolver:
+        def guarded(source: object, info: Info, **args: Any) -> Any:
+            refusal = self.take((args.get("input") or {}).get("ref"))
+            if refusal is not None and not refusal.applied:
+                raise _refused(refusal)
+            result = resolve(source, info, **args)
+            if refusal is not None:
+                raise _refused(refusal)
+            return result
+
+        return guarded
+
+
+def _refused(refusal: Refusal) -> FluentError:
+    return FluentError(refusal.code, f"refused on demand: {refusal.ref}")

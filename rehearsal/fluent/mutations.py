@@ -4,39 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from rehearsal.fluent.errors import INVALID, FluentError
-from rehearsal.fluent.records import Attribute, Position, Quantity
-from rehearsal.fluent.resolvers import Info, Resolver
+from pydantic.alias_generators import to_snake
+
+from rehearsal.fluent.queries import Info, Resolvers
+from rehearsal.fluent.records import Attribute, Code, FluentError, Position, Quantity
 
 SOURCE = "api"
 
-_POSITION_FIELDS = {
-    "status": "status",
-    "type": "type",
-    "productRef": "product_ref",
-    "onHand": "on_hand",
-    "locationRef": "location_ref",
-}
-_QUANTITY_FIELDS = {
-    "status": "status",
-    "type": "type",
-    "quantity": "quantity",
-    "condition": "condition",
-    "expectedOn": "expected_on",
-    "storageAreaRef": "storage_area_ref",
-}
+POSITION_FIELDS = ("status", "type", "productRef", "onHand", "locationRef")
+QUANTITY_FIELDS = ("status", "type", "quantity", "condition", "expectedOn", "storageAreaRef")
+"""What an update may change besides the attributes."""
 
 
 def required(args: dict[str, Any], name: str = "input") -> dict[str, Any]:
     """The argument, which the schema calls nullable and every mutation needs all the same."""
     value: dict[str, Any] | None = args.get(name)
     if value is None:
-        raise FluentError(INVALID, f"{name} must not be null")
+        raise FluentError(Code.INVALID, f"{name} must not be null")
     return value
 
 
-def _changes(given: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    changes = {ours: given[theirs] for theirs, ours in names.items() if given.get(theirs) is not None}
+def _changes(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    changes = {to_snake(name): given[name] for name in names if given.get(name) is not None}
     if given.get("attributes") is not None:
         changes["attributes"] = _attributes(given)
     return changes
@@ -51,7 +40,7 @@ def create_quantity(_: object, info: Info, **args: Any) -> Quantity:
     given = required(args)
     store = info.context.store
     if given["position"]["catalogue"]["ref"] != given["catalogue"]["ref"]:
-        raise FluentError(INVALID, "a quantity and its position must be of the same catalogue")
+        raise FluentError(Code.INVALID, "a quantity and its position must be of the same catalogue")
     return store.create_quantity(
         ref=given["ref"],
         catalogue=given["catalogue"]["ref"],
@@ -69,7 +58,7 @@ def create_quantity(_: object, info: Info, **args: Any) -> Quantity:
 def update_quantity(_: object, info: Info, **args: Any) -> Quantity:
     given = required(args)
     store = info.context.store
-    changes = _changes(given, _QUANTITY_FIELDS)
+    changes = _changes(given, QUANTITY_FIELDS)
     return store.update_quantity(given["catalogue"]["ref"], given["ref"], source=SOURCE, **changes)
 
 
@@ -106,11 +95,11 @@ def create_position(_: object, info: Info, **args: Any) -> Position:
 def update_position(_: object, info: Info, **args: Any) -> Position:
     given = required(args)
     store = info.context.store
-    changes = _changes(given, _POSITION_FIELDS)
+    changes = _changes(given, POSITION_FIELDS)
     return store.update_position(given["catalogue"]["ref"], given["ref"], **changes)
 
 
-MUTATIONS: dict[str, dict[str, Resolver]] = {
+MUTATIONS: Resolvers = {
     "Mutation": {
         "createInventoryPosition": create_position,
         "updateInventoryPosition": update_position,

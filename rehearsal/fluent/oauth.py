@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.fluent.controls import Controls
+from rehearsal.fluent.switches import Controls
 
 
 @dataclass(frozen=True, slots=True)

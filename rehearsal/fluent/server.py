@@ -23,9 +23,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from rehearsal.fluent.api import Api
 from rehearsal.fluent.control import Control
-from rehearsal.fluent.controls import Controls
 from rehearsal.fluent.delivery import Exchange
 from rehearsal.fluent.oauth import Credentials
+from rehearsal.fluent.switches import Controls
 from rehearsal.fluent.world import Stock, World
 
 Handler = Callable[[Request, Exchange], Awaitable[None]]

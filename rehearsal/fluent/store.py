@@ -13,16 +13,17 @@ from heapq import merge
 from operator import attrgetter
 from typing import Any
 
-from rehearsal.fluent.errors import DUPLICATE_POSITION, DUPLICATE_QUANTITY, INVALID, FluentError, not_found
 from rehearsal.fluent.records import (
-    ACTIVE,
-    CREATED,
-    LAST_ON_HAND,
     MAX_REF_CHARACTERS,
     Attribute,
     Catalogue,
+    Code,
+    FluentError,
+    Kind,
     Position,
     Quantity,
+    Status,
+    not_found,
     position_ref,
 )
 
@@ -48,8 +49,6 @@ class Store:
         self._buckets: dict[Key, dict[str, dict[str, Quantity]]] = defaultdict(lambda: defaultdict(dict))
         self._sums: dict[Key, dict[tuple[str, str], list[int]]] = defaultdict(dict)
         self.add_catalogue(catalogue)
-
-    # -- reading ---------------------------------------------------------------------------------------
 
     def position(self, catalogue: str, ref: str) -> Position | None:
         return self.positions.get((catalogue, ref))
@@ -89,8 +88,6 @@ class Store:
             raise not_found("InventoryPosition", ref)
         return found
 
-    # -- writing ---------------------------------------------------------------------------------------
-
     def add_catalogue(self, ref: str) -> Catalogue:
         retailer = ref.rpartition(":")[2]
         self.catalogues[ref] = Catalogue(self._next(), ref, (retailer,), self.clock())
@@ -103,11 +100,11 @@ class Store:
                 ref = position_ref(sku, location)
                 self.create_position(ref=ref, product_ref=sku, location_ref=location, on_hand=units)
                 self.create_quantity(
-                    ref=f"{ref}:{LAST_ON_HAND}"[-MAX_REF_CHARACTERS:],
+                    ref=f"{ref}:{Kind.LAST_ON_HAND}"[-MAX_REF_CHARACTERS:],
                     position=ref,
-                    type=LAST_ON_HAND,
+                    type=Kind.LAST_ON_HAND,
                     quantity=units,
-                    status=ACTIVE,
+                    status=Status.ACTIVE,
                     source="stock",
                 )
 
@@ -122,7 +119,7 @@ class Store:
         on_hand: int = 0,
         attributes: Iterable[Attribute] = (),
     ) -> Position:
-        key = self._new_key(catalogue, ref, self.positions, "InventoryPosition", DUPLICATE_POSITION)
+        key = self._new_key(catalogue, ref, self.positions, "InventoryPosition", Code.DUPLICATE_POSITION)
         now = self.clock()
         created = Position(
             self._next(),
@@ -131,7 +128,7 @@ class Store:
             product_ref,
             location_ref,
             type,
-            ACTIVE,
+            Status.ACTIVE,
             on_hand,
             tuple(attributes),
             now,
@@ -159,13 +156,13 @@ class Store:
         quantity: int,
         source: str,
         catalogue: str | None = None,
-        status: str = CREATED,
+        status: str = Status.CREATED,
         attributes: Iterable[Attribute] = (),
         condition: str | None = None,
         expected_on: str | None = None,
         storage_area_ref: str | None = None,
     ) -> Quantity:
-        key = self._new_key(catalogue, ref, self.quantities, "InventoryQuantity", DUPLICATE_QUANTITY)
+        key = self._new_key(catalogue, ref, self.quantities, "InventoryQuantity", Code.DUPLICATE_QUANTITY)
         place = self.require_position(key[0], position)
         now = self.clock()
         created = Quantity(
@@ -223,7 +220,7 @@ class Store:
             raise not_found("InventoryCatalogue", key[0])
         if not ref or len(ref) > MAX_REF_CHARACTERS:
             raise FluentError(
-                INVALID, f"{what}: ref must have 1 to {MAX_REF_CHARACTERS} characters, got {len(ref)}"
+                Code.INVALID, f"{what}: ref must have 1 to {MAX_REF_CHARACTERS} characters, got {len(ref)}"
             )
         if key in taken:
             raise FluentError(duplicate, f"{what} with ref {ref!r} exists already in catalogue {key[0]!r}")

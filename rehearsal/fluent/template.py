@@ -1,8 +1,9 @@
-"""The webhook template's ``inventories``, ``createInventory`` and ``updateInventory`` on the same stock.
+"""The template's operations on the same stock: ``inventories``, ``createInventory``, ``updateInventory``.
 
-An AVAILABLE row is a position: LAST_ON_HAND less what is booked. A RESERVED row is a hold, kept as a
-SOFT_RESERVE quantity at one position. As the template has it, creating one does not lower the AVAILABLE rows:
-who asks how much may be reserved must subtract the RESERVED ones.
+The template is the webhook script that this system replaces. An AVAILABLE row is a position: LAST_ON_HAND
+less what is booked. A RESERVED row is a hold, kept as a SOFT_RESERVE quantity at one position. Creating one
+does not lower the AVAILABLE rows, as the template has it: a client that asks how much may be reserved must
+subtract the RESERVED ones.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.fluent.errors import INVALID, FluentError, not_found
+from rehearsal.fluent.limits import connection
 from rehearsal.fluent.mutations import SOURCE, required
-from rehearsal.fluent.paging import connection
+from rehearsal.fluent.queries import Info, RequestContext, Resolvers, iso
 from rehearsal.fluent.records import (
-    ACTIVE,
-    INACTIVE,
-    LAST_ON_HAND,
+    BOOKED,
     LIVE,
-    RESERVED,
-    SALE,
-    SOFT_RESERVE,
     Attribute,
+    Code,
+    FluentError,
+    Kind,
     Position,
     Quantity,
+    Status,
+    not_found,
 )
-from rehearsal.fluent.resolvers import Info, RequestContext, Resolver, iso
 from rehearsal.fluent.store import Store
 
-AVAILABLE = "AVAILABLE"
+AVAILABLE, RESERVED = "AVAILABLE", "RESERVED"
+"""The two statuses of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +48,27 @@ class Inventory:
     updated_ms: int
 
 
-def _hold_row(position: Position, hold: Quantity) -> Inventory:
+def _row(record: Position | Quantity, position: Position, units: int, status: str) -> Inventory:
     return Inventory(
-        hold.seq,
-        hold.ref,
-        position.product_ref,
-        position.location_ref,
-        -hold.quantity if hold.live else 0,
-        RESERVED if hold.live else AVAILABLE,
-        hold.attributes,
-        hold.created_ms,
-        hold.updated_ms,
-    )
-
-
-def _position_row(context: RequestContext, position: Position) -> Inventory:
-    units, _ = context.view.aggregate(position, (LAST_ON_HAND, RESERVED, SALE), LIVE)
-    return Inventory(
-        position.seq,
-        position.ref,
+        record.seq,
+        record.ref,
         position.product_ref,
         position.location_ref,
         units,
-        AVAILABLE,
-        position.attributes,
-        position.created_ms,
-        position.updated_ms,
+        status,
+        record.attributes,
+        record.created_ms,
+        record.updated_ms,
     )
+
+
+def _hold_row(position: Position, hold: Quantity) -> Inventory:
+    return _row(hold, position, *((-hold.quantity, RESERVED) if hold.live else (0, AVAILABLE)))
+
+
+def _position_row(context: RequestContext, position: Position) -> Inventory:
+    units, _ = context.view.aggregate(position, (Kind.LAST_ON_HAND, *BOOKED), LIVE)
+    return _row(position, position, units, AVAILABLE)
 
 
 def _rows(context: RequestContext, catalogue: str, products: list[str] | None) -> Iterator[Inventory]:
@@ -84,7 +79,7 @@ def _rows(context: RequestContext, catalogue: str, products: list[str] | None) -
         positions = [found for sku in dict.fromkeys(products) for found in store.positions_of(sku, catalogue)]
     for position in positions:
         yield _position_row(context, position)
-        for hold in context.view.quantities_of(position, (SOFT_RESERVE,)):
+        for hold in context.view.quantities_of(position, (Kind.SOFT_RESERVE,)):
             yield _hold_row(position, hold)
 
 
@@ -116,7 +111,9 @@ def create_inventory(_: object, info: Info, **args: Any) -> Inventory:
     given = required(args)
     store = info.context.store
     if given["status"] != RESERVED:
-        raise FluentError(INVALID, f"only status {RESERVED} can be created here, got {given['status']!r}")
+        raise FluentError(
+            Code.INVALID, f"only status {RESERVED} can be created here, got {given['status']!r}"
+        )
     catalogue = _catalogue_of(store, given["retailerId"])
     location = given.get("locationRef")
     positions = [
@@ -130,8 +127,8 @@ def create_inventory(_: object, info: Info, **args: Any) -> Inventory:
         ref=given["ref"],
         catalogue=catalogue,
         position=positions[0].ref,
-        type=SOFT_RESERVE,
-        status=ACTIVE,
+        type=Kind.SOFT_RESERVE,
+        status=Status.ACTIVE,
         quantity=-abs(given["quantity"]),
         attributes=_typed(given.get("attributes")),
         source=SOURCE,
@@ -144,7 +141,7 @@ def update_inventory(_: object, info: Info, **args: Any) -> Inventory:
     store = info.context.store
     catalogue = _catalogue_of(store, given.get("retailerId"))
     hold = store.quantity(catalogue, given["ref"])
-    if hold is None or hold.type != SOFT_RESERVE:
+    if hold is None or hold.type != Kind.SOFT_RESERVE:
         raise not_found("Inventory", given["ref"])
     after = store.update_quantity(catalogue, hold.ref, source=SOURCE, **_hold_changes(given))
     return _hold_row(store.positions[catalogue, after.position], after)
@@ -156,11 +153,11 @@ def _hold_changes(given: dict[str, Any]) -> dict[str, Any]:
         changes["attributes"] = _typed(given["attributes"])
     status = given.get("status")
     if status == AVAILABLE:
-        return {**changes, "status": INACTIVE}
+        return {**changes, "status": Status.INACTIVE}
     if status not in (None, RESERVED):
-        raise FluentError(INVALID, f"status must be {RESERVED} or {AVAILABLE}, got {status!r}")
+        raise FluentError(Code.INVALID, f"status must be {RESERVED} or {AVAILABLE}, got {status!r}")
     if status == RESERVED:
-        changes["status"] = ACTIVE
+        changes["status"] = Status.ACTIVE
     if given.get("quantity") is not None:
         changes["quantity"] = -abs(given["quantity"])
     return changes
@@ -171,7 +168,7 @@ def _typed(attributes: list[dict[str, Any]] | None) -> tuple[Attribute, ...]:
     return tuple({**given, "type": given.get("type") or "STRING"} for given in attributes or ())
 
 
-TEMPLATE: dict[str, dict[str, Resolver]] = {
+TEMPLATE: Resolvers = {
     "Query": {"inventories": inventories},
     "Mutation": {"createInventory": create_inventory, "updateInventory": update_inventory},
     "Inventory": {

@@ -11,25 +11,12 @@ from __future__ import annotations
 
 import heapq
 
-from rehearsal.fluent.controls import Controls
-from rehearsal.fluent.records import (
-    ACTIVE,
-    CORRECTION,
-    CREATED,
-    DELTA,
-    INACTIVE,
-    LAST_ON_HAND,
-    LIVE,
-    RESERVED,
-    SALE,
-    SOFT_RESERVE,
-    Position,
-    Quantity,
-)
+from rehearsal.fluent.records import LIVE, Kind, Position, Quantity, Status
 from rehearsal.fluent.store import Store
+from rehearsal.fluent.switches import Controls
 
-BATCHED = (SALE, DELTA, CORRECTION)
-ON_HAND = (LAST_ON_HAND, RESERVED, *BATCHED)
+BATCHED = (Kind.SALE, Kind.DELTA, Kind.CORRECTION)
+ON_HAND = (Kind.LAST_ON_HAND, Kind.RESERVED, *BATCHED)
 
 
 class Workflow:
@@ -40,14 +27,14 @@ class Workflow:
         store.listeners.append(self._changed)
 
     def _changed(self, position: Position, before: Quantity | None, after: Quantity, source: str) -> None:
-        if before is None and after.status == CREATED:
+        if before is None and after.status == Status.CREATED:
             due = after.created_ms + self._controls.activation_delay_ms
             heapq.heappush(self._due, (due, after.seq, after.catalogue, after.ref))
         if self._controls.recalculate_on_hand:
             self.recalculate(position)
 
     def recalculate(self, position: Position) -> None:
-        types = (*ON_HAND, SOFT_RESERVE) if self._controls.count_soft_reserve else ON_HAND
+        types = (*ON_HAND, Kind.SOFT_RESERVE) if self._controls.count_soft_reserve else ON_HAND
         on_hand, _ = self._store.aggregate(position, types, LIVE)
         self._store.update_position(position.catalogue, position.ref, on_hand=on_hand)
 
@@ -60,8 +47,8 @@ class Workflow:
         while self._due and self._due[0][0] <= now:
             _, _, catalogue, ref = heapq.heappop(self._due)
             found = self._store.quantity(catalogue, ref)
-            if found is not None and found.status == CREATED:
-                self._store.update_quantity(catalogue, ref, source="workflow", status=ACTIVE)
+            if found is not None and found.status == Status.CREATED:
+                self._store.update_quantity(catalogue, ref, source="workflow", status=Status.ACTIVE)
 
     def pending(self) -> int:
         return len(self._due)
@@ -84,12 +71,14 @@ class Workflow:
 
     def _count_position(self, position: Position, units: int | None) -> None:
         if units is None:
-            units, _ = self._store.aggregate(position, (LAST_ON_HAND, *BATCHED), LIVE)
-        on_hand = [q for q in self._store.quantities_of(position, (LAST_ON_HAND,)) if q.live]
+            units, _ = self._store.aggregate(position, (Kind.LAST_ON_HAND, *BATCHED), LIVE)
+        on_hand = [q for q in self._store.quantities_of(position, (Kind.LAST_ON_HAND,)) if q.live]
         batched = [q for q in self._store.quantities_of(position, BATCHED) if q.live]
         # The new count first: in between, nothing sold may look as if it were on the shelf.
         for record, figure in zip(on_hand, [units] + [0] * (len(on_hand) - 1), strict=True):
             self._store.update_quantity(record.catalogue, record.ref, source="stock-batch", quantity=figure)
         for record in batched:
-            self._store.update_quantity(record.catalogue, record.ref, source="stock-batch", status=INACTIVE)
+            self._store.update_quantity(
+                record.catalogue, record.ref, source="stock-batch", status=Status.INACTIVE
+            )
         self.recalculate(self._store.positions[position.catalogue, position.ref])

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from rehearsal.fluent.auditor import Auditor
 from rehearsal.fluent.channels import Channels, OrderFlow
-from rehearsal.fluent.controls import Controls
 from rehearsal.fluent.execution import Executor
-from rehearsal.fluent.faults import FaultPlan, RateLimit
-from rehearsal.fluent.figures import Auditor
+from rehearsal.fluent.faults import FaultPlan, Refusals
+from rehearsal.fluent.limits import RateLimit
 from rehearsal.fluent.oauth import Credentials, Tokens
-from rehearsal.fluent.refusals import Refusals
+from rehearsal.fluent.stale_reads import History
 from rehearsal.fluent.store import Store
-from rehearsal.fluent.views import History
+from rehearsal.fluent.switches import Controls
 from rehearsal.fluent.workflow import Workflow
 
 Stock = dict[str, dict[str, int]]

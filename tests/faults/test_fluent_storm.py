@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.fluent.controls import Fault
+from rehearsal.fluent.switches import Fault
 from tests.support.audit import audit, final_report, order, promotion_start
 from tests.support.changelog import claimed_in_changelog
 from tests.support.kafka import KafkaUnderTest

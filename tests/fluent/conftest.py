@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fluent import Gateway
-from rehearsal.fluent.controls import Controls
+from rehearsal.fluent.switches import Controls
 from tests.fluent.support import Network, Requests, options_for
 from tests.support.fluent import FluentSimulator, at_rest
 

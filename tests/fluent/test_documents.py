@@ -11,9 +11,8 @@ from graphql import GraphQLSchema, build_schema, parse, validate
 from fluent import load_profile
 from fluent.client.documents import DocumentError, Operation, split_alias
 from fluent.parts import WINDOW
-from rehearsal.fluent.complexity import MAX_COMPLEXITY
-from rehearsal.fluent.documents import Documents
-from rehearsal.fluent.execution import SDL, TEMPLATE_SDL
+from rehearsal.fluent.execution import SDL, TEMPLATE_SDL, Documents
+from rehearsal.fluent.limits import MAX_COMPLEXITY
 
 PROFILES = ("inventory-quantity", "template")
 SAMPLE = {"first": 50, "after": None, "refs": ["R"] * WINDOW, "quantity": -1}

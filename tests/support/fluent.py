@@ -32,7 +32,7 @@ class FluentSimulator:
     """Use as a context manager, or call ``start`` and ``stop``.
 
     ``options`` are the simulator's switches in Python's spelling (``latency_ms=20``, ``fault_rate=0.05``,
-    ``activation_delay_ms=0``): see ``rehearsal.fluent.controls.Controls``. Credentials are strict here.
+    ``activation_delay_ms=0``): see ``rehearsal.fluent.switches.Controls``. Credentials are strict here.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import Any, Self
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
-from rehearsal.fluent.controls import Fault
+from rehearsal.fluent.switches import Fault
 from tests.support.audit import Key, key_of
 from tests.support.system import System, WorkerProcess, wait_until
 

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from rehearsal.fluent.controls import Controls
+from rehearsal.fluent.switches import Controls
 from tests.rehearsal.fluent.caller import Caller
 from tests.support.fluent import FluentSimulator, at_rest
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rehearsal.fluent.auditor import Auditor
 from rehearsal.fluent.channels import CancelRequest, Channels, OrderFlow, OrderRequest
-from rehearsal.fluent.controls import Controls, Sale
-from rehearsal.fluent.figures import Auditor
 from rehearsal.fluent.records import LIVE
+from rehearsal.fluent.stale_reads import History
 from rehearsal.fluent.store import Store
-from rehearsal.fluent.views import History
+from rehearsal.fluent.switches import Controls, Sale
 from rehearsal.fluent.workflow import Workflow
 
 STOCK = {"A": {"L1": 10, "L2": 5}, "B": {"L1": 3}}

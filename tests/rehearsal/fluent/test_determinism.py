@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rehearsal.fluent.controls import Controls, Fault
 from rehearsal.fluent.faults import Fate, FaultPlan
+from rehearsal.fluent.switches import Controls, Fault
 
 BODIES = [b'{"query":"%d"}' % number for number in range(200)] * 3
 

@@ -8,7 +8,7 @@ import pytest
 
 from rehearsal.fluent import server
 from rehearsal.fluent.control import Control
-from rehearsal.fluent.controls import Controls, Fault
+from rehearsal.fluent.switches import Controls, Fault
 from rehearsal.fluent.world import World
 
 README = Path(server.__file__).with_name("README.md").read_text()

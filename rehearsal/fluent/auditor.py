@@ -9,18 +9,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from rehearsal.fluent.records import (
-    LAST_ON_HAND,
-    RESERVED,
-    SALE,
-    SOFT_RESERVE,
-    Position,
-    Quantity,
-    attribute,
-)
+from rehearsal.fluent.records import BOOKED, Kind, Position, Quantity, attribute
 from rehearsal.fluent.store import Store
-
-BOOKING = (RESERVED, SALE)
 
 
 @dataclass(slots=True)
@@ -39,11 +29,11 @@ class Figures:
     def count(self, record: Quantity, sign: int) -> None:
         if not record.live:
             return
-        if record.type == LAST_ON_HAND:
+        if record.type == Kind.LAST_ON_HAND:
             self.on_hand += sign * record.quantity
-        elif record.type == SOFT_RESERVE:
+        elif record.type == Kind.SOFT_RESERVE:
             self.held -= sign * record.quantity
-        elif record.type in BOOKING:
+        elif record.type in BOOKED:
             self.booked -= sign * record.quantity
 
     def mark(self) -> None:
@@ -105,9 +95,14 @@ class Auditor:
             figures.marks.clear()
             figures.mark()
 
+    def _wanted(self, sku: str | None) -> dict[str, Figures]:
+        """Of one SKU, of all without one; none of a SKU that nobody knows."""
+        if sku is None:
+            return self.figures
+        return {sku: self.figures[sku]} if sku in self.figures else {}
+
     def truth(self, sku: str | None = None) -> dict[str, Any]:
         """``GET /_truth`` as the wire contract has it; an unknown SKU gives an empty object."""
-        wanted = self.figures if sku is None else {sku: self.figures[sku]} if sku in self.figures else {}
         return {
             name: {
                 "available": figures.available,
@@ -115,7 +110,7 @@ class Auditor:
                 "booked": figures.booked,
                 "holds": self._holds(name),
             }
-            for name, figures in wanted.items()
+            for name, figures in self._wanted(sku).items()
         }
 
     def _holds(self, sku: str) -> list[dict[str, Any]]:
@@ -127,18 +122,17 @@ class Auditor:
                 "status": hold.status,
             }
             for position in self._store.positions_of(sku)
-            for hold in self._store.quantities_of(position, (SOFT_RESERVE,))
+            for hold in self._store.quantities_of(position, (Kind.SOFT_RESERVE,))
         ]
 
     def read_journal(self, after: int = 0, sku: str | None = None) -> dict[str, Any]:
-        """Changes younger than ``after``; ``oldest`` tells a reader whether it missed some."""
+        """The changes that followed number ``after``; ``oldest`` tells a reader whether it missed some."""
         entries = [
             entry for entry in self.journal if entry["seq"] > after and (sku is None or entry["sku"] == sku)
         ]
-        wanted = self.figures if sku is None else {sku: self.figures[sku]} if sku in self.figures else {}
         return {
             "last": self.changes,
             "oldest": self.journal[0]["seq"] if self.journal else 0,
             "entries": entries,
-            "marks": {name: figures.marks for name, figures in wanted.items()},
+            "marks": {name: figures.marks for name, figures in self._wanted(sku).items()},
         }

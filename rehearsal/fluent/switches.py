@@ -1,4 +1,4 @@
-"""Every switch of the simulator, with its default: what ``/_control`` shows and takes (camelCase JSON)."""
+"""Every switch of the simulator with its default, and what a test may ask for: the JSON of ``/_control``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from rehearsal.fluent.errors import RATE_LIMIT
+from rehearsal.fluent.records import Code
 
 
 class Fault(StrEnum):
@@ -33,9 +33,6 @@ class Wire(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", validate_assignment=True
     )
-
-
-Rate = Field(ge=0, le=1)
 
 
 class Controls(Wire):
@@ -103,7 +100,17 @@ class NextRequest(Wire):
     contains: str = ""
     fault: Fault | None = None
     status: int = Field(503, ge=500, le=599)
-    code: str = RATE_LIMIT
+    code: str = Code.RATE_LIMIT.value
     sell: Sale | None = None
     skip: int = Field(0, ge=0)
+    count: int = Field(1, ge=1)
+
+
+class Refusal(Wire):
+    """The next ``count`` mutations of the record with this ref fail with ``code``; ``applied``: although the
+    change was made."""
+
+    ref: str
+    code: str
+    applied: bool = False
     count: int = Field(1, ge=1)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from graphql import GraphQLResolveInfo, GraphQLSchema
+from pydantic.alias_generators import to_snake
 
-from rehearsal.fluent.errors import INVALID, FluentError
-from rehearsal.fluent.paging import connection
-from rehearsal.fluent.records import Catalogue, Position, Quantity
+from rehearsal.fluent.limits import connection
+from rehearsal.fluent.records import Catalogue, Code, FluentError, Position, Quantity
+from rehearsal.fluent.stale_reads import View
 from rehearsal.fluent.store import Store
-from rehearsal.fluent.views import View
 
 Resolver = Callable[..., Any]
+Resolvers = dict[str, dict[str, Resolver]]
+"""By type and field of the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,51 +41,46 @@ def _millis(value: object) -> int:
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
-        raise FluentError(INVALID, f"{value!r} is not an ISO 8601 date and time") from None
+        raise FluentError(Code.INVALID, f"{value!r} is not an ISO 8601 date and time") from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _within(at_ms: int | None, wanted: dict[str, Any] | None) -> bool:
-    if wanted is None:
-        return True
+def _within(at_ms: int | None, wanted: dict[str, Any]) -> bool:
     if at_ms is None:
         return False
     lower, upper = wanted.get("from"), wanted.get("to")
     return (lower is None or at_ms >= _millis(lower)) and (upper is None or at_ms <= _millis(upper))
 
 
-def _among(value: object, wanted: Iterable[object] | None) -> bool:
-    return wanted is None or value in wanted
+LISTS = (
+    "ref",
+    "type",
+    "status",
+    "productRef",
+    "locationRef",
+    "onHand",
+    "quantity",
+    "condition",
+    "storageAreaRef",
+)
+VALUE_OF: dict[str, Callable[[Any], object]] = {name: attrgetter(to_snake(name)) for name in LISTS}
+"""Filters that list the values wanted, and what of a record they look at."""
+
+MOMENT_OF: dict[str, Callable[[Any], int | None]] = {
+    "createdOn": attrgetter("created_ms"),
+    "updatedOn": attrgetter("updated_ms"),
+    "expectedOn": lambda record: None if record.expected_on is None else _millis(record.expected_on),
+}
+"""Filters that give a range of dates."""
 
 
-def _position_matches(record: Position, args: dict[str, Any]) -> bool:
-    return (
-        _among(record.ref, args.get("ref"))
-        and _among(record.type, args.get("type"))
-        and _among(record.status, args.get("status"))
-        and _among(record.product_ref, args.get("productRef"))
-        and _among(record.location_ref, args.get("locationRef"))
-        and _among(record.on_hand, args.get("onHand"))
-        and _within(record.created_ms, args.get("createdOn"))
-        and _within(record.updated_ms, args.get("updatedOn"))
-    )
-
-
-def _expected_within(record: Quantity, wanted: dict[str, Any]) -> bool:
-    return _within(None if record.expected_on is None else _millis(record.expected_on), wanted)
-
-
-def _quantity_matches(record: Quantity, args: dict[str, Any]) -> bool:
-    return (
-        _among(record.ref, args.get("ref"))
-        and _among(record.type, args.get("type"))
-        and _among(record.status, args.get("status"))
-        and _among(record.quantity, args.get("quantity"))
-        and _among(record.condition, args.get("condition"))
-        and _among(record.storage_area_ref, args.get("storageAreaRef"))
-        and _within(record.created_ms, args.get("createdOn"))
-        and _within(record.updated_ms, args.get("updatedOn"))
-        and (args.get("expectedOn") is None or _expected_within(record, args["expectedOn"]))
+def _matches(record: Position | Quantity, args: dict[str, Any]) -> bool:
+    """Whether a record passes every filter among a field's arguments (the schema knows which it may have)."""
+    given = {name: wanted for name, wanted in args.items() if wanted is not None}
+    return all(
+        VALUE_OF[name](record) in wanted if name in VALUE_OF else _within(MOMENT_OF[name](record), wanted)
+        for name, wanted in given.items()
+        if name in VALUE_OF or name in MOMENT_OF
     )
 
 
@@ -97,10 +95,7 @@ def _positions(context: RequestContext, args: dict[str, Any], catalogue: str | N
     elif args.get("ref") is not None and catalogue is not None:
         looked_up = (store.position(catalogue, ref) for ref in dict.fromkeys(args["ref"]))
         found = [position for position in looked_up if position is not None]
-    return connection(
-        (p for p in found if _among(p.catalogue, catalogue and [catalogue]) and _position_matches(p, args)),
-        args,
-    )
+    return connection((p for p in found if catalogue in (None, p.catalogue) and _matches(p, args)), args)
 
 
 def inventory_positions(_: object, info: Info, **args: Any) -> dict[str, Any]:
@@ -121,12 +116,12 @@ def inventory_quantities(_: object, info: Info, **args: Any) -> dict[str, Any]:
         found = (record for record in looked_up if record is not None)
     else:
         found = (q for q in context.view.all_quantities() if key is None or q.catalogue == key["ref"])
-    return connection((record for record in found if _quantity_matches(record, args)), args)
+    return connection((record for record in found if _matches(record, args)), args)
 
 
 def position_quantities(position: Position, info: Info, **args: Any) -> dict[str, Any]:
     found = info.context.view.quantities_of(position, args.get("type"))
-    return connection((record for record in found if _quantity_matches(record, args)), args)
+    return connection((record for record in found if _matches(record, args)), args)
 
 
 def inventory_position(_: object, info: Info, ref: str, catalogue: dict[str, str]) -> Position | None:
@@ -157,7 +152,7 @@ def quantity_aggregate(
         total, count = context.view.aggregate(place, type, status)
         return {"sum": total, "count": count}
     args = {"status": status, "expectedOn": expectedOn}
-    found = [q for q in context.view.quantities_of(place, type) if _quantity_matches(q, args)]
+    found = [q for q in context.view.quantities_of(place, type) if _matches(q, args)]
     return {"sum": sum(q.quantity for q in found), "count": len(found)}
 
 
@@ -165,9 +160,7 @@ def position_aggregate(
     _: object, info: Info, catalogue: dict[str, str], productRef: str, **args: Any
 ) -> dict[str, int]:
     context = info.context
-    found = [
-        p for p in context.store.positions_of(productRef, catalogue["ref"]) if _position_matches(p, args)
-    ]
+    found = [p for p in context.store.positions_of(productRef, catalogue["ref"]) if _matches(p, args)]
     return {"sum": sum(p.on_hand for p in found), "count": len(found)}
 
 
@@ -204,7 +197,7 @@ _PLACED: dict[str, Resolver] = {
     "catalogue": _catalogue_of,
 }
 
-RESOLVERS: dict[str, dict[str, Resolver]] = {
+QUERIES: Resolvers = {
     "Query": {
         "me": me,
         "inventoryCatalogue": inventory_catalogue,
@@ -240,7 +233,7 @@ RESOLVERS: dict[str, dict[str, Resolver]] = {
 }
 
 
-def attach(schema: GraphQLSchema, resolvers: dict[str, dict[str, Resolver]]) -> None:
+def attach(schema: GraphQLSchema, resolvers: Resolvers) -> None:
     """Gives the schema's fields their resolvers; the others read the record's attribute of their name."""
     for type_name, fields in resolvers.items():
         found: Any = schema.type_map[type_name]

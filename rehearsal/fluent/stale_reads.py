@@ -1,4 +1,9 @@
-"""What a read sees: the store as it is, or, for a stale read, as it was a moment ago."""
+"""Where a stale read is made: a read sees the store as it is, or as it was a moment ago.
+
+Whether a query is a stale read is drawn or asked for as any fault is (``staleRead``, see faults.py). The API
+then asks ``History.as_of`` for the quantities as they were ``staleMs`` ago, and the query's resolvers read
+that view instead of the store.
+"""
 
 from __future__ import annotations
 
