@@ -48,13 +48,15 @@ def kafka(
     """Run the embedded Kafka until Ctrl-C. Prints KAFKA_BOOTSTRAP_SERVERS=host:port when it is ready."""
     from flashsale.cli.rehearsals import run_kafka
 
-    return run_kafka(port or None, data_dir)
+    return run_kafka(port, data_dir)
 
 
 @app.command("fluent-simulator")
 def fluent_simulator(
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")],
-    stock: Annotated[Path, typer.Option(help='JSON file like {"SKU-001":{"LOC-1":100}}.')],
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")] = 8080,
+    stock: Annotated[
+        Path | None, typer.Option(help='JSON file like {"SKU-001":{"LOC-1":100}}; default: a sample.')
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="Of the faults, so that a run can be repeated.")] = 0,
     latency_ms: Annotated[float, typer.Option(min=0, help="Added to every answer.")] = 0,

@@ -1,18 +1,18 @@
-"""``python -m rehearsal.fluent``: the simulator with every switch, for tests; people use ``flashsale``."""
+"""``python -m rehearsal.fluent``: the simulator with every switch, for tests. People use ``flashsale``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from rehearsal.fluent.server import run_foreground
+from rehearsal.fluent.server import SAMPLE_STOCK, run_foreground
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m rehearsal.fluent", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--stock", required=True, help='JSON file: {"SKU-001":{"LOC-1":100}}')
+    parser.add_argument("--stock", default=SAMPLE_STOCK, help='JSON file: {"SKU-001":{"LOC-1":100}}')
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--fault-rate", type=float, default=0)

@@ -31,6 +31,9 @@ from rehearsal.fluent.world import Stock, World
 Handler = Callable[[Request, Exchange], Awaitable[None]]
 
 SALES_EVERY_S = 0.05
+USUAL_PORT = 8080
+SAMPLE_STOCK = Path(__file__).parent.parent / "data" / "stock.json"
+"""What is in stock where nobody says so: enough for the examples of the documentation."""
 
 
 class StartRefused(Exception):
@@ -156,9 +159,9 @@ async def serve(world: World, listener: socket.socket, ready: Callable[[], None]
 
 
 def run_foreground(
-    port: int,
-    host: str,
-    stock_file: str | Path,
+    port: int = USUAL_PORT,
+    host: str = "127.0.0.1",
+    stock_file: str | Path = SAMPLE_STOCK,
     seed: int = 0,
     latency_ms: float = 0,
     fault_rate: float = 0,

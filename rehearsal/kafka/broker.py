@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -13,12 +14,11 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from rehearsal.kafka.config import HOST, Ports, free_port, is_free, java_command, server_properties
+from rehearsal.kafka.config import HOST, Membership, Ports, free_port, is_free, server_properties
 from rehearsal.kafka.errors import EmbeddedKafkaError
 from rehearsal.kafka.jars import fetch_jars
-from rehearsal.kafka.java import find_java
-from rehearsal.kafka.process import BrokerProcess
-from rehearsal.kafka.readiness import wait_until_serving
+from rehearsal.kafka.java import find_java, java_command
+from rehearsal.kafka.process import BrokerProcess, wait_until_serving
 from rehearsal.kafka.security import (
     ScramUser,
     add_user,
@@ -26,7 +26,7 @@ from rehearsal.kafka.security import (
     ensure_certificates,
     listener_properties,
 )
-from rehearsal.kafka.storage import ensure_formatted
+from rehearsal.kafka.storage import ensure_formatted, lock_directory
 
 START_TIMEOUT_S = 60.0
 
@@ -38,7 +38,7 @@ LOG_TAIL = 3000
 
 
 class EmbeddedKafka:
-    """A single-node Apache Kafka on 127.0.0.1.
+    """An Apache Kafka broker on 127.0.0.1, by itself unless it is a member of a `KafkaCluster`.
 
     `start`, `stop` and `kill` may follow each other: ports and data stay the same. Without `data_dir` the
     data is temporary and `close` (or the end of a `with` block) removes it. Start it from the main thread
@@ -54,12 +54,13 @@ class EmbeddedKafka:
         full_jit: bool = False,
         security: ScramUser | None = None,
         overrides: Mapping[str, str] | None = None,
+        membership: Membership | None = None,
     ) -> None:
         """Describe a broker; nothing runs yet.
 
         `heap` is Java's (`256m`); `full_jit` is for benchmarks (slower to start, faster under load);
         `security` adds a SASL_SSL listener with SCRAM-SHA-512 for that user; `overrides` are broker
-        properties that win over the defaults.
+        properties that win over the defaults; `membership` is set by a cluster.
         """
         self._temporary = data_dir is None
         chosen = data_dir or Path(tempfile.mkdtemp(prefix="embedded-kafka-"))
@@ -68,9 +69,12 @@ class EmbeddedKafka:
         self._full_jit = full_jit
         self._security = security
         self._overrides = dict(overrides or {})
+        self._member = membership or Membership()
         self._fixed_port = port
         self._ports: Ports | None = None
+        self._served = False
         self._process: BrokerProcess | None = None
+        self._lock: int | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -106,31 +110,58 @@ class EmbeddedKafka:
     def start(self, timeout_s: float = START_TIMEOUT_S) -> Self:
         """Start the broker and return when it serves. Does nothing when it runs.
 
-        Raises EmbeddedKafkaError when Java or the jars cannot be had, a chosen port is taken or the broker
-        does not come up within `timeout_s` (downloads do not count).
+        Raises EmbeddedKafkaError when Java or the jars cannot be had, a chosen port is taken, another broker
+        uses the data directory, or the broker does not come up within `timeout_s` (downloads do not count).
         """
         if self.is_running:
             return self
-        jars = fetch_jars()
-        self.dir.mkdir(parents=True, exist_ok=True)
-        java = java_command(find_java(), jars, self.dir, self._heap, full_jit=self._full_jit)
+        java = self._java()
         deadline = time.monotonic() + timeout_s
         for _ in range(PORT_ATTEMPTS):
-            ports = self._choose_ports()
-            if self._try_start(java, ports, deadline):
-                self._ports = ports
+            self._launch(java)
+            if self.wait(deadline):
                 return self
+        raise self._not_started()
+
+    def launch(self) -> None:
+        """Start the process without waiting for it: a member of a new cluster serves once others do, too.
+
+        Raises EmbeddedKafkaError as `start` does.
+        """
+        self._launch(self._java())
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until the launched broker serves; False where another process took its port meanwhile.
+
+        `deadline` is of the monotonic clock. Raises EmbeddedKafkaError when it does not come up.
+        """
+        port, node_id = self._known_ports().plaintext, self._member.node_id
+        try:
+            admin = wait_until_serving(port, node_id, self._cluster_id, lambda: self.is_running, deadline)
+            if admin is not None:
+                self._let_user_in(admin)
+                self._served = True
+                return True
+        except BaseException:
+            self.kill()  # a Ctrl-C included: nobody would stop it later
+            raise
+        self.kill()
+        if "Address already in use" in self._log_tail():
+            self._ports = self._ports if self._served else None
+            return False
         raise self._not_started()
 
     def stop(self) -> None:
         """Stop in order; data and ports stay for the next `start`."""
         if self._process is not None:
             self._process.stop()
+        self._unlock()
 
     def kill(self) -> None:
         """Kill with SIGKILL; data and ports stay for the next `start`."""
         if self._process is not None:
             self._process.kill()
+        self._unlock()
 
     def close(self) -> None:
         """Stop, and remove the data when it is temporary."""
@@ -170,29 +201,33 @@ class EmbeddedKafka:
         sasl = self._ports.sasl if self._ports else None
         if self._security is not None and sasl is None:
             sasl = free_port(besides=[plaintext])
-        return Ports(plaintext, free_port(besides=[plaintext, sasl]), sasl)
+        controller = self._member.controllers.get(self._member.node_id)
+        return Ports(plaintext, controller or free_port(besides=[plaintext, sasl]), sasl)
 
-    def _try_start(self, java: list[str], ports: Ports, deadline: float) -> bool:
-        properties = self.dir / "server.properties"
-        properties.write_text(server_properties(ports, self._data_dir, self._all_overrides()))
-        cluster_id = ensure_formatted(self._data_dir, java, properties)
-        self.log.unlink(missing_ok=True)
-        process = BrokerProcess([*java, "kafka.Kafka", str(properties)], self.dir, self.log)
-        self._process = process
+    def _java(self) -> list[str]:
+        return java_command(find_java(), fetch_jars(), self.dir, self._heap, full_jit=self._full_jit)
+
+    def _launch(self, java: list[str]) -> None:
+        self._unlock()  # of one that has died by itself
+        self._lock = lock_directory(self.dir)
         try:
-            admin = wait_until_serving(
-                ports.plaintext, cluster_id, lambda: process.exit_code is None, deadline - time.monotonic()
+            self._ports = self._choose_ports()
+            properties = self.dir / "server.properties"
+            properties.write_text(
+                server_properties(self._member, self._ports, self._data_dir, self._all_overrides())
             )
-            if admin is not None:
-                self._let_user_in(admin)
-                return True
+            self._cluster_id = ensure_formatted(self._data_dir, java, properties, self._member.cluster_id)
+            self.log.unlink(missing_ok=True)
+            command = [*java, "kafka.Kafka", str(properties)]
+            self._process = BrokerProcess(command, self.dir, self.log, self._lock)
         except BaseException:
-            process.kill()  # a Ctrl-C included: nobody would stop it later
+            self._unlock()
             raise
-        process.kill()
-        if "Address already in use" in self._log_tail():
-            return False
-        raise self._not_started()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _all_overrides(self) -> dict[str, str]:
         if self._security is None:
@@ -218,5 +253,5 @@ class EmbeddedKafka:
         code = self._process.exit_code if self._process else None
         return EmbeddedKafkaError(
             f"The embedded Kafka did not start (exit code {code}). {self.log} ends:\n{self._log_tail()}\n",
-            "Is another broker running on the same data directory, or the machine out of memory?",
+            "Is the machine out of memory?",
         )

@@ -1,15 +1,15 @@
-"""The broker's configuration and the Java options that it runs with."""
+"""A broker's properties and the ports that it listens on."""
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rehearsal.kafka.errors import EmbeddedKafkaError
+from rehearsal.kafka.storage import new_cluster_id
 
 HOST = "127.0.0.1"
 
@@ -19,12 +19,11 @@ a killed broker could be given that very port as its own and keep the broker fro
 
 BROKER = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "num.partitions": "4",
     "auto.create.topics.enable": "false",
-    # One node: every internal topic has one replica.
+    # Of a single node every internal topic has one replica.
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.replication.factor": "1",
@@ -56,16 +55,30 @@ class Ports:
     sasl: int | None = None
 
 
-def server_properties(ports: Ports, data_dir: Path, overrides: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A broker's place among others. `controllers` are the ports of all nodes' controllers, by node id.
+
+    A broker by itself needs no more than the defaults: its controller is on a new port at each start.
+    """
+
+    node_id: int = 1
+    controllers: Mapping[int, int] = field(default_factory=dict)
+    cluster_id: str = field(default_factory=new_cluster_id)
+
+
+def server_properties(member: Membership, ports: Ports, data_dir: Path, overrides: Mapping[str, str]) -> str:
     """Return the text of server.properties; `overrides` win over everything else."""
+    voters = member.controllers or {member.node_id: ports.controller}
     listeners = {"PLAINTEXT": ports.plaintext, "CONTROLLER": ports.controller}
     if ports.sasl is not None:
         listeners["SASL_SSL"] = ports.sasl
     urls = {name: f"{name}://{HOST}:{port}" for name, port in listeners.items()}
     properties = {
         **BROKER,
-        # Static voters let the controller's port change from one start to the next.
-        "controller.quorum.voters": f"1@{HOST}:{ports.controller}",
+        "node.id": str(member.node_id),
+        # A static quorum: with another kind the port of a controller could not change between two starts.
+        "controller.quorum.voters": ",".join(f"{node}@{HOST}:{port}" for node, port in voters.items()),
         "listeners": ",".join(urls.values()),
         "advertised.listeners": ",".join(url for name, url in urls.items() if name != "CONTROLLER"),
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
@@ -75,46 +88,7 @@ def server_properties(ports: Ports, data_dir: Path, overrides: Mapping[str, str]
     return "".join(f"{key}={value}\n" for key, value in properties.items())
 
 
-BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""For a broker that lives for a test: quick to start and small, slower under load."""
-
-BUSY = (
-    "-XX:+UseG1GC",
-    "-XX:MaxGCPauseMillis=20",
-    "-XX:InitiatingHeapOccupancyPercent=35",
-    "-XX:+ExplicitGCInvokesConcurrent",
-    "-XX:ThreadPriorityPolicy=1",
-    "-XX:CompilerThreadPriority=15",
-)
-"""For a broker under load: the collector as Kafka's own start script sets it (KAFKA_JVM_PERFORMANCE_OPTS in
-bin/kafka-run-class.sh), and compilers at nice 15. Where broker and clients share two cores, a compiler takes
-one of them for tenths of a second, again and again in the first minutes: all else queues for the other."""
-
-
-def java_command(
-    java: Path, jars: Sequence[Path], work_dir: Path, heap: str, *, full_jit: bool = False
-) -> list[str]:
-    """Return the command line up to the class name; `full_jit` is for benchmarks, see the two lists above."""
-    log4j = Path(__file__).with_name("log4j2.properties")
-    return [
-        str(java),
-        f"-Xms{heap}",
-        f"-Xmx{heap}",
-        *(BUSY if full_jit else BRIEF),
-        "-XX:-UsePerfData",
-        "-Xlog:disable",
-        "-Xlog:all=error:stderr",
-        "--enable-native-access=ALL-UNNAMED",
-        "-Djava.awt.headless=true",
-        f"-Djava.io.tmpdir={work_dir}",
-        f"-Dlog4j2.configurationFile={log4j}",
-        "-Dlog4j2.disableJmx=true",
-        "-cp",
-        os.pathsep.join(map(str, jars)),
-    ]
-
-
-def free_port(*, besides: Sequence[int | None] = ()) -> int:
+def free_port(*, besides: Collection[int | None] = ()) -> int:
     """Return a port of 127.0.0.1 that nobody listens on. Raises EmbeddedKafkaError when none is found."""
     for port in random.sample(PORTS, 200):
         if port not in besides and is_free(port):

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import FrameType
 
 from rehearsal.kafka.broker import EmbeddedKafka
+from rehearsal.kafka.config import is_free
 from rehearsal.kafka.errors import EmbeddedKafkaError
 
+USUAL_PORT = 9092
 CHECK_S = 0.2
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -24,12 +26,13 @@ def run_foreground(port: int | None = None, data_dir: Path | None = None) -> int
     """Run a broker until SIGTERM or SIGINT and return the exit status. Call it from the main thread.
 
     Prints `KAFKA_BOOTSTRAP_SERVERS=host:port` on standard output when it is ready and nothing else there.
-    Without `port` a free one is chosen; without `data_dir` the data is removed at the end.
-    Status: 0 stopped by a signal, 1 the broker died, 2 it could not be started.
+    Without `port` it is `USUAL_PORT`, or a free one where that is taken; 0 is any free one. Without
+    `data_dir` the data is removed at the end. Status: 0 stopped by a signal, 1 the broker died, 2 it could
+    not be started.
     """
     for signum in SIGNALS:
         signal.signal(signum, _leave)
-    kafka = EmbeddedKafka(data_dir, port)
+    kafka = EmbeddedKafka(data_dir, _usual_port() if port is None else port or None)
     try:
         kafka.start()
         print(f"KAFKA_BOOTSTRAP_SERVERS={kafka.bootstrap}", flush=True)
@@ -42,6 +45,13 @@ def run_foreground(port: int | None = None, data_dir: Path | None = None) -> int
         kafka.close()
     print(f"The embedded Kafka ended by itself. Its last words are in {kafka.log}.", file=sys.stderr)
     return EXIT_BROKER_DIED
+
+
+def _usual_port() -> int | None:
+    if is_free(USUAL_PORT):
+        return USUAL_PORT
+    print(f"Port {USUAL_PORT} is taken; the embedded Kafka takes another one.", file=sys.stderr)
+    return None
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

@@ -1,9 +1,10 @@
-"""Finds a Java runtime that can run Kafka 4 (Java 17 or newer)."""
+"""Java for Kafka 4: which one is run (17 or newer), and with which options."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rehearsal.kafka.errors import EmbeddedKafkaError
@@ -36,3 +37,42 @@ def _existing(java: Path) -> Path:
             "Let it name a `java` executable of version 17 or newer, or unset it.",
         )
     return java
+
+
+BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For a broker that lives for a test: quick to start and small, slower under load."""
+
+BUSY = (
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:ThreadPriorityPolicy=1",
+    "-XX:CompilerThreadPriority=15",
+)
+"""For a broker under load: the collector as Kafka's own start script sets it (KAFKA_JVM_PERFORMANCE_OPTS in
+bin/kafka-run-class.sh), and compilers at nice 15. Where broker and clients share two cores, a compiler takes
+one of them for tenths of a second, again and again in the first minutes: all else queues for the other."""
+
+
+def java_command(
+    java: Path, jars: Sequence[Path], work_dir: Path, heap: str, *, full_jit: bool = False
+) -> list[str]:
+    """Return the command line up to the class name; `full_jit` is for benchmarks, see the two lists above."""
+    log4j = Path(__file__).with_name("log4j2.properties")
+    return [
+        str(java),
+        f"-Xms{heap}",
+        f"-Xmx{heap}",
+        *(BUSY if full_jit else BRIEF),
+        "-XX:-UsePerfData",
+        "-Xlog:disable",
+        "-Xlog:all=error:stderr",
+        "--enable-native-access=ALL-UNNAMED",
+        "-Djava.awt.headless=true",
+        f"-Djava.io.tmpdir={work_dir}",
+        f"-Dlog4j2.configurationFile={log4j}",
+        "-Dlog4j2.disableJmx=true",
+        "-cp",
+        os.pathsep.join(map(str, jars)),
+    ]

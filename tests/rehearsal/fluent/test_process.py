@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -92,6 +93,34 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in errors
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "flashsale.cli", "fluent-simulator", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_without_a_stock_file_the_command_has_what_the_examples_sell() -> None:
+    process = command("--port", "0")
+    assert process.stdout is not None
+    url = process.stdout.readline().strip().partition("=")[2]
+    assert httpx.get(f"{url}/_truth", timeout=5).json()["SKU-001"]["available"] >= 100
+    process.terminate()
+    assert process.communicate(timeout=10) == ("", "")
+
+
+def test_without_a_port_the_command_listens_on_8080() -> None:
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # then another process has it, which is as good
+            stranger.bind(("127.0.0.1", 8080))
+            stranger.listen()
+        _, errors = command().communicate(timeout=20)
+    assert "cannot listen on 127.0.0.1:8080" in errors
 
 
 def test_a_client_that_introspects_sees_the_published_schema(fluent: Caller) -> None:

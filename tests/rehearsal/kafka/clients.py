@@ -12,10 +12,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 TIMEOUT_S = 20.0
 
 
-def create_topic(bootstrap: str, topic: str, **config: str) -> None:
+def create_topic(bootstrap: str, topic: str, *, replicas: int = 1) -> None:
     """Create a topic with one partition."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    for created in admin.create_topics([NewTopic(topic, 1, 1, config=config)]).values():
+    for created in admin.create_topics([NewTopic(topic, 1, replicas)]).values():
         created.result(TIMEOUT_S)
 
 
