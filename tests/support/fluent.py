@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import httpx
 
-from rehearsal.fluent.controls import Controls
+from rehearsal.fluent.switches import Controls
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
