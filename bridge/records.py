@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import msgspec
 from pydantic import ValidationError
 
 from schemas.dead_letters import SourceHeaders
+from schemas.structs import OrderOutcome, PromotionResults, ReportHead
 
 
 class Source(NamedTuple):
@@ -29,59 +30,14 @@ class Arrival(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
 
-Fields = dict[str, object]
+Fields = Mapping[str, object]
 """The body of a response, by its names in JSON."""
 
-NOTHING = msgspec.Raw(b"")
-"""Where a field is absent."""
-
-
-class Outcome(msgspec.Struct, rename="camel", omit_defaults=True):
-    """A record of `order-outcomes`; what is only passed on stays as it is."""
-
-    order_ref: str
-    promotion_id: str
-    outcome: str
-    consume_results: msgspec.Raw
-    decided_at: str
-    revision: int
-    reason: str | None = None
-    cancel_results: msgspec.Raw = NOTHING
-    cancellation_ref: str | None = None
-
-
-class Page(msgspec.Struct, rename="camel"):
-    """A page of `promotion-results`."""
-
-    promotion_id: str
-    reservations: list[msgspec.Raw]
-    summary: msgspec.Raw
-    page: int
-    pages: int
-
-
-class Report(msgspec.Struct, rename="camel", omit_defaults=True):
-    """The head of a `reconciliation-reports` page, without its lines."""
-
-    promotion_id: str
-    kind: str
-    status: str
-    totals: msgspec.Raw
-    revision: int
-    generated_at: str
-    page: int
-    pages: int
-    waiting_for: list[str] | None = None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether this is the last page, so that the whole report is out."""
-        return self.page == self.pages
-
-
-read_outcome = msgspec.json.Decoder(Outcome).decode
-read_page = msgspec.json.Decoder(Page).decode
-read_report = msgspec.json.Decoder(Report).decode
+read_outcome = msgspec.json.Decoder(OrderOutcome).decode
+read_page = msgspec.json.Decoder(PromotionResults).decode
+read_report = msgspec.json.Decoder(ReportHead).decode
+read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""A record's fields, each as it was published."""
 
 
 def results_of(values: Iterable[bytes]) -> Fields:

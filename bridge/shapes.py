@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.fields import Count, Message, PageNumber, Ref, Sku, UtcTime
+from schemas.fields import Message, Ref
 from schemas.outcomes import OrderOutcome
 from schemas.reasons import Reason
-from schemas.reports import ReportTotals
+from schemas.reports import PromotionState, ReportHead
 from schemas.results import NotReserved, Reserved, ResultSummary
 
 Duration = Annotated[int, Field(ge=0, description="Milliseconds from request to answer.")]
@@ -50,20 +50,6 @@ class DecidedOrder(OrderOutcome):
     duration: Duration
 
 
-class ReportHead(Message):
-    """The newest reconciliation report without its lines; those stand in `reconciliation-reports`."""
-
-    promotion_id: Ref
-    kind: Literal["INTERIM", "FINAL"]
-    status: Literal["PENDING", "ACTIVE", "CLOSING", "CLOSED", "REJECTED"]
-    totals: ReportTotals
-    revision: Count
-    generated_at: UtcTime
-    page: PageNumber
-    pages: PageNumber
-    waiting_for: tuple[Sku, ...] | None = None
-
-
 class EndedSale(Message):
     """The sale is over and its FINAL report is out."""
 
@@ -77,7 +63,7 @@ class PromotionStatus(Message):
     """Where a promotion stands: results once every SKU is decided, the newest report."""
 
     promotion_id: Ref
-    status: Literal["PENDING", "ACTIVE", "CLOSING", "CLOSED", "REJECTED"]
+    status: PromotionState
     reservations: tuple[Reserved | NotReserved, ...] | None = None
     summary: ResultSummary | None = None
     report: ReportHead | None = None

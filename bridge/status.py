@@ -28,8 +28,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.problems import JSON, Problem, unavailable
-from bridge.records import Arrival, Fields, Report, read_outcome, read_page, read_report, results_of
+from bridge.records import Arrival, Fields, read_outcome, read_page, read_report, results_of
 from bridge.signing import Guard
+from schemas.structs import ReportHead
 from schemas.topics import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 from streams.settings import ConfigurationError
 
@@ -90,14 +91,14 @@ class Status:
             self._promotions.put(_key(page.promotion_id, f"results {page.page:06}"), value)
         elif arrival.topic == RECONCILIATION_REPORTS:
             report = read_report(value)
-            if report.is_complete:
+            if report.is_last_page:
                 self._promotions.put(_key(report.promotion_id) + REPORT, msgspec.json.encode(report))
 
     def order(self, ref: str) -> list[bytes]:
         """The newest outcome of an order for each of its promotions, as published; empty: never seen."""
         return [value for _, value in self._orders.with_prefix(_key(ref))]
 
-    def promotion(self, promotion_id: str) -> tuple[list[bytes], Report | None]:
+    def promotion(self, promotion_id: str) -> tuple[list[bytes], ReportHead | None]:
         """The pages of a promotion's results as published, and the head of its newest report."""
         rows = dict(self._promotions.with_prefix(_key(promotion_id)))
         report = rows.pop(REPORT, None)
@@ -150,7 +151,7 @@ class Questions:
         )
 
 
-def _standing(promotion_id: str, pages: list[bytes], report: Report | None) -> Fields:
+def _standing(promotion_id: str, pages: list[bytes], report: ReportHead | None) -> Fields:
     """Where a promotion stands; no fields when nothing is known of it."""
     results = results_of(pages)
     if report is None and not results:
@@ -162,8 +163,7 @@ def _standing(promotion_id: str, pages: list[bytes], report: Report | None) -> F
 
 def _status_by_results(pages: list[bytes]) -> str:
     """Before the first report: every SKU is decided, so the sale runs, unless nothing could be reserved."""
-    summary = msgspec.json.decode(read_page(pages[0]).summary)
-    return "ACTIVE" if summary["success"] else "REJECTED"
+    return "ACTIVE" if read_page(pages[0]).summary.success else "REJECTED"
 
 
 def _key(ref: str, rest: str = "") -> bytes:

@@ -17,17 +17,16 @@ from dataclasses import dataclass
 
 from bridge.problems import Problem
 from bridge.records import (
-    NOTHING,
     Arrival,
     Fields,
-    Report,
     Source,
-    read_outcome,
+    read_fields,
     read_page,
     read_report,
     results_of,
 )
 from schemas.reasons import RECOMMENDATIONS, Reason
+from schemas.structs import ReportHead
 from schemas.topics import DEAD_LETTERS, PROMOTION_RESULTS, RECONCILIATION_REPORTS
 
 MAX_WAIT_S = 30
@@ -159,8 +158,8 @@ class Waiters:
             for waiter in waiters:
                 waiter.give_up()
 
-    def _reported(self, arrival: Arrival, report: Report) -> None:
-        if report.kind == "FINAL" and report.is_complete:
+    def _reported(self, arrival: Arrival, report: ReportHead) -> None:
+        if report.kind == "FINAL" and report.is_last_page:
             for waiter in self._waiting.get(report.promotion_id, ()):
                 waiter.offer(arrival)
 
@@ -197,29 +196,13 @@ def answer_of(arrivals: list[Arrival], duration_ms: int) -> Fields:
     elif first.topic == RECONCILIATION_REPORTS:
         fields = ended(read_report(first.value))
     else:
-        fields = _decided(first)
+        fields = read_fields(first.value)
     return {"status": 200, **fields, "duration": duration_ms}
 
 
-def ended(report: Report) -> Fields:
+def ended(report: ReportHead) -> Fields:
     """The answer to a `promotion-end` that is done."""
     return {"promotionId": report.promotion_id, "report": report}
-
-
-def _decided(arrival: Arrival) -> Fields:
-    outcome = read_outcome(arrival.value)
-    fields: Fields = {
-        "orderRef": outcome.order_ref,
-        "promotionId": outcome.promotion_id,
-        "outcome": outcome.outcome,
-        "reason": outcome.reason,
-        "consumeResults": outcome.consume_results,
-        "cancelResults": outcome.cancel_results,
-        "cancellationRef": outcome.cancellation_ref,
-        "decidedAt": outcome.decided_at,
-        "revision": outcome.revision,
-    }
-    return {name: value for name, value in fields.items() if value not in (None, NOTHING)}
 
 
 def _problem_of(dead_letter: Arrival) -> Problem:

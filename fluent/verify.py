@@ -14,21 +14,14 @@ from fluent.hold import end_all
 from fluent.parts import Part
 from fluent.settle import sold_units
 from fluent.stock import Stock
+from schemas.drift import DriftKind
 from streams.ledger.commands import Verified
 from streams.ledger.fluent_requests import VerifyRequest
 from streams.log import get_logger
 
 log = get_logger("fluent")
 
-MISSING_HOLD = "MISSING_HOLD"
-ORPHAN_HOLD = "ORPHAN_HOLD"
-WRONG_QUANTITY = "WRONG_QUANTITY"
-LATE_ACTIVATION = "LATE_ACTIVATION"
-DUPLICATE = "DUPLICATE"
-FOREIGN_CHANGE = "FOREIGN_CHANGE"
-RELEASE_REFUSED = "RELEASE_REFUSED"
-
-Drift = tuple[int, str]
+Drift = tuple[int, DriftKind | None]
 """(units, kind); units 0 is agreement."""
 
 
@@ -51,7 +44,7 @@ def _verified(request: VerifyRequest, held: int, drift: Drift, corrected: int = 
             corrected_units=corrected,
         )  # fmt: skip
     return Verified(
-        request.promotion_id, request.sku, request.number, held, units, kind if units else "", corrected
+        request.promotion_id, request.sku, request.number, held, units, kind if units else None, corrected
     )
 
 
@@ -62,10 +55,10 @@ async def _verify_closed(stock: Stock, request: VerifyRequest, pause_s: float) -
     try:
         await end_all(stock, parts, pause_s)
     except Refused:
-        return _verified(request, units, (units, RELEASE_REFUSED))
+        return _verified(request, units, (units, DriftKind.RELEASE_REFUSED))
     if units:
-        return _verified(request, 0, (units, LATE_ACTIVATION), corrected=units)
-    drift = await _others(stock, parts, ORPHAN_HOLD)
+        return _verified(request, 0, (units, DriftKind.LATE_ACTIVATION), corrected=units)
+    drift = await _others(stock, parts, DriftKind.ORPHAN_HOLD)
     if not drift[0]:
         drift = await _sales_drift(stock, request)
     return _verified(request, 0, drift)
@@ -76,7 +69,7 @@ async def _open_drift(stock: Stock, request: VerifyRequest) -> tuple[int, Drift]
     ours = stock.ours(parts)
     live = [part for part in ours if part.live]
     held = sum(part.units for part in live)
-    drift = await _others(stock, ours, DUPLICATE)
+    drift = await _others(stock, ours, DriftKind.DUPLICATE)
     if not drift[0]:
         drift = _open_difference(ours, live, held, request.held)
     if not drift[0]:
@@ -87,14 +80,14 @@ async def _open_drift(stock: Stock, request: VerifyRequest) -> tuple[int, Drift]
 def _open_difference(ours: list[Part], live: list[Part], held: int, expected: int) -> Drift:
     units = abs(held - expected)
     if not units:
-        return 0, ""
+        return 0, None
     if not ours:
-        return units, MISSING_HOLD
+        return units, DriftKind.MISSING_HOLD
     changed = len(live) < len(ours) or any(part.units > part.planned for part in live)
-    return units, FOREIGN_CHANGE if changed else WRONG_QUANTITY
+    return units, DriftKind.FOREIGN_CHANGE if changed else DriftKind.WRONG_QUANTITY
 
 
-async def _others(stock: Stock, parts: list[Part], kind: str) -> Drift:
+async def _others(stock: Stock, parts: list[Part], kind: DriftKind) -> Drift:
     """Holds for this promotion at the same positions under refs that are not ours, so we leave them alone:
     duplicates of an open hold, orphans of a closed one."""
     others = await stock.foreign_holds(sorted({part.position for part in parts}))
@@ -103,5 +96,5 @@ async def _others(stock: Stock, parts: list[Part], kind: str) -> Drift:
 
 async def _sales_drift(stock: Stock, request: VerifyRequest) -> Drift:
     if not request.book_sale or not stock.profile.books_sales:
-        return 0, ""
-    return abs(request.consumed - await sold_units(stock)), WRONG_QUANTITY
+        return 0, None
+    return abs(request.consumed - await sold_units(stock)), DriftKind.WRONG_QUANTITY

@@ -6,7 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from schemas.drift import DriftKind
 from schemas.fields import Count, Message, PageNumber, Ref, Sku, UtcTime
+
+PromotionState = Literal["PENDING", "ACTIVE", "CLOSING", "CLOSED", "REJECTED"]
+"""How a promotion stands; docs/reports.md says what each means."""
 
 
 class FluentFigures(Message):
@@ -29,9 +33,11 @@ class ReportLine(Message):
     rejected_units: Count
     rejected_orders: Count
     fluent: FluentFigures
-    drift: Annotated[int, Field(description="Units by which Fluent differs from ours; 0 is agreement.")]
-    drift_kind: str | None = None
-    drift_action: str | None = None
+    drift: Annotated[
+        Count, Field(description="Units by which Fluent differs from what should be held; 0 is agreement.")
+    ]
+    drift_kind: Annotated[DriftKind | None, Field(description="In which way; with drift only.")] = None
+    drift_action: Annotated[str | None, Field(description="What to do about it; with drift only.")] = None
 
 
 class ReportTotals(Message):
@@ -43,16 +49,15 @@ class ReportTotals(Message):
     released: Count
     rejected_units: Count
     rejected_orders: Count
-    drift: int
+    drift: Annotated[Count, Field(description="The sum without signs: 0 is agreement on every SKU.")]
 
 
-class ReconciliationReport(Message):
-    """Value of `reconciliation-reports`: one page of 500 lines of a promotion's report."""
+class ReportHead(Message):
+    """A page of a promotion's report, without its lines."""
 
     promotion_id: Ref
     kind: Literal["INTERIM", "FINAL"]
-    status: Literal["PENDING", "ACTIVE", "CLOSING", "CLOSED", "REJECTED"]
-    lines: tuple[ReportLine, ...]
+    status: PromotionState
     totals: ReportTotals
     page: PageNumber
     pages: PageNumber
@@ -61,3 +66,9 @@ class ReconciliationReport(Message):
     waiting_for: tuple[Sku, ...] | None = Field(
         None, description="SKUs whose end Fluent has not confirmed in time; on status CLOSING only."
     )
+
+
+class ReconciliationReport(ReportHead):
+    """Value of `reconciliation-reports`: one page of 500 lines of a promotion's report."""
+
+    lines: tuple[ReportLine, ...]

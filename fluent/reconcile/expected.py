@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from schemas.drift import DriftKind
 from schemas.reports import ReconciliationReport, ReportLine
 from streams.ledger.fluent_requests import (
     FluentRequest,
@@ -21,6 +22,9 @@ from streams.ledger.fluent_requests import (
 
 OVER = ("CLOSED", "REJECTED")
 """Statuses of a report in which every line is closed."""
+
+AFTER_THE_CLOSE = (DriftKind.ORPHAN_HOLD, DriftKind.LATE_ACTIVATION, DriftKind.RELEASE_REFUSED)
+"""Kinds of drift that only a closed reservation has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ def _is_over(line: ReportLine | None, newest: FluentRequest | None) -> bool:
     if isinstance(newest, VerifyRequest):
         return newest.closed
     if isinstance(newest, ReleaseRequest):
-        return line is not None and (line.fluent.status == "INACTIVE" or line.drift_kind == "RELEASE_REFUSED")
+        return line is not None and (
+            line.fluent.status == "INACTIVE" or line.drift_kind is DriftKind.RELEASE_REFUSED
+        )
     return newest is None and line is not None and _was_closed(line)
 
 
@@ -122,7 +128,7 @@ def _was_refused(line: ReportLine, newest: FluentRequest | None) -> bool:
 
 
 def _was_closed(line: ReportLine) -> bool:
-    return line.released > 0 or line.drift_kind in ("ORPHAN_HOLD", "LATE_ACTIVATION", "RELEASE_REFUSED")
+    return line.released > 0 or line.drift_kind in AFTER_THE_CLOSE
 
 
 def _open(line: ReportLine | None, newest: FluentRequest | None) -> tuple[int | None, str]:
@@ -144,11 +150,11 @@ def _open(line: ReportLine | None, newest: FluentRequest | None) -> tuple[int | 
 def _as_reported(line: ReportLine | None) -> tuple[int | None, str]:
     """Without a request: what the report shows as held less its drift, which is what should be held.
 
-    Some kinds are reported without a sign; then it is the figure that the sales leave possible.
+    A report's drift has no sign, so of the two figures it may mean the one that the sales leave possible.
     """
     if line is None or line.fluent.status == "NONE":
         return None, "not confirmed yet"
-    drift = 0 if line.drift_kind == "DUPLICATE" else line.drift
+    drift = 0 if line.drift_kind is DriftKind.DUPLICATE else line.drift
     held = (line.fluent.held - drift, line.fluent.held + drift)
     possible = [units for units in held if line.reserved - line.consumed <= units <= line.reserved]
     return min(line.reserved, max(0, (*possible, *held)[0])), ""

@@ -22,15 +22,7 @@ from fluent.parts import (
     total_free,
 )
 from fluent.reconcile.expected import Expectation
-from fluent.verify import (
-    DUPLICATE,
-    FOREIGN_CHANGE,
-    LATE_ACTIVATION,
-    MISSING_HOLD,
-    ORPHAN_HOLD,
-    WRONG_QUANTITY,
-)
-from streams.ledger.drift import ACTIONS, OTHER
+from schemas.drift import REMEDIES, DriftKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +53,34 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference: `kind` is one of `DRIFT_KINDS`, `refs` are the quantities that it is about."""
+    """One difference: `refs` are the quantities that it is about."""
 
-    kind: str
+    kind: DriftKind
     units: int
     refs: tuple[str, ...] = ()
 
     @property
     def action(self) -> str:
         """What to do about it."""
-        return ACTIONS.get(self.kind, OTHER)
+        return REMEDIES[self.kind]
 
 
 def findings(expected: Expectation, seen: Seen) -> list[Finding]:
     """Every difference of one SKU; none is agreement."""
     found = _closed(expected, seen) if expected.closed else _open(expected, seen)
     if seen.others:
-        kind = ORPHAN_HOLD if expected.closed else DUPLICATE
+        kind = DriftKind.ORPHAN_HOLD if expected.closed else DriftKind.DUPLICATE
         found.append(Finding(kind, units_of(seen.others), _refs(seen.others)))
     if expected.sold is not None and seen.sold is not None and expected.sold != seen.sold:
-        found.append(Finding(WRONG_QUANTITY, seen.sold - expected.sold, (f"{expected.ref}-sale",)))
+        found.append(Finding(DriftKind.WRONG_QUANTITY, seen.sold - expected.sold, (f"{expected.ref}-sale",)))
     return found
 
 
 def _closed(expected: Expectation, seen: Seen) -> list[Finding]:
     """Nothing may be live. What had ended before came back late; what never ended was left behind."""
-    kind = LATE_ACTIVATION if expected.seen_ended else ORPHAN_HOLD
+    kind = DriftKind.LATE_ACTIVATION if expected.seen_ended else DriftKind.ORPHAN_HOLD
     taken = [part for part in seen.taken if part.live]
-    groups = [(kind, [part for part in seen.live if part.units]), (FOREIGN_CHANGE, taken)]
+    groups = [(kind, [part for part in seen.live if part.units]), (DriftKind.FOREIGN_CHANGE, taken)]
     return [Finding(kind, units_of(parts), _refs(parts)) for kind, parts in groups if parts]
 
 
@@ -96,7 +88,7 @@ def _open(expected: Expectation, seen: Seen) -> list[Finding]:
     if expected.held is None:
         return []
     twice = surplus(expected, seen)
-    found = [Finding(DUPLICATE, units_of(twice), _refs(twice))] if twice else []
+    found = [Finding(DriftKind.DUPLICATE, units_of(twice), _refs(twice))] if twice else []
     units = units_of(seen.live) - units_of(twice) - expected.held
     if units:
         parts = [*seen.parts, *seen.taken]
@@ -116,12 +108,12 @@ def surplus(expected: Expectation, seen: Seen) -> list[Part]:
     return beyond
 
 
-def _kind_of_difference(seen: Seen) -> str:
+def _kind_of_difference(seen: Seen) -> DriftKind:
     """Our own writes follow a part's plan and never end a part of an open hold: all else is somebody's."""
     if not seen.parts and not seen.taken:
-        return MISSING_HOLD
+        return DriftKind.MISSING_HOLD
     changed = len(seen.live) < len(seen.parts) or any(part.units > part.planned for part in seen.live)
-    return FOREIGN_CHANGE if changed or seen.taken else WRONG_QUANTITY
+    return DriftKind.FOREIGN_CHANGE if changed or seen.taken else DriftKind.WRONG_QUANTITY
 
 
 def units_of(parts: Iterable[Part]) -> int:

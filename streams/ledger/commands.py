@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.drift import DriftKind
 from streams.ledger.terms import Source, Terms
 
 Lines = tuple[tuple[str, int], ...]
@@ -144,8 +145,8 @@ class ReleaseFailed(_Command, tag=25):
 class Verified(_Command, tag=26):
     """What Fluent really holds for a reservation, compared with what was asked for.
 
-    `drift_units` 0 means agreement. `corrected_units` were put right by this verify.
-    `drift_kind` is one of `DRIFT_KINDS`.
+    `drift_units` 0 means agreement, and then there is no `drift_kind`. `corrected_units` were put right by
+    this verify.
     """
 
     promotion_id: str
@@ -153,20 +154,9 @@ class Verified(_Command, tag=26):
     number: int
     held: int
     drift_units: int = 0
-    drift_kind: str = ""
+    drift_kind: DriftKind | None = None
     corrected_units: int = 0
 
-
-DRIFT_KINDS = (
-    "MISSING_HOLD",
-    "ORPHAN_HOLD",
-    "WRONG_QUANTITY",
-    "LATE_ACTIVATION",
-    "DUPLICATE",
-    "FOREIGN_CHANGE",
-    "RELEASE_REFUSED",
-    "SETTLE_REFUSED",
-)
 
 SkuCommand = (
     Tick | Continue | Reserve | Claim | Cancel | End
@@ -210,28 +200,34 @@ class LineReserved(_Command, tag=40):
     error: str = ""
 
 
-class LineFigures(_Command, tag=41):
-    """Absolute figures of one reservation; a higher `version` replaces a lower one.
+class Figures(msgspec.Struct, array_like=True, gc=False):
+    """A reservation's absolute figures, in units but for the orders; a higher `version` replaces a lower one.
 
     `state` is a reservation's state name; `held` and `fluent_status` mirror Fluent as last confirmed at
     `checked_at_ms` (0: never). reserved = consumed + available while open, consumed + released at CLOSED.
     """
 
+    version: int = 0
+    state: str = "PENDING"
+    reserved: int = 0
+    consumed: int = 0
+    cancelled: int = 0
+    released: int = 0
+    rejected_units: int = 0
+    rejected_orders: int = 0
+    held: int = 0
+    fluent_status: str = ""
+    checked_at_ms: int = 0
+    drift_units: int = 0
+    drift_kind: DriftKind | None = None
+
+
+class LineFigures(_Command, tag=41):
+    """The ledger tells how a reservation stands."""
+
     promotion_id: str
     sku: str
-    version: int
-    state: str
-    reserved: int
-    consumed: int
-    cancelled: int
-    released: int
-    rejected_units: int
-    rejected_orders: int
-    held: int
-    fluent_status: str
-    checked_at_ms: int
-    drift_units: int = 0
-    drift_kind: str = ""
+    figures: Figures
 
 
 PromotionCommand = Tick | Continue | LineReserved | LineFigures

@@ -88,7 +88,7 @@ def reported(with_topics: Command) -> Command:
     """`flashsale` where FLASH-1 has a FINAL report of two pages, after an older one."""
     settings = load_settings(with_topics.environment)
     producer = Producer(client_config(settings))
-    drifting = line("C", 3, drift=2, driftKind="HELD_TOO_MUCH", driftAction="Release 2 units of C in Fluent.")
+    drifting = line("C", 3, drift=2, driftKind="DUPLICATE", driftAction="Release 2 units of C in Fluent.")
     first, second = pages(2, [line("A", 1_400), line("B", 2)], [drifting])
     for value in values(pages(1, [line("A", 99)]), [first, {**second, "waitingFor": ["C"]}]):
         producer.produce(settings.prefixed("reconciliation-reports"), value, "FLASH-1")
@@ -126,7 +126,7 @@ def test_the_csv_has_one_row_per_sku(reported: Command) -> None:
         ("B", "2", "INACTIVE"),
         ("C", "3", "INACTIVE"),
     ]
-    assert rows[2]["driftKind"] == "HELD_TOO_MUCH"
+    assert rows[2]["driftKind"] == "DUPLICATE"
 
 
 def test_an_unknown_promotion_exits_1(called_with_topics: InProcess) -> None:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from fluent import Gateway
+from schemas.drift import DriftKind
 from streams.ledger.commands import ReleaseConfirmed, SettleConfirmed, Verified
 from streams.ledger.fluent_requests import FluentRequest, encode_request
 from tests.fluent.conftest import NewGateway
@@ -50,7 +51,7 @@ async def test_a_hold_written_after_the_reservation_was_closed_is_undone_and_rep
         assert live(simulator, one.sku) == {}
     assert live(simulator, one.sku) == {f"{one.ref}-1": 100}, "the late write has landed"
     verified = await gateway.handle(one.verify(closed=True))
-    assert verified == Verified(one.promotion, one.sku, 3, 0, 100, "LATE_ACTIVATION", 100)
+    assert verified == Verified(one.promotion, one.sku, 3, 0, 100, DriftKind.LATE_ACTIVATION, 100)
     assert live(simulator, one.sku) == {}
     again = await gateway.handle(one.verify(closed=True))
     assert again == Verified(one.promotion, one.sku, 4, 0)
@@ -77,7 +78,7 @@ async def test_a_part_that_was_revived_after_its_end_is_a_late_activation(
     await gateway.handle(two.release())
     simulator.quantity(f"{two.ref}-2", status="ACTIVE")
     verified = await gateway.handle(two.verify(closed=True))
-    assert verified == Verified(two.promotion, two.sku, 3, 0, 40, "LATE_ACTIVATION", 40)
+    assert verified == Verified(two.promotion, two.sku, 3, 0, 40, DriftKind.LATE_ACTIVATION, 40)
     assert live(simulator, two.sku) == {}
 
 

@@ -115,7 +115,7 @@ async def test_a_hold_that_is_missing_is_made_again_with_its_expiry_and_attribut
 ) -> None:
     told = Told()
     told.requests = [two.hold(100, b'{"channel":"web"}'), two.settle(80, 20)]
-    told.line(two.sku, 100, 0, "INACTIVE", drift=-80, driftKind="MISSING_HOLD")
+    told.line(two.sku, 100, 0, "INACTIVE", drift=80, driftKind="MISSING_HOLD")
     reconciler = told.reconciler(gateway)
     compared = await reconciler.compare()
     assert kinds(compared) == [("MISSING_HOLD", -80)]

@@ -12,7 +12,7 @@ from tests.support.fluent import FluentSimulator
 OURS = [{"name": "promotion_id", "type": "STRING", "value": "FLASH-1"}]
 
 
-def drift(answer: object) -> tuple[int, int, str]:
+def drift(answer: object) -> tuple[int, int, str | None]:
     assert isinstance(answer, Verified)
     return answer.held, answer.drift_units, answer.drift_kind
 
@@ -20,9 +20,9 @@ def drift(answer: object) -> tuple[int, int, str]:
 async def test_agreement_is_no_drift(gateway: Gateway, two: Requests) -> None:
     await gateway.handle(two.hold(100))
     await gateway.handle(two.settle(30, 70, sale=True))
-    assert drift(await gateway.handle(two.verify(30, 70, sale=True))) == (30, 0, "")
+    assert drift(await gateway.handle(two.verify(30, 70, sale=True))) == (30, 0, None)
     await gateway.handle(two.release(70, sale=True))
-    assert drift(await gateway.handle(two.verify(0, 70, closed=True, sale=True))) == (0, 0, "")
+    assert drift(await gateway.handle(two.verify(0, 70, closed=True, sale=True))) == (0, 0, None)
 
 
 async def test_a_hold_that_is_not_there_is_missing(gateway: Gateway, one: Requests) -> None:
@@ -80,4 +80,4 @@ async def test_one_stale_read_is_no_drift(
     await gateway.handle(one.hold(100))
     simulator.control(stale_ms=60_000)
     simulator.next("staleRead", match="FindParts", contains=one.ref)
-    assert drift(await gateway.handle(one.verify(100))) == (100, 0, "")
+    assert drift(await gateway.handle(one.verify(100))) == (100, 0, None)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from schemas.drift import DriftKind
 from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
@@ -136,7 +137,7 @@ class Fluent:
         ids = (request.promotion_id, request.sku, request.number)
         held = hold.quantity if hold is not None and hold.live else 0
         if not request.closed or hold is None:
-            drift = held - request.held
-            return c.Verified(*ids, held, drift, "WRONG_QUANTITY" if drift else "")
+            drift = abs(held - request.held)
+            return c.Verified(*ids, held, drift, DriftKind.WRONG_QUANTITY if drift else None)
         hold.live = False
-        return c.Verified(*ids, 0, 0, "LATE_ACTIVATION" if held else "", held)
+        return c.Verified(*ids, 0, 0, DriftKind.LATE_ACTIVATION if held else None, held)

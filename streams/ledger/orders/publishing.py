@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
-
 from schemas.reasons import RECOMMENDATIONS, Reason
+from schemas.structs import ConsumeResult, OrderOutcome
 from schemas.topics import ORDER_OUTCOMES
 from streams.ledger.commands import CancelOrder, PlaceOrder
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.orders.forgetting import shelve
 from streams.ledger.orders.records import (
-    ConsumeResult,
-    Outcome,
     cancel_results,
     consume_results,
     encode_outcome,
@@ -80,20 +77,28 @@ def conflict(command: PlaceOrder | CancelOrder, what: str, now_ms: int, effects:
     _notice("order_conflict", command.promotion_id, command.order_ref, Reason.CONFLICT, effects)
 
 
-def _record(key: bytes, order: Order, outcome: str, now_ms: int, results: list[ConsumeResult]) -> Outcome:
+def _record(
+    key: bytes, order: Order, outcome: str, now_ms: int, results: list[ConsumeResult]
+) -> OrderOutcome:
     ref, promotion_id = key.decode().split("\0")
-    decided_at = iso_utc_cached(now_ms)
-    return Outcome(ref, promotion_id, outcome, UNSET, results, decided_at, order.revision + 1)
+    return OrderOutcome(
+        order_ref=ref,
+        promotion_id=promotion_id,
+        outcome=outcome,
+        consume_results=results,
+        decided_at=iso_utc_cached(now_ms),
+        revision=order.revision + 1,
+    )
 
 
-def _complete(record: Outcome, cancellation: Cancellation) -> None:
+def _complete(record: OrderOutcome, cancellation: Cancellation) -> None:
     record.cancel_results = cancel_results(cancellation)
     if cancellation.cancellation_ref:
         record.cancellation_ref = cancellation.cancellation_ref
 
 
 def _publish(
-    rows: Rows, key: bytes, order: Order, source: Source, now_ms: int, effects: Effects, record: Outcome
+    rows: Rows, key: bytes, order: Order, source: Source, now_ms: int, effects: Effects, record: OrderOutcome
 ) -> None:
     if not order.outcome:
         shelve(rows, key, now_ms + order.retention_ms)

@@ -7,6 +7,7 @@ from functools import lru_cache
 import msgspec
 
 from schemas.reasons import RECOMMENDATIONS
+from schemas.structs import CancelResult, ConsumeResult
 from streams.ledger.effects import iso_utc
 from streams.ledger.orders.state import CANCELLED, Cancellation, Line
 
@@ -14,39 +15,6 @@ _RECOMMENDATIONS: dict[str, str] = {reason.value: text for reason, text in RECOM
 iso_utc_cached = lru_cache(maxsize=256)(iso_utc)
 """The orders of a batch share a few timestamps."""
 encode_outcome = msgspec.json.Encoder().encode
-
-
-class ConsumeResult(msgspec.Struct, omit_defaults=True, gc=False):
-    """What became of a line, or of the part of it that shares one answer."""
-
-    sku: str
-    quantity: int
-    consumed: bool
-    reason: str = ""
-    recommendation: str = ""
-
-
-class CancelResult(msgspec.Struct, omit_defaults=True, gc=False):
-    """What became of a line of a cancel."""
-
-    sku: str
-    quantity: int
-    cancelled: bool
-    reason: str = ""
-
-
-class Outcome(msgspec.Struct, rename="camel", gc=False):
-    """A record of `order-outcomes`; unset fields are left out."""
-
-    order_ref: str
-    promotion_id: str
-    outcome: str
-    reason: str | msgspec.UnsetType
-    consume_results: list[ConsumeResult]
-    decided_at: str
-    revision: int
-    cancel_results: list[CancelResult] | msgspec.UnsetType = msgspec.UNSET
-    cancellation_ref: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def _refused(sku: str, quantity: int, reason: str) -> ConsumeResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.reasons import Reason
-from streams.ledger.commands import LineFigures, LineReserved, reservation_key
+from streams.ledger.commands import Figures, LineFigures, LineReserved, reservation_key
 from streams.ledger.effects import Effects
 from streams.ledger.promotions.results import (
     answer_start,
@@ -15,10 +15,8 @@ from streams.ledger.promotions.rows import (
     CLOSING_STATES,
     LINES,
     PROMOTIONS,
-    Figures,
     Line,
     Promotion,
-    figures_of,
 )
 from streams.ledger.promotions.schedule import begin_closing, hurry, note_change
 from streams.ledger.rows import Rows
@@ -49,12 +47,12 @@ def line_figures(rows: Rows, command: LineFigures, now_ms: int, effects: Effects
     key = command.promotion_id.encode()
     promotion = rows.get(PROMOTIONS, key)
     line = rows.get(LINES, reservation_key(command.promotion_id, command.sku))
-    if promotion is None or line is None or command.version <= line.figures.version:
+    if promotion is None or line is None or command.figures.version <= line.figures.version:
         return
     was_closed = line.closed
-    drifted = command.drift_units != line.figures.drift_units
-    _replace_figures(promotion, line, figures_of(command))
-    if command.state in CLOSING_STATES:
+    drifted = command.figures.drift_units != line.figures.drift_units
+    _replace_figures(promotion, line, command.figures)
+    if command.figures.state in CLOSING_STATES:
         begin_closing(rows, key, promotion, now_ms)
     _store(rows, command.promotion_id, command.sku, promotion, line, was_closed, now_ms)
     if drifted:

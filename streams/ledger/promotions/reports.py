@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.drift import REMEDIES
+from schemas.structs import FluentFigures, ReconciliationReport, ReportLine, ReportTotals
 from schemas.topics import RECONCILIATION_REPORTS
-from streams.ledger.drift import ACTIONS, OTHER
 from streams.ledger.effects import Effects, Notice, Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.promotions.results import PAGE_LINES
@@ -17,58 +18,6 @@ from streams.ledger.promotions.schedule import reported
 from streams.ledger.rows import Rows
 
 _json = msgspec.json.Encoder().encode
-
-
-class FluentFigures(msgspec.Struct, rename="camel"):
-    """The hold as Fluent last confirmed it: `checked_at` is absent before the first time."""
-
-    ref: str
-    status: str
-    held: int
-    checked_at: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class ReportLine(msgspec.Struct, rename="camel"):
-    """One SKU. `drift` is in units; its kind and what to do stand beside it when it is not 0."""
-
-    sku: str
-    reserved: int
-    consumed: int
-    cancelled: int
-    released: int
-    rejected_units: int
-    rejected_orders: int
-    fluent: FluentFigures
-    drift: int
-    drift_kind: str | msgspec.UnsetType = msgspec.UNSET
-    drift_action: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class ReportTotals(msgspec.Struct, rename="camel"):
-    """The sums of the lines' columns over all pages."""
-
-    reserved: int
-    consumed: int
-    cancelled: int
-    released: int
-    rejected_units: int
-    rejected_orders: int
-    drift: int
-
-
-class Report(msgspec.Struct, rename="camel"):
-    """One page. `revision` counts the reports of its kind, so (kind, revision) names the report."""
-
-    promotion_id: str
-    kind: str
-    status: str
-    lines: list[ReportLine]
-    totals: ReportTotals
-    page: int
-    pages: int
-    revision: int
-    generated_at: str
-    waiting_for: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 _Lines = list[tuple[str, Line]]
@@ -87,16 +36,16 @@ def publish_report(rows: Rows, key: bytes, promotion: Promotion, now_ms: int, ef
     totals = _totals(promotion.totals)
     parts = [lines[at : at + PAGE_LINES] for at in range(0, len(lines), PAGE_LINES)]
     for page, part in enumerate(parts, start=1):
-        report = Report(
+        report = ReconciliationReport(
             key.decode(),
             kind,
             promotion.status,
-            [_report_line(key.decode(), sku, line) for sku, line in part],
             totals,
             page,
             len(parts),
             revision,
             iso_utc(now_ms),
+            lines=[_report_line(key.decode(), sku, line) for sku, line in part],
         )
         if promotion.overdue:
             report.waiting_for = [sku for sku, line in part if not line.closed]
@@ -133,9 +82,9 @@ def _report_line(promotion_id: str, sku: str, line: Line) -> ReportLine:
         fluent,
         figures.drift_units,
     )
-    if figures.drift_units:
+    if figures.drift_kind is not None:
         report_line.drift_kind = figures.drift_kind
-        report_line.drift_action = ACTIONS.get(figures.drift_kind, OTHER)
+        report_line.drift_action = REMEDIES[figures.drift_kind]
     return report_line
 
 

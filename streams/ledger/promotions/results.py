@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.reasons import MEANINGS, RECOMMENDATIONS, Reason
+from schemas.structs import NotReserved, PromotionResults, Reserved, ResultSummary
 from schemas.topics import PROMOTION_COMMANDS, PROMOTION_RESULTS, RESERVATION_RESULTS
 from streams.ledger.commands import Continue, encode, reservation_key
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send, iso_utc
@@ -24,45 +25,6 @@ MAX_ERROR_CHARS = 500
 _json = msgspec.json.Encoder().encode
 
 
-class Reserved(msgspec.Struct, rename="camel"):
-    """The answer for a SKU that is reserved, in the contract's order of fields."""
-
-    promotion_id: str
-    sku: str
-    success: bool
-    reservation_ref: str
-    quantity: int
-    expires_at: str
-
-
-class Refused(msgspec.Struct, rename="camel"):
-    """The answer for a SKU that is not reserved, in the contract's order of fields."""
-
-    promotion_id: str
-    sku: str
-    success: bool
-    error: str
-    reason: str
-    recommendation: str
-
-
-class Summary(msgspec.Struct):
-    """How many SKUs were reserved, how many refused, over all pages."""
-
-    success: int
-    errors: int
-
-
-class Page(msgspec.Struct, rename="camel"):
-    """One record of `promotion-results`."""
-
-    promotion_id: str
-    reservations: list[msgspec.Raw]
-    summary: Summary
-    page: int
-    pages: int
-
-
 def publish_reserved(rows: Rows, index: int, answer: Reserved, effects: Effects) -> None:
     """Keep and publish that a SKU is reserved."""
     _publish(rows, index, answer.promotion_id, answer.sku, _json(answer), effects)
@@ -75,7 +37,7 @@ def publish_refused(
     """Keep and publish that a SKU is not reserved, and warn the person on call."""
     error = (error or MEANINGS[reason])[:MAX_ERROR_CHARS]
     recommendation = RECOMMENDATIONS[reason]
-    answer = Refused(promotion_id, sku, False, error, reason.value, recommendation)
+    answer = NotReserved(promotion_id, sku, False, error, reason.value, recommendation)
     _publish(rows, index, promotion_id, sku, _json(answer), effects)
     effects.count(reason.value)
     fields: dict[str, str | int] = {
@@ -139,11 +101,11 @@ def compose_pages(rows: Rows, key: bytes, promotion: Promotion) -> list[bytes]:
     results = [result for _, result in rows.scan(RESULTS, start, end, promotion.line_count)]
     results.sort(key=_index)
     reservations = [msgspec.Raw(result.value) for result in results]
-    summary = Summary(promotion.decided - promotion.refused, promotion.refused)
+    summary = ResultSummary(promotion.decided - promotion.refused, promotion.refused)
     promotion_id = key.decode()
     parts = [reservations[at : at + PAGE_LINES] for at in range(0, len(reservations), PAGE_LINES)]
     return [
-        _json(Page(promotion_id, part, summary, number, len(parts)))
+        _json(PromotionResults(promotion_id, part, summary, number, len(parts)))
         for number, part in enumerate(parts, start=1)
     ]
 

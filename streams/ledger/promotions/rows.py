@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.ledger.commands import LineFigures, Lines
+from streams.ledger.commands import Figures, Lines
 from streams.ledger.deadlines import Deadlines
 from streams.ledger.rows import Table
 from streams.ledger.terms import Source, Terms
@@ -18,43 +18,6 @@ CLOSED_STATES = ("CLOSED", "REJECTED")
 
 CLOSING_STATES = ("RELEASING", "CLOSED")
 """States of a reservation that show that its promotion ended or expired."""
-
-
-class Figures(msgspec.Struct, array_like=True):
-    """The newest figures of one reservation, as its ledger sent them. Units, except for the orders."""
-
-    version: int = 0
-    state: str = "PENDING"
-    reserved: int = 0
-    consumed: int = 0
-    cancelled: int = 0
-    released: int = 0
-    rejected_units: int = 0
-    rejected_orders: int = 0
-    held: int = 0
-    fluent_status: str = ""
-    checked_at_ms: int = 0
-    drift_units: int = 0
-    drift_kind: str = ""
-
-
-def figures_of(command: LineFigures) -> Figures:
-    """The figures of a command, without the names of its subject."""
-    return Figures(
-        command.version,
-        command.state,
-        command.reserved,
-        command.consumed,
-        command.cancelled,
-        command.released,
-        command.rejected_units,
-        command.rejected_orders,
-        command.held,
-        command.fluent_status,
-        command.checked_at_ms,
-        command.drift_units,
-        command.drift_kind,
-    )
 
 
 class Totals(msgspec.Struct, array_like=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.drift import REMEDIES
+from schemas.structs import ReservationRelease
 from schemas.topics import PROMOTION_COMMANDS, RESERVATION_RELEASES
-from streams.ledger.commands import LineFigures, LineReserved
+from streams.ledger.commands import Figures, LineFigures, LineReserved
 from streams.ledger.commands import encode as encode_command
-from streams.ledger.drift import ACTIONS, OTHER
 from streams.ledger.effects import Notice, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.reservations.state import CLOSED, UNKNOWN
@@ -30,9 +31,7 @@ def report_now(turn: Turn) -> None:
     row = turn.row
     row.version += 1
     row.report_at_ms = 0
-    figures = LineFigures(
-        turn.promotion_id,
-        turn.sku,
+    figures = Figures(
         row.version,
         row.state,
         row.reserved,
@@ -47,7 +46,8 @@ def report_now(turn: Turn) -> None:
         row.drift_units,
         row.drift_kind,
     )
-    turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(figures))
+    told = LineFigures(turn.promotion_id, turn.sku, figures)
+    turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(told))
 
 
 def report_soon(turn: Turn) -> None:
@@ -58,33 +58,35 @@ def report_soon(turn: Turn) -> None:
 
 
 def publish_release(turn: Turn, cause: str) -> None:
-    """The `reservation-releases` record of CONTRACT.md, with absolute figures."""
+    """The `reservation-releases` record, with absolute figures."""
     row = turn.row
-    record = {
-        "promotionId": turn.promotion_id,
-        "sku": turn.sku,
-        "reservationRef": reservation_ref(turn.promotion_id, turn.sku),
-        "reserved": row.reserved,
-        "consumed": row.claimed,
-        "released": row.reserved - row.claimed,
-        "cause": cause,
-        "releasedAt": iso_utc(turn.now_ms),
-    }
+    record = ReservationRelease(
+        turn.promotion_id,
+        turn.sku,
+        reservation_ref(turn.promotion_id, turn.sku),
+        row.reserved,
+        row.claimed,
+        row.reserved - row.claimed,
+        cause,
+        iso_utc(turn.now_ms),
+    )
     turn.send(RESERVATION_RELEASES, turn.sku.encode(), _to_json(record))
 
 
 def notice_drift(turn: Turn, level: str = "warning", error: str = "") -> None:
     """What Fluent holds is not what was asked for."""
     row = turn.row
+    if row.drift_kind is None:
+        return
     fields: dict[str, str | int] = {
-        "kind": row.drift_kind,
+        "kind": row.drift_kind.value,
         "drift_units": row.drift_units,
         "held": row.held,
         "state": row.state,
     }
     if error:
         fields["error"] = error
-    notify(turn, level, "drift", ACTIONS.get(row.drift_kind, OTHER), **fields)
+    notify(turn, level, "drift", REMEDIES[row.drift_kind], **fields)
 
 
 def notify(turn: Turn, level: str, event: str, recommendation: str, **fields: str | int) -> None:

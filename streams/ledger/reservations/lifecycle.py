@@ -9,6 +9,7 @@ UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─
 
 from __future__ import annotations
 
+from schemas.drift import DriftKind
 from schemas.reasons import Reason
 from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, ReleaseFailed, Reserve
 from streams.ledger.reservations.figures import (
@@ -131,7 +132,7 @@ def on_release_confirmed(turn: Turn, command: ReleaseConfirmed) -> None:
         return
     row = turn.row
     row.held = row.drift_units = 0
-    row.drift_kind = ""
+    row.drift_kind = None
     row.fluent_status = "INACTIVE"
     row.told = row.asked_consumed
     if row.reserved:
@@ -145,7 +146,7 @@ def on_release_failed(turn: Turn, command: ReleaseFailed) -> None:
         return
     row = turn.row
     row.held = row.drift_units = command.held
-    row.drift_kind = "RELEASE_REFUSED"
+    row.drift_kind = DriftKind.RELEASE_REFUSED
     row.release_owed = row.reserved > 0
     notice_drift(turn, "error", command.error)
     _close(turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.drift import DriftKind
 from streams.ledger.commands import SettleConfirmed, SettleFailed, Verified
 from streams.ledger.reservations.figures import notice_drift, notify, publish_release, report_now, report_soon
 from streams.ledger.reservations.requests import answered, follow_up
@@ -16,8 +17,8 @@ def on_settle_confirmed(turn: Turn, command: SettleConfirmed) -> None:
     row = turn.row
     row.told = row.asked_consumed
     drift_units, drift_kind = row.drift_units, row.drift_kind
-    if drift_kind == "SETTLE_REFUSED":
-        drift_units, drift_kind = 0, ""
+    if drift_kind is DriftKind.SETTLE_REFUSED:
+        drift_units, drift_kind = 0, None
     _found(turn, command.remaining, drift_units, drift_kind)
     follow_up(turn)
 
@@ -27,7 +28,7 @@ def on_settle_failed(turn: Turn, command: SettleFailed) -> None:
     if not answered(turn, SETTLE, command.number):
         return
     row = turn.row
-    _found(turn, row.held, abs(row.asked_consumed - row.told), "SETTLE_REFUSED")
+    _found(turn, row.held, abs(row.asked_consumed - row.told), DriftKind.SETTLE_REFUSED)
     notice_drift(turn, "error", command.error)
     follow_up(turn)
 
@@ -41,7 +42,7 @@ def on_verified(turn: Turn, command: Verified) -> None:
     units = command.drift_units
     if command.corrected_units:
         units = max(0, units - command.corrected_units)
-    kind = command.drift_kind if units else ""
+    kind = command.drift_kind if units else None
     row.fluent_status = "ACTIVE" if command.held else "INACTIVE"
     _found(turn, command.held, units, kind)
     if units and (units, kind) != known:
@@ -52,7 +53,7 @@ def on_verified(turn: Turn, command: Verified) -> None:
             "warning",
             "late write undone",
             "Nothing to repair; look for a worker that froze or lost its connection around this time.",
-            kind=command.drift_kind,
+            kind=command.drift_kind or "",
             corrected_units=command.corrected_units,
         )
     if row.release_owed and row.state == CLOSED and not command.held:
@@ -68,7 +69,7 @@ def check_again(turn: Turn) -> None:
     row.verify_at_ms = turn.now_ms + check_every_ms(row.terms) if row.state == ACTIVE else 0
 
 
-def _found(turn: Turn, held: int, drift_units: int, drift_kind: str) -> None:
+def _found(turn: Turn, held: int, drift_units: int, drift_kind: DriftKind | None) -> None:
     row = turn.row
     drifted = (drift_units, drift_kind) != (row.drift_units, row.drift_kind)
     changed = held != row.held

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.drift import DriftKind
 from schemas.reasons import Reason
 from streams.ledger.deadlines import Deadlines
 from streams.ledger.rows import Table
@@ -89,7 +90,7 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     fluent_status: str = ""
     checked_at_ms: int = 0
     drift_units: int = 0
-    drift_kind: str = ""
+    drift_kind: DriftKind | None = None
     verify_wanted: bool = False
     release_owed: bool = False
     """Fluent refused the release: the release record is published once a verify finds nothing held."""

@@ -143,7 +143,7 @@ def _is_the_truth(pages: list[dict[str, Any]], history: History, ledgers: Ledger
     for sku, line in lines.items():
         reservation = ledgers.reservations.get((history.promotion, sku))
         if reservation is not None:
-            newest = reservation.sent[-1]
+            newest = reservation.sent[-1].figures
             assert (line["reserved"], line["consumed"]) == (newest.reserved, newest.consumed)
             assert (line["cancelled"], line["rejectedOrders"]) == (newest.cancelled, newest.rejected_orders)
 

@@ -17,6 +17,7 @@ from streams.ledger.commands import (
     Continue,
     End,
     EndPromotion,
+    Figures,
     LineFigures,
     LineReserved,
     Lines,
@@ -86,18 +87,7 @@ def refused(
 
 def figures(sku: str, version: int, state: str = "ACTIVE", **columns: Any) -> LineFigures:
     """Figures of a line; what is not named is 0."""
-    zero: dict[str, Any] = {
-        "reserved": 0,
-        "consumed": 0,
-        "cancelled": 0,
-        "released": 0,
-        "rejected_units": 0,
-        "rejected_orders": 0,
-        "held": 0,
-        "fluent_status": "",
-        "checked_at_ms": 0,
-    }
-    return LineFigures(PROMOTION, sku, version, state, **{**zero, **columns})
+    return LineFigures(PROMOTION, sku, Figures(version, state, **columns))
 
 
 def closed(sku: str, version: int, consumed: int, released: int, **more: Any) -> LineFigures:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from schemas.drift import DriftKind
 from tests.streams.ledger.promotions.stage import (
     TERMS,
     Stage,
@@ -63,7 +64,8 @@ def test_a_line_that_closes_late_is_reported_with_those_still_waited_for() -> No
 def test_a_final_report_with_drift_is_a_warning_and_one_that_does_not_add_up_an_error() -> None:
     stage = active_stage()
     stage.take(
-        closed("SKU-1", 1, 7, 3, drift_units=3, drift_kind="RELEASE_REFUSED"), closed("SKU-2", 1, 0, 5)
+        closed("SKU-1", 1, 7, 3, drift_units=3, drift_kind=DriftKind.RELEASE_REFUSED),
+        closed("SKU-2", 1, 0, 5),
     )
     stage.wait(GRACE_MS)
     stage.take(figures("SKU-2", 2, "CLOSED", reserved=5, consumed=1, released=3))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import (
     End,
+    Figures,
     LineFigures,
     LineReserved,
     Reserve,
@@ -106,12 +107,12 @@ class Reservation:
         self.version += 1
         reserved = self.quantity if self.answered and not self.refused else 0
         released = reserved - self.consumed if self.state == "CLOSED" else 0
-        figures = LineFigures(
-            self.promotion, self.sku, self.version, self.state, reserved, self.consumed, self.cancelled,
-            released, self.rejected, self.rejected, 0 if self.state in OVER else reserved, "", 0,
+        figures = Figures(
+            self.version, self.state, reserved, self.consumed, self.cancelled,
+            released, self.rejected, self.rejected, 0 if self.state in OVER else reserved,
         )  # fmt: skip
-        self.sent.append(figures)
-        return figures
+        self.sent.append(LineFigures(self.promotion, self.sku, figures))
+        return self.sent[-1]
 
 
 class Ledgers:

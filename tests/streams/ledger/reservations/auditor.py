@@ -106,8 +106,8 @@ class Auditor:
         account.answered = value
         account.reserved = 0 if answer.reason else answer.quantity
 
-    def _figures(self, figures: c.LineFigures) -> None:
-        account = self.accounts[figures.promotion_id, figures.sku]
+    def _figures(self, told: c.LineFigures) -> None:
+        account, figures = self.accounts[told.promotion_id, told.sku], told.figures
         assert figures.version > account.version, "figures went back"
         assert figures.consumed == account.held()
         assert figures.reserved == account.reserved

@@ -162,6 +162,11 @@ def of(kind: type, out: list[Any]) -> list[Any]:
     return [record for record in out if isinstance(record, kind)]
 
 
+def figures_in(out: list[Any]) -> list[c.Figures]:
+    """What the ledger tells of its figures."""
+    return [told.figures for told in of(c.LineFigures, out)]
+
+
 def fields(record: msgspec.Struct) -> dict[str, Any]:
     """A record's fields by name, without the ids that are the same in all these tests."""
     named = msgspec.structs.asdict(record)

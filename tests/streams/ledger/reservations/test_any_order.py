@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from schemas.drift import DriftKind
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.reservations import earliest_deadline_ms, queue
@@ -183,8 +184,8 @@ ANSWERS: dict[type, list[Callable[..., c.SkuCommand]]] = {
     ],
     f.VerifyRequest: [
         lambda r: c.Verified(*_ids(r), r.held),
-        lambda r: c.Verified(*_ids(r), r.held + 1, 1, "FOREIGN_CHANGE"),
-        lambda r: c.Verified(*_ids(r), r.held, 0, "LATE_ACTIVATION", 2),
+        lambda r: c.Verified(*_ids(r), r.held + 1, 1, DriftKind.FOREIGN_CHANGE),
+        lambda r: c.Verified(*_ids(r), r.held, 0, DriftKind.LATE_ACTIVATION, 2),
     ],
 }
 

@@ -5,7 +5,7 @@ import pytest
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import IDS, Ledger, cancelled, decided, of
+from tests.streams.ledger.reservations.stage import IDS, Ledger, cancelled, decided, figures_in, of
 
 REF = "FS-FLASH-1-SKU-1"
 
@@ -87,7 +87,7 @@ def test_units_given_back_after_the_close_are_released_and_reported_at_once(comp
     assert (record["cause"], record["reserved"], record["consumed"], record["released"]) == (
         "CANCELLED", 10, 3, 7,
     )  # fmt: skip
-    figures = of(c.LineFigures, out)[0]
+    figures = figures_in(out)[0]
     assert (figures.state, figures.consumed, figures.released) == ("CLOSED", 3, 7)
     assert of(SettleRequest, out) == []
 

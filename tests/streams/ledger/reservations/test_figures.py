@@ -3,7 +3,7 @@ from __future__ import annotations
 from streams.ledger import commands as c
 from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, of
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, figures_in
 
 REPORT_MS = TERMS.report_interval_ms
 QUIET = Terms(settle_delay_ms=HOUR_MS)
@@ -14,10 +14,10 @@ def test_changes_of_an_open_reservation_are_reported_once_an_interval() -> None:
     ledger.open(100, terms=QUIET)
     out = []
     for n in range(100):
-        out += of(c.LineFigures, ledger.claim(f"O-{n}"))
-        out += of(c.LineFigures, ledger.after(1_000))
+        out += figures_in(ledger.claim(f"O-{n}"))
+        out += figures_in(ledger.after(1_000))
     assert [(figures.version, figures.consumed) for figures in out] == [(2, 60)]
-    out = of(c.LineFigures, ledger.after(REPORT_MS))
+    out = figures_in(ledger.after(REPORT_MS))
     assert [(figures.version, figures.consumed) for figures in out] == [(3, 100)]
 
 
@@ -26,7 +26,7 @@ def test_an_unchanged_reservation_reports_nothing() -> None:
     ledger.open(100, terms=QUIET)
     ledger.after(HOUR_MS // 10)
     ledger.do(c.Verified(*IDS, ledger.row().number, 100))
-    assert of(c.LineFigures, ledger.after(HOUR_MS // 10)) == []
+    assert figures_in(ledger.after(HOUR_MS // 10)) == []
 
 
 def test_every_change_of_state_is_reported_at_once_with_a_higher_version() -> None:
@@ -37,7 +37,7 @@ def test_every_change_of_state_is_reported_at_once_with_a_higher_version() -> No
     sent = [
         c.decode_promotion_command(s.value or b"") for s in ledger.sent if s.topic == "promotion-commands"
     ]
-    states = [(figures.version, figures.state) for figures in of(c.LineFigures, sent)]
+    states = [(figures.version, figures.state) for figures in figures_in(sent)]
     assert states == [(1, "ACTIVE"), (2, "RELEASING"), (3, "CLOSED")]
 
 
@@ -49,7 +49,7 @@ def test_refusals_after_the_close_are_reported_once_an_interval() -> None:
     ledger.do(c.Verified(*IDS, ledger.row().number, 0))
     for n in range(5):
         assert ledger.claim(f"O-{n}") == [decided(f"O-{n}", "ENDED")]
-    out = of(c.LineFigures, ledger.after(REPORT_MS))
+    out = figures_in(ledger.after(REPORT_MS))
     assert [(figures.rejected_units, figures.rejected_orders) for figures in out] == [(5, 5)]
 
 
@@ -58,7 +58,7 @@ def test_refusals_before_the_start_are_in_the_figures_of_the_reservation() -> No
     ledger.claim("O-1", 2)
     ledger.after(5_000)
     ledger.reserve(10)
-    figures = of(c.LineFigures, ledger.do(c.HoldConfirmed(*IDS, 1, 10)))[0]
+    figures = figures_in(ledger.do(c.HoldConfirmed(*IDS, 1, 10)))[0]
     assert (figures.rejected_units, figures.rejected_orders) == (2, 1)
 
 

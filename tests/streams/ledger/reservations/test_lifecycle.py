@@ -8,7 +8,16 @@ import pytest
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, TERMS, Ledger, fields, of
+from tests.streams.ledger.reservations.stage import (
+    HOUR_MS,
+    IDS,
+    NOON_MS,
+    TERMS,
+    Ledger,
+    fields,
+    figures_in,
+    of,
+)
 
 REF = "FS-FLASH-1-SKU-1"
 Prepare = Callable[[Ledger], object]
@@ -124,12 +133,12 @@ def test_a_reserve_asks_fluent_for_the_hold_under_a_ref_that_every_repeat_shares
 def test_a_confirmed_hold_answers_the_reserve_and_reports_the_figures() -> None:
     ledger = Ledger()
     ledger.reserve(100)
-    reserved, figures = ledger.do(c.HoldConfirmed(*IDS, 1, 100))
+    reserved, told = ledger.do(c.HoldConfirmed(*IDS, 1, 100))
     assert reserved == c.LineReserved(*IDS, 100, REF, NOON_MS + HOUR_MS)
-    assert fields(figures) == {
+    assert fields(told.figures) == {
         "version": 1, "state": "ACTIVE", "reserved": 100, "consumed": 0, "cancelled": 0, "released": 0,
         "rejected_units": 0, "rejected_orders": 0, "held": 100, "fluent_status": "ACTIVE",
-        "checked_at_ms": NOON_MS, "drift_units": 0, "drift_kind": "",
+        "checked_at_ms": NOON_MS, "drift_units": 0, "drift_kind": None,
     }  # fmt: skip
 
 
@@ -156,7 +165,7 @@ def test_a_failed_hold_answers_the_reserve_with_the_reason_and_the_error() -> No
         *IDS, 100, REF, NOON_MS + HOUR_MS, "INSUFFICIENT_INVENTORY", "Fluent has 60 available."
     )
     assert of(c.LineReserved, out) == [expected]
-    assert [figures.state for figures in of(c.LineFigures, out)] == ["REJECTED"]
+    assert [figures.state for figures in figures_in(out)] == ["REJECTED"]
 
 
 @pytest.mark.parametrize("before", [active, releasing, closed, rejected], ids=lambda f: f.__name__)
@@ -178,7 +187,7 @@ def test_an_end_or_expiry_while_pending_releases_what_fluent_may_be_about_to_hol
     assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 2, REF, 0, False)]
     assert ledger.do(c.HoldConfirmed(*IDS, 1, 100)) == []
     out = ledger.do(c.ReleaseConfirmed(*IDS, 2))
-    assert [(figures.state, figures.reserved) for figures in of(c.LineFigures, out)] == [("CLOSED", 0)]
+    assert [(figures.state, figures.reserved) for figures in figures_in(out)] == [("CLOSED", 0)]
     assert of(dict, out) == []
     assert of(c.LineReserved, ledger.reserve())[0].reason == reason
 
@@ -248,7 +257,7 @@ def test_a_refused_release_is_closed_with_drift_and_no_release_record() -> None:
     ledger.claim("O-1", 30)
     ledger.end()
     out = ledger.do(c.ReleaseFailed(*IDS, 2, 70, "forbidden"))
-    figures = of(c.LineFigures, out)[0]
+    figures = figures_in(out)[0]
     assert (figures.state, figures.drift_units, figures.drift_kind) == ("CLOSED", 70, "RELEASE_REFUSED")
     assert figures.reserved == figures.consumed + figures.released
     assert of(dict, out) == []

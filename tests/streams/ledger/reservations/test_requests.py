@@ -4,11 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
+from schemas.drift import DriftKind
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import HoldRequest, VerifyRequest
 from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, TERMS, Ledger, decode, of
+from tests.streams.ledger.reservations.stage import (
+    HOUR_MS,
+    IDS,
+    NOON_MS,
+    TERMS,
+    Ledger,
+    decode,
+    figures_in,
+    of,
+)
 
 REF = "FS-FLASH-1-SKU-1"
 REPORT_MS = TERMS.report_interval_ms
@@ -35,7 +45,7 @@ STALE: list[Callable[[int], c.SkuCommand]] = [
     lambda number: c.SettleFailed(*IDS, number, "late"),
     lambda number: c.ReleaseConfirmed(*IDS, number),
     lambda number: c.ReleaseFailed(*IDS, number, 55, "late"),
-    lambda number: c.Verified(*IDS, number, 55, 5, "DUPLICATE", 5),
+    lambda number: c.Verified(*IDS, number, 55, 5, DriftKind.DUPLICATE, 5),
 ]
 
 
@@ -106,8 +116,8 @@ def test_a_late_write_that_the_verify_undid_is_noticed_and_is_no_drift_any_more(
     ledger.open(100)
     ledger.close()
     ledger.after(TERMS.verify_ms)
-    ledger.do(c.Verified(*IDS, 3, 0, 100, "LATE_ACTIVATION", 100))
-    assert (ledger.row().drift_units, ledger.row().drift_kind) == (0, "")
+    ledger.do(c.Verified(*IDS, 3, 0, 100, DriftKind.LATE_ACTIVATION, 100))
+    assert (ledger.row().drift_units, ledger.row().drift_kind) == (0, None)
     assert (ledger.notices[-1].event, ledger.notices[-1].fields["corrected_units"]) == (
         "late write undone",
         100,
@@ -142,9 +152,8 @@ def test_drift_is_told_to_promotions_at_once() -> None:
     ledger.open(100)
     while not ledger.row().request:
         ledger.after(REPORT_MS // 4)
-    [figures] = of(c.LineFigures, ledger.do(c.Verified(*IDS, ledger.row().number, 60, 40, "FOREIGN_CHANGE")))
-    assert isinstance(figures, c.LineFigures)
-    assert (figures.drift_units, figures.drift_kind) == (40, "FOREIGN_CHANGE")
+    [figures] = figures_in(ledger.do(c.Verified(*IDS, ledger.row().number, 60, 40, DriftKind.FOREIGN_CHANGE)))
+    assert (figures.drift_units, figures.drift_kind) == (40, DriftKind.FOREIGN_CHANGE)
 
 
 def test_nothing_is_verified_while_nothing_is_held_any_more() -> None:
@@ -163,13 +172,13 @@ def test_drift_is_reported_and_noticed_once_with_what_to_do() -> None:
     for _ in range(2):
         while not ledger.row().request:
             ledger.after(REPORT_MS)
-        out += ledger.do(c.Verified(*IDS, ledger.row().number, 60, -40, "FOREIGN_CHANGE"))
+        out += ledger.do(c.Verified(*IDS, ledger.row().number, 60, 40, DriftKind.FOREIGN_CHANGE))
         out += ledger.after(REPORT_MS)
     drift = [notice for notice in ledger.notices if notice.event == "drift"]
-    assert [(notice.level, notice.fields["drift_units"]) for notice in drift] == [("warning", -40)]
+    assert [(notice.level, notice.fields["drift_units"]) for notice in drift] == [("warning", 40)]
     assert drift[0].fields["recommendation"]
-    figures = of(c.LineFigures, out)
-    assert [(f.held, f.drift_units, f.drift_kind) for f in figures] == [(60, -40, "FOREIGN_CHANGE")]
+    figures = figures_in(out)
+    assert [(f.held, f.drift_units, f.drift_kind) for f in figures] == [(60, 40, DriftKind.FOREIGN_CHANGE)]
 
 
 def test_thousands_of_due_deadlines_are_acted_on_in_bounded_steps() -> None:

@@ -111,7 +111,7 @@ def test_a_refused_settle_is_reported_and_not_tried_again_until_the_amount_chang
     ledger.after(DELAY_MS + INTERVAL_MS)
     [told] = ledger.do(c.SettleFailed(*IDS, 2, "forbidden"))
     assert isinstance(told, c.LineFigures)
-    assert (told.drift_units, told.drift_kind) == (3, "SETTLE_REFUSED")
+    assert (told.figures.drift_units, told.figures.drift_kind) == (3, "SETTLE_REFUSED")
     row = ledger.row()
     assert (row.held, row.drift_units, row.drift_kind) == (100, 3, "SETTLE_REFUSED")
     assert (ledger.notices[-1].level, ledger.notices[-1].fields["error"]) == ("error", "forbidden")
@@ -119,7 +119,7 @@ def test_a_refused_settle_is_reported_and_not_tried_again_until_the_amount_chang
     ledger.claim("O-2", 1)
     assert ledger.after(DELAY_MS + INTERVAL_MS) == [settle(3, 96, 4)]
     confirm(ledger)
-    assert (ledger.row().held, ledger.row().drift_units, ledger.row().drift_kind) == (96, 0, "")
+    assert (ledger.row().held, ledger.row().drift_units, ledger.row().drift_kind) == (96, 0, None)
 
 
 def test_a_release_supersedes_a_settle_in_flight() -> None:
