@@ -1,4 +1,4 @@
-"""The Fluent gateway's agent: takes requests from `fluent-requests`, sends answers to `sku-commands`.
+"""The agent of `fluent-requests`: asks Fluent what the ledger wants asked, sends answers to `sku-commands`.
 
 It keeps nothing: the ledger asks again. A partition's offset is committed only below its oldest unanswered
 request, so a restart takes in again what may not have been answered.
@@ -10,17 +10,20 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 
-import structlog
+import faust
 from msgspec import MsgspecError
 
+from agents.shell import channel, take
 from fluent import RequestQueue
-from schemas.topics import SKU_COMMANDS
+from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.engine.fetched import Fetched
+from streams.engine.host.app import EngineApp
 from streams.engine.sender import Sender
 from streams.ledger.commands import SkuCommand, encode
 from streams.ledger.fluent_requests import FluentRequest, decode_request
+from streams.log import get_logger
 
-log = structlog.get_logger("gateway")
+log = get_logger("agents")
 
 
 class Unanswered:
@@ -50,7 +53,7 @@ class Unanswered:
         return self._following or None
 
 
-class RequestAgent:
+class FluentRequests:
     """One per worker: between the topics and the queue of the gateway that asks Fluent."""
 
     def __init__(self, topic: str, queue: RequestQueue, sender: Sender) -> None:
@@ -65,6 +68,16 @@ class RequestAgent:
         meters = self.queue.meters
         return meters.requests_queued + meters.skus_in_flight
 
+    def register(self, app: EngineApp) -> None:
+        """Let `app` take in what comes on `fluent-requests`."""
+
+        @app.agent(channel(app, FLUENT_REQUESTS), name=FLUENT_REQUESTS)
+        async def fluent_requests(stream: faust.StreamT[bytes]) -> None:
+            async for event in stream.events():
+                await take(app, event, self.take)
+
+        app.on_partitions_revoked.connect(lambda *_, **__: self.revoked())
+
     async def take(self, fetched: Fetched) -> None:
         """Take a fetch of requests in. What finds no room is dropped: the ledger asks again."""
         unanswered = self._partitions.setdefault(fetched.partition, Unanswered())
@@ -72,7 +85,7 @@ class RequestAgent:
             try:
                 request: FluentRequest = decode_request(record.value or b"")
             except (MsgspecError, UnicodeDecodeError) as error:
-                log.error("not a Fluent request", offset=record.offset, error=str(error))
+                log.error("not_a_fluent_request", offset=record.offset, error=str(error))
                 continue
             unanswered.took_in(record.offset)
             self._submit(request, unanswered, record.offset)

@@ -1,4 +1,4 @@
-"""Intake: can this message be read? Validates it and passes its bytes on under the key of its subject.
+"""The agents of the input topics. Intake validates a message and passes its bytes on under its subject's key.
 
 It knows nothing about stock. What can not be read becomes a dead letter, its bytes intact.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.dead_letters import reject, source_of
+import faust
+
+from agents.shell import WireName, channel, decide, reject, source_of
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
 from schemas.promotions import PromotionStart
 from schemas.topics import MAX_MESSAGE_BYTES, ORDER_COMMANDS, PROMOTION_COMMANDS
+from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
 from streams.ledger.commands import encode, order_key
 from streams.ledger.effects import Effects, Notice, Send
@@ -23,6 +26,22 @@ from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
 MAX_MAPPED_BYTES = MAX_MESSAGE_BYTES - 65_536
 
 Mapper = Callable[[bytes | None], bytes]
+
+
+def register(app: EngineApp, topic: str) -> None:
+    """Let `app` take in what comes on the input topic `topic`."""
+
+    @app.agent(channel(app, topic), name=topic)
+    async def intake(stream: faust.StreamT[bytes]) -> None:
+        async for event in stream.events():
+            await decide(app, event)
+
+
+def stages(
+    wire_name: WireName, terms: Terms, mappers: Mapping[str, Mapper], topics: Sequence[str]
+) -> dict[str, Intake]:
+    """What decides the records of each input topic."""
+    return {topic: Intake(topic, wire_name(topic), terms, mappers.get(topic)) for topic in topics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +87,10 @@ class Intake:
         minutes = event.unusual_minutes
         if minutes is not None:
             fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
-            effects.notices.append(Notice("warning", "durationMinutes outside the usual 30 to 120", fields))
+            effects.notices.append(Notice("warning", "unusual_duration", fields))
 
 
 def _destination(event: Event) -> tuple[str, bytes]:
     if isinstance(event, OrderPlaced | OrderCancelled):
         return ORDER_COMMANDS, order_key(*event.identity)
     return PROMOTION_COMMANDS, event.identity.encode()
-
-
-def intakes(
-    wire_name: Callable[[str], str], terms: Terms, mappers: Mapping[str, Mapper], topics: Sequence[str]
-) -> dict[str, Intake]:
-    """The intake stage of each input topic."""
-    return {topic: Intake(topic, wire_name(topic), terms, mappers.get(topic)) for topic in topics}

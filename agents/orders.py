@@ -1,16 +1,35 @@
-"""From the records of order-commands to the commands of the orders core."""
+"""The agent of `order-commands`: intake's events and our own commands, decided by the orders core."""
 
 from __future__ import annotations
 
 from typing import Annotated, cast
 
+import faust
 import msgspec
 
+from agents.shell import CommandStage, WireName, channel, decide, decoder
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import parse
-from schemas.topics import ORDER_CANCELLED, ORDER_PLACED
-from streams.ledger.commands import CancelOrder, Lines, OrderCommand, PlaceOrder, decode_order_command
+from schemas.topics import ORDER_CANCELLED, ORDER_COMMANDS, ORDER_PLACED
+from streams.engine.host.app import EngineApp
+from streams.ledger import orders as core
+from streams.ledger.commands import CancelOrder, Lines, PlaceOrder, decode_order_command
 from streams.ledger.terms import Envelope
+
+
+def register(app: EngineApp) -> None:
+    """Let `app` decide what comes in on `order-commands`."""
+
+    @app.agent(channel(app, ORDER_COMMANDS), name=ORDER_COMMANDS)
+    async def orders(stream: faust.StreamT[bytes]) -> None:
+        async for event in stream.events():
+            await decide(app, event)
+
+
+def stage(wire_name: WireName) -> CommandStage:
+    """Decodes each record of `order-commands` and lets the orders core decide."""
+    return CommandStage(ORDER_COMMANDS, wire_name(ORDER_COMMANDS), decode, core)
+
 
 _Quantity = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -41,63 +60,44 @@ class _CancelledEvent(msgspec.Struct, gc=False):
     order: _Cancelled
 
 
-_decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 _decode_placed = msgspec.json.Decoder(_PlacedEvent).decode
 _decode_cancelled = msgspec.json.Decoder(_CancelledEvent).decode
 
-
-def decode(record_value: bytes, header: bytes | None) -> OrderCommand | PlaceOrder | CancelOrder:
-    """The command in a record: an input event where it has an envelope header, else one of our own.
-
-    An event was validated by intake; here it is read by msgspec, at a tenth of pydantic's cost. What msgspec
-    alone refuses (a NaN in a field that nobody needs) is read by intake's own model, so that nothing that
-    intake let through is lost here.
-
-    Raises `msgspec.MsgspecError` for bytes that are none of our commands and for a broken envelope,
-    `schemas.invalid.InvalidEvent` for an event that intake's model refuses too.
-    """
-    if header is None:
-        command: OrderCommand = decode_order_command(record_value)
-        return command
-    envelope: Envelope = _decode_envelope(header)
-    value = record_value if envelope.mapped is None else envelope.mapped
-    topic = envelope.source.topic  # with TOPIC_PREFIX, where one is set
-    if topic.endswith(ORDER_PLACED):
-        return _place(envelope, value, record_value)
-    if topic.endswith(ORDER_CANCELLED):
-        return _cancel(envelope, value, record_value)
-    raise msgspec.ValidationError(f"{topic} is neither {ORDER_PLACED} nor {ORDER_CANCELLED}")
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""An event was validated by intake; here it is read by msgspec, at a tenth of pydantic's cost. What msgspec
+alone refuses (a NaN in a field that nobody needs) is read by intake's own model, so that nothing that intake
+let through is lost here; that model raises `schemas.invalid.InvalidEvent` for what it refuses too."""
 
 
 def _place(envelope: Envelope, value: bytes, original: bytes) -> PlaceOrder:
     try:
         order = _decode_placed(value).order
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _place_as_intake_reads_it(envelope, value, original)
+        ref, promotion_id, lines = order.ref, order.promotion_id, _summed(order.items)
+    except _UNREADABLE:
+        event = cast(OrderPlaced, parse(ORDER_PLACED, value))
+        (ref, promotion_id), lines = event.identity, event.normalised_items()
     return PlaceOrder(
-        envelope.source,
-        envelope.terms,
-        envelope.placed_at_ms,
-        order.ref,
-        order.promotion_id,
-        _summed(order.items),
-        original,
+        envelope.source, envelope.terms, envelope.placed_at_ms, ref, promotion_id, lines, original
     )
 
 
 def _cancel(envelope: Envelope, value: bytes, original: bytes) -> CancelOrder:
     try:
         order = _decode_cancelled(value).order
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _cancel_as_intake_reads_it(envelope, value, original)
+        ref, promotion_id, cancellation_ref = order.ref, order.promotion_id, order.cancellation_ref
+        lines = _summed(order.items) if order.items else ()
+    except _UNREADABLE:
+        event = cast(OrderCancelled, parse(ORDER_CANCELLED, value))
+        (ref, promotion_id), cancellation_ref = event.identity, event.order.cancellation_ref
+        lines = event.normalised_items()
     return CancelOrder(
         envelope.source,
         envelope.terms,
         envelope.placed_at_ms,
-        order.ref,
-        order.promotion_id,
-        order.cancellation_ref or "",
-        _summed(order.items) if order.items else (),
+        ref,
+        promotion_id,
+        cancellation_ref or "",
+        lines,
         original,
     )
 
@@ -112,17 +112,4 @@ def _summed(items: list[_Item]) -> Lines:
     return tuple(totals.items())
 
 
-def _place_as_intake_reads_it(envelope: Envelope, value: bytes, original: bytes) -> PlaceOrder:
-    event = cast(OrderPlaced, parse(ORDER_PLACED, value))
-    source, terms, at_ms = envelope.source, envelope.terms, envelope.placed_at_ms
-    ref, promotion_id = event.identity
-    return PlaceOrder(source, terms, at_ms, ref, promotion_id, event.normalised_items(), original)
-
-
-def _cancel_as_intake_reads_it(envelope: Envelope, value: bytes, original: bytes) -> CancelOrder:
-    event = cast(OrderCancelled, parse(ORDER_CANCELLED, value))
-    source, terms, at_ms = envelope.source, envelope.terms, envelope.placed_at_ms
-    ref, promotion_id = event.identity
-    cancellation_ref = event.order.cancellation_ref or ""
-    lines = event.normalised_items()
-    return CancelOrder(source, terms, at_ms, ref, promotion_id, cancellation_ref, lines, original)
+decode = decoder(decode_order_command, {ORDER_PLACED: _place, ORDER_CANCELLED: _cancel})

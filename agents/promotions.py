@@ -1,48 +1,43 @@
-"""From the records of promotion-commands to the commands of the promotions core."""
+"""The agent of `promotion-commands`: intake's events and our own commands, decided by the promotions core."""
 
 from __future__ import annotations
 
 from typing import cast
 
-import msgspec
+import faust
 
+from agents.shell import CommandStage, WireName, channel, decide, decoder
 from schemas.fields import milliseconds
 from schemas.parsing import parse
 from schemas.promotions import MS_PER_MINUTE, PromotionEnd, PromotionStart
-from schemas.topics import PROMOTION_END, PROMOTION_START
-from streams.ledger.commands import (
-    EndPromotion,
-    PromotionCommand,
-    StartPromotion,
-    decode_promotion_command,
-)
+from schemas.topics import PROMOTION_COMMANDS, PROMOTION_END, PROMOTION_START
+from streams.engine.host.app import EngineApp
+from streams.ledger import promotions as core
+from streams.ledger.commands import EndPromotion, StartPromotion, decode_promotion_command
 from streams.ledger.terms import Envelope
 
-_decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
+
+def register(app: EngineApp) -> None:
+    """Let `app` decide what comes in on `promotion-commands`."""
+
+    @app.agent(channel(app, PROMOTION_COMMANDS), name=PROMOTION_COMMANDS)
+    async def promotions(stream: faust.StreamT[bytes]) -> None:
+        async for event in stream.events():
+            await decide(app, event)
 
 
-def decode(value: bytes, envelope: bytes | None) -> PromotionCommand | StartPromotion | EndPromotion:
-    """The command in a record: an input event where it has an envelope header, else one of our own.
-
-    Events are rare here, so they are read by the very models that intake validated them with: two readers
-    that differ in a detail (a field twice, a NaN in a field that nobody needs) would make a poison record of
-    what intake let through.
-
-    Raises `schemas.invalid.InvalidEvent` for an event that these models refuse, and
-    `msgspec.MsgspecError` for bytes that are none of our commands.
-    """
-    if envelope is None:
-        command: PromotionCommand = decode_promotion_command(value)
-        return command
-    found: Envelope = _decode_envelope(envelope)
-    event_bytes = value if found.mapped is None else found.mapped
-    # The topic's name may carry TOPIC_PREFIX in front.
-    if found.source.topic.endswith(PROMOTION_END):
-        return _end_of(found, cast(PromotionEnd, parse(PROMOTION_END, event_bytes)), value)
-    return _start_of(found, cast(PromotionStart, parse(PROMOTION_START, event_bytes)), value)
+def stage(wire_name: WireName) -> CommandStage:
+    """Decodes each record of `promotion-commands` and lets the promotions core decide."""
+    return CommandStage(PROMOTION_COMMANDS, wire_name(PROMOTION_COMMANDS), decode, core)
 
 
-def _start_of(envelope: Envelope, event: PromotionStart, original: bytes) -> StartPromotion:
+# Events are rare here, so they are read by the very models that intake validated them with: two readers that
+# differ in a detail (a field twice, a NaN in a field that nobody needs) would make a poison record of what
+# intake let through. They raise `schemas.invalid.InvalidEvent` for what they refuse.
+
+
+def _start(envelope: Envelope, value: bytes, original: bytes) -> StartPromotion:
+    event = cast(PromotionStart, parse(PROMOTION_START, value))
     promotion = event.promotion
     return StartPromotion(
         source=envelope.source,
@@ -57,12 +52,16 @@ def _start_of(envelope: Envelope, event: PromotionStart, original: bytes) -> Sta
     )
 
 
-def _end_of(envelope: Envelope, event: PromotionEnd, original: bytes) -> EndPromotion:
+def _end(envelope: Envelope, value: bytes, original: bytes) -> EndPromotion:
+    promotion = cast(PromotionEnd, parse(PROMOTION_END, value)).promotion
     return EndPromotion(
         source=envelope.source,
         terms=envelope.terms,
         placed_at_ms=envelope.placed_at_ms,
-        promotion_id=event.promotion.id,
-        reason=event.promotion.reason or "",
+        promotion_id=promotion.id,
+        reason=promotion.reason or "",
         original=original,
     )
+
+
+decode = decoder(decode_promotion_command, {PROMOTION_START: _start, PROMOTION_END: _end})

@@ -1,25 +1,70 @@
-"""The shell of a decision stage: decode each record of a batch, call the pure core, in order."""
+"""What all agents share: the channel they read, the hand-over to the engine, the stage of a command topic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import faust
 import msgspec
 
-from agents.dead_letters import undecodable
+from schemas.reasons import Reason
+from streams.engine.fetched import Fetched
+from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
-from streams.ledger.effects import Effects
+from streams.ledger.effects import Effects, Notice
 from streams.ledger.rows import Rows
+from streams.ledger.terms import Envelope, Source
+from streams.log import get_logger
+
+log = get_logger("agents")
+
+WireName = Callable[[str], str]
+"""A topic's name on the wire: TOPIC_PREFIX in front."""
 
 Decode = Callable[[bytes, bytes | None], Any]
-Decide = Callable[[Rows, Any, int, Effects], None]
+
+
+class Core(Protocol):
+    """One of the pure cores of `streams.ledger`: reservations, orders or promotions."""
+
+    def decide(self, rows: Rows, command: Any, now_ms: int, effects: Effects) -> None:
+        """Decide one command at broker time `now_ms`."""
+
+    def earliest_deadline_ms(self, rows: Rows) -> int | None:
+        """When a Tick is needed next, or None."""
+
+
+_decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
+
+
+def channel(app: EngineApp, topic: str) -> faust.TopicT:
+    """The Faust topic for a logical topic. Its values are fetches, which raw codecs hand on as they are."""
+    name = app.engine.options.wire_name(topic)
+    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+
+async def decide(app: EngineApp, event: faust.EventT[bytes]) -> None:
+    """Give a fetch to the task that owns its partition."""
+    await take(app, event, app.engine.offer)
+
+
+async def take(
+    app: EngineApp, event: faust.EventT[bytes], handle: Callable[[Fetched], Awaitable[None]]
+) -> None:
+    """Handle a fetch. An exception that left an agent would acknowledge it; here it ends the process."""
+    fetched: Any = event.message.value
+    try:
+        await handle(fetched)
+    except Exception as error:
+        log.exception("stage_failed", source=fetched.source, start=fetched.start)
+        app.hooks.die(f"deciding {fetched.source} from offset {fetched.start} failed: {error!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class CommandStage:
-    """One of the three stages of a task.
+    """What decides the records of one command topic, for a task.
 
     `decode(value, envelope)` gets the bytes of the envelope header for an input event, None for a command.
     """
@@ -27,12 +72,11 @@ class CommandStage:
     topic: str
     wire_topic: str
     decode: Decode
-    core: Decide
-    earliest: Callable[[Rows], int | None]
+    core: Core
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         """Decide the records in order. What is not a command becomes a dead letter, its neighbours do not."""
-        decode, core = self.decode, self.core
+        decode, decide = self.decode, self.core.decide
         now_ms = seen_ms(rows, self.topic)
         for record in records:
             if record.timestamp > now_ms:
@@ -41,11 +85,51 @@ class CommandStage:
             try:
                 command = decode(record.value or b"", headers[0][1] if headers else None)
             except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-                undecodable(self.wire_topic, partition, record, str(error), now_ms, effects)
+                source = source_of(self.wire_topic, partition, record)
+                reject(source, record.value, str(error), now_ms, effects)
                 continue
-            core(rows, command, now_ms, effects)
+            decide(rows, command, now_ms, effects)
         remember_seen_ms(rows, self.topic, now_ms)
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """When this stage needs its next Tick."""
-        return self.earliest(rows)
+        return self.core.earliest_deadline_ms(rows)
+
+
+def decoder(
+    decode_command: Callable[[bytes], Any], events: Mapping[str, Callable[[Envelope, bytes, bytes], Any]]
+) -> Decode:
+    """A function that decodes a record: an input event where it has an envelope header, else one of our own.
+
+    `events[topic](envelope, event, original)` makes the command out of an event of that input topic; `event`
+    are its bytes in our shape, `original` those that came. What it returns raises `msgspec.MsgspecError` for
+    bytes that are none of our commands and for a broken envelope, and whatever `events` raise.
+    """
+
+    def decode(value: bytes, header: bytes | None) -> Any:
+        if header is None:
+            return decode_command(value)
+        envelope: Envelope = _decode_envelope(header)
+        event = value if envelope.mapped is None else envelope.mapped
+        for topic, read in events.items():
+            if envelope.source.topic.endswith(topic):  # TOPIC_PREFIX may stand in front
+                return read(envelope, event, value)
+        raise msgspec.ValidationError(f"{envelope.source.topic} is none of {', '.join(events)}")
+
+    return decode
+
+
+def source_of(wire_topic: str, partition: int, record: Record) -> Source:
+    """Where a record stands, with its own key."""
+    return Source(wire_topic, partition, record.offset, record.key)
+
+
+def reject(source: Source, value: bytes | None, error: str, now_ms: int, effects: Effects) -> None:
+    """An INVALID message: one dead letter, one count, one line in the log.
+
+    Poison never stops a partition and never disturbs its neighbours.
+    """
+    effects.dead_letter(source, value, Reason.INVALID, error, now_ms)
+    effects.count(Reason.INVALID.value)
+    place: dict[str, str | int] = {"partition": source.partition, "offset": source.offset}
+    effects.notices.append(Notice("warning", "dead_letter", {"topic": source.topic, **place, "error": error}))

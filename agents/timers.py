@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from streams.engine.host.app import EngineApp
 from streams.engine.task import Task
 from streams.ledger.commands import Tick, encode
+from streams.system import now_ms
 
 TICK = encode(Tick())
 REPEAT_AFTER_MS = 1_000
@@ -25,6 +27,13 @@ class Timers:
 
     send: SendTick
     _ticked: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def register(self, app: EngineApp, every_s: float) -> None:
+        """Let `app` look after the deadlines of its tasks, every `every_s` seconds."""
+
+        @app.timer(interval=every_s, name="ticks")
+        async def ticks() -> None:
+            self.look(app.engine.tasks, now_ms())
 
     def look(self, tasks: Mapping[str, Task], now_ms: int) -> int:
         """Send the ticks that are due at `now_ms` (Unix time); returns how many."""

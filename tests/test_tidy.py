@@ -26,21 +26,25 @@ ALL_CODE = (*PACKAGES, "tests", "benchmarks")
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 70
 
-PLUMBING = ("streams.settings", "streams.kafka", "streams.reader", "streams.log")
+SUPPORT = ("schemas", "streams.log", "streams.system")
+"""What every room but the ledger may import."""
+
+PLUMBING = (*SUPPORT, "streams.settings", "streams.kafka", "streams.reader")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas",),
     "streams.settings": ("schemas", "streams.settings"),
     "streams.log": (),
+    "streams.system": (),
     "streams.kafka": ("schemas", "streams.settings"),
     "streams.reader": ("schemas", "streams.settings", "streams.kafka"),
     "streams.ledger": ("schemas", "streams.ledger"),
-    "streams.engine": ("schemas", "streams.kafka", "streams.log", "streams.ledger", "streams.engine"),
-    "streams.app": ("schemas", "streams.settings", "streams.kafka", "streams.engine"),
-    "agents": ("schemas", "streams.log", "streams.ledger", "streams.engine", "fluent", "agents"),
-    "fluent": ("schemas", "streams.settings", "streams.log", "streams.ledger", "fluent"),
-    "bridge": ("schemas", *PLUMBING, "bridge"),
-    "rehearsal": ("schemas", *PLUMBING, "rehearsal"),
+    "streams.engine": (*SUPPORT, "streams.kafka", "streams.ledger", "streams.engine"),
+    "streams.app": (*SUPPORT, "streams.settings", "streams.kafka", "streams.engine"),
+    "agents": (*SUPPORT, "streams.ledger", "streams.engine", "fluent", "agents"),
+    "fluent": (*SUPPORT, "streams.settings", "streams.ledger", "fluent"),
+    "bridge": (*PLUMBING, "bridge"),
+    "rehearsal": (*PLUMBING, "rehearsal"),
     "flashsale": PACKAGES,
 }
 """What each room may import of ours; the longest matching prefix counts. flashsale, the program, stands at

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from flashsale.cli.start import configured
 from flashsale.supervisor import locked, supervise
-from flashsale.supervisor.child import command
 
 
 def run_worker(health_port: int | None) -> int:
@@ -17,7 +17,13 @@ def run_worker(health_port: int | None) -> int:
     with locked(settings.data_dir) as lock:
         reader, writer = os.pipe()  # the child reads; it closes when this process ends, however it ends
         try:
-            return supervise(command(health_port, reader), keep_open=(lock, reader))
+            return supervise(_command(health_port, reader), keep_open=(lock, reader))
         finally:
             os.close(reader)
             os.close(writer)
+
+
+def _command(health_port: int | None, pipe: int) -> list[str]:
+    """The child's command line; `pipe` is the descriptor that it watches its supervisor by."""
+    port = [] if health_port is None else ["--health-port", str(health_port)]
+    return [sys.executable, "-m", "flashsale.worker", "--pipe", str(pipe), *port]

@@ -1,6 +1,6 @@
 """Keeps one worker process alive: starts it, starts it again when it ends, stops it in bounded time.
 
-    DATA_DIR/worker.lock ── taken by ──► supervisor ── starts ──► child (flashsale.supervisor.child)
+    DATA_DIR/worker.lock ── taken by ──► supervisor ── starts ──► python -m flashsale.worker
                                              │  SIGTERM, SIGINT ──────►│
                                              │◄────────── exit status ─┘
 
@@ -11,8 +11,7 @@ with its supervisor, so that there are never two for one data directory.
 
 from __future__ import annotations
 
-from flashsale.supervisor.backoff import Backoff
 from flashsale.supervisor.lock import locked
-from flashsale.supervisor.supervise import STOP_TIMEOUT_S, supervise
+from flashsale.supervisor.supervise import Backoff, supervise
 
-__all__ = ["STOP_TIMEOUT_S", "Backoff", "locked", "supervise"]
+__all__ = ["Backoff", "locked", "supervise"]

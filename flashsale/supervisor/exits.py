@@ -1,10 +1,18 @@
-"""Exit statuses of a worker process, and what its supervisor makes of each. docs/operations.md lists them."""
+"""How a worker process ends: its exit statuses, and what its supervisor makes of each.
+
+docs/operations.md lists them for people.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from streams.log import get_logger
+
+log = get_logger("worker")
 
 STOPPED = 0
 NOT_CLEAN = 1
@@ -23,6 +31,12 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
         ORPHANED: "its supervisor ended",
     }
 )
+
+
+def die(why: str) -> None:
+    """End this worker now. Nothing uncommitted may be finished by a process that has lost a task."""
+    log.error("worker_ends", why=why, recommendation="none: the supervisor starts a clean process")
+    os._exit(LOST_TASK)
 
 
 def final_status(status: int, starts: int) -> int | None:

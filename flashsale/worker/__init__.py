@@ -1,1 +1,1 @@
-"""The composition root: builds a worker out of settings, stages, engine, gateway and Faust."""
+"""One worker process: `compose` puts it together, `process` runs it, a supervisor starts `__main__`."""

@@ -1,39 +1,37 @@
-"""Puts a worker together: settings → stages → engine → Faust agents, timers, gateway, metrics."""
+"""Where a worker is put together: settings → stages → engine → Fluent → app → agents → timers.
+
+Read `compose` from top to bottom. It starts nothing and asks no broker; `flashsale.worker.process` checks
+what a worker needs, composes it, serves its health, and runs it.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-import faust
+from prometheus_client import CollectorRegistry
 
-from agents import orders, promotions, reservations
-from agents.fluent_requests import RequestAgent
-from agents.intake import Mapper, intakes
-from agents.shell import CommandStage
+from agents import intake, orders, promotions, reservations
+from agents.fluent_requests import FluentRequests
+from agents.intake import Mapper
 from agents.timers import Timers
-from flashsale.worker.fluent_metrics import FluentCollector
-from flashsale.worker.metrics import Metrics
-from flashsale.worker.parts import Worker
-from flashsale.worker.terms import terms_of
-from flashsale.worker.upkeep import add_upkeep
+from flashsale.supervisor.exits import die
+from flashsale.worker.metrics import FluentCollector, Metrics
+from flashsale.worker.upkeep import Upkeep
 from fluent import FluentOptions, Gateway, ProfileError, RequestQueue, options_from
 from schemas.topics import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
 from streams.app import build, declared_partitions
 from streams.engine.engine import Engine, EngineOptions
-from streams.engine.host.app import die
+from streams.engine.host.app import EngineApp
 from streams.engine.host.hooks import Hooks, Lease
 from streams.engine.sender import Sender
 from streams.engine.stage import Stage
 from streams.kafka import client_config
-from streams.ledger import orders as orders_core
-from streams.ledger import promotions as promotions_core
-from streams.ledger import reservations as reservations_core
+from streams.ledger.terms import Terms
 from streams.log import get_logger
-from streams.settings import ConfigurationError, Settings
+from streams.settings import ConfigurationError, ReservationConfig, Settings
 from streams.settings.mapping import map_message
 
 log = get_logger("worker")
@@ -42,6 +40,103 @@ CONSUMED = (*INPUTS, *STAGES, FLUENT_REQUESTS)
 
 CALL_SHARE_OF_SESSION = 0.5
 """Heartbeats come every sixth of a session, so a fresh lease is never shorter than five sixths of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that is ready to be run."""
+
+    app: EngineApp
+    registry: CollectorRegistry
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the worker owns its partitions and its rows are restored."""
+        if self.app.engine.ready:
+            return True, "ready"
+        return False, "not ready: waiting for partitions, or restoring rows"
+
+
+def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
+    """Build a worker that consumes the topics `consumed`. Raises ConfigurationError."""
+    settings.require_fluent()
+    client = client_config(settings)
+    metrics = Metrics()
+
+    options = EngineOptions(client, settings.topic_prefix, settings.data_dir)
+    engine = Engine(options, _command_stages(settings), _input_stages(settings), metrics, die)
+    lease = Lease(engine, settings.config.kafka_session_timeout_ms / 1_000)
+
+    gateway = _gateway(settings, lease)
+    sender = Sender(client, settings.prefixed)
+    requests = FluentRequests(settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway), sender)
+    metrics.registry.register(FluentCollector(gateway.meters))
+
+    def on_opened() -> None:
+        metrics.restore_seconds.set(engine.opened_in_s)
+        print("ready", file=sys.stderr, flush=True)
+
+    async def on_stopped() -> None:
+        await requests.close()
+        await engine.close()
+        sender.close()
+        log.info("worker_stopped")
+
+    hooks = Hooks(
+        die=die,
+        lease=lease,
+        partitions=declared_partitions(settings),
+        request_offset=requests.durable_offset,
+        suspend_requests=partial(requests.suspend, gateway.options.call_timeout_s),
+        on_opened=on_opened,
+        on_stopped=on_stopped,
+    )
+    app = build(settings, engine, hooks)
+
+    agents: Mapping[str, Callable[[EngineApp], None]] = {
+        **{topic: partial(intake.register, topic=topic) for topic in INPUTS},
+        ORDER_COMMANDS: orders.register,
+        PROMOTION_COMMANDS: promotions.register,
+        SKU_COMMANDS: reservations.register,
+        FLUENT_REQUESTS: requests.register,
+    }
+    for topic in consumed:
+        agents[topic](app)
+
+    Timers(sender.to_partition).register(app, min(0.25, settings.config.release_interval_ms / 4_000))
+    Upkeep(app, metrics, requests).register()
+    return Worker(app, metrics.registry)
+
+
+def _command_stages(settings: Settings) -> dict[str, Stage]:
+    stages = [agent.stage(settings.prefixed) for agent in (orders, promotions, reservations)]
+    return {stage.topic: stage for stage in stages}
+
+
+def _input_stages(settings: Settings) -> dict[str, Stage]:
+    mappers: Mapping[str, Mapper] = {
+        topic: partial(map_message, mapping) for topic, mapping in settings.mappings.items()
+    }
+    return {**intake.stages(settings.prefixed, _terms(settings.config), mappers, INPUTS)}
+
+
+def _terms(config: ReservationConfig) -> Terms:
+    """The settings that decisions depend on, recorded with each event, in milliseconds."""
+    return Terms(
+        default_duration_ms=config.default_duration_ms,
+        claim_grace_ms=config.claim_grace_ms,
+        expiry_grace_ms=config.expiry_grace_ms,
+        hold_timeout_ms=config.hold_timeout_ms,
+        close_timeout_ms=config.close_timeout_ms,
+        retention_ms=config.claim_retention_ms,
+        report_interval_ms=config.reconciliation_interval_ms,
+        settle_delay_ms=config.settle_delay_ms,
+        settle_interval_ms=config.settle_interval_ms,
+        verify_ms=config.fluent_verify_ms,
+        ask_again_ms=config.fluent_ask_again_ms,
+        auto_release=config.auto_release_enabled,
+        all_or_nothing=config.order_policy == "all-or-nothing",
+        book_sale=config.settlement == "sale",
+    )
 
 
 def _gateway(settings: Settings, lease: Lease) -> Gateway:
@@ -62,99 +157,4 @@ def _fluent_options(settings: Settings) -> FluentOptions:
     within_s = min(options.call_timeout_s, CALL_SHARE_OF_SESSION * session_s)
     return replace(
         options, call_timeout_s=within_s, connect_timeout_s=min(options.connect_timeout_s, within_s)
-    )
-
-
-def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
-    """Build a worker that consumes the topics `consumed`; nothing is started and no broker is asked yet.
-
-    Raises ConfigurationError.
-    """
-    settings.require_fluent()
-    metrics, client = Metrics(), client_config(settings)
-    options = EngineOptions(client, settings.topic_prefix, settings.data_dir)
-    engine = Engine(options, _stages(settings), _intakes(settings), metrics, die)
-    lease = Lease(engine, settings.config.kafka_session_timeout_ms / 1_000)
-    sender = Sender(client, settings.prefixed)
-    gateway = _gateway(settings, lease)
-    metrics.registry.register(FluentCollector(gateway.meters))
-    requests = RequestAgent(settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway), sender)
-
-    def on_opened() -> None:
-        metrics.restore_seconds.set(engine.opened_in_s)
-        print("ready", file=sys.stderr, flush=True)
-
-    async def on_stopped() -> None:
-        await requests.close()
-        await engine.close()
-        sender.close()
-        log.info("worker stopped")
-
-    hooks = Hooks(
-        lease,
-        declared_partitions(settings),
-        requests.durable_offset,
-        partial(requests.suspend, gateway.options.call_timeout_s),
-        on_opened,
-        on_stopped,
-    )
-    app = build(settings, engine, hooks)
-    app.on_partitions_revoked.connect(lambda *_, **__: requests.revoked())
-    worker = Worker(settings, app, engine, metrics, sender, requests, Timers(sender.to_partition))
-    _add_agents(worker, consumed)
-    add_upkeep(worker)
-    return worker
-
-
-def _stages(settings: Settings) -> dict[str, Stage]:
-    parts = {
-        ORDER_COMMANDS: (orders.decode, orders_core),
-        PROMOTION_COMMANDS: (promotions.decode, promotions_core),
-        SKU_COMMANDS: (reservations.decode, reservations_core),
-    }
-    return {
-        topic: CommandStage(topic, settings.prefixed(topic), decode, core.decide, core.earliest_deadline_ms)
-        for topic, (decode, core) in parts.items()
-    }
-
-
-def _intakes(settings: Settings) -> dict[str, Stage]:
-    mappers: Mapping[str, Mapper] = {
-        topic: partial(map_message, mapping) for topic, mapping in settings.mappings.items()
-    }
-    return {**intakes(settings.prefixed, terms_of(settings.config), mappers, INPUTS)}
-
-
-def _add_agents(worker: Worker, consumed: Sequence[str]) -> None:
-    app, engine = worker.app, worker.engine
-
-    async def decide(stream: faust.StreamT[Any]) -> None:
-        async for event in stream.events():
-            await _guarded(engine.offer, event.message.value)
-
-    async def ask_fluent(stream: faust.StreamT[Any]) -> None:
-        async for event in stream.events():
-            await _guarded(worker.requests.take, event.message.value)
-
-    for topic in consumed:
-        handle = ask_fluent if topic == FLUENT_REQUESTS else decide
-        app.agent(_channel(worker, topic), name=topic)(handle)
-
-
-async def _guarded(handle: Any, fetched: Any) -> None:
-    """An exception that left an agent would acknowledge the batch; here it ends the process instead."""
-    try:
-        await handle(fetched)
-    except Exception as error:
-        log.exception("a stage failed", source=fetched.source, start=fetched.start)
-        die(f"deciding {fetched.source} from offset {fetched.start} failed: {error!r}")
-
-
-def _channel(worker: Worker, topic: str) -> faust.TopicT:
-    return worker.app.topic(
-        worker.settings.prefixed(topic),
-        key_type=bytes,
-        value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import structlog
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from fluent import Meters
 from schemas.topics import DEAD_LETTERS
-from streams.ledger.effects import Effects, Notice
+from streams.ledger.effects import Effects
+from streams.log import get_logger
 
-log = structlog.get_logger("worker")
+log = get_logger("worker")
 
 SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
 
@@ -45,9 +50,7 @@ class Metrics:
         self.fluent_outstanding = Gauge(
             "flashsale_fluent_outstanding", "Fluent requests queued or in flight", registry=registry
         )
-
         self.decided = 0
-        self.behind = 0
 
     def committed(self, task: str, effects: Effects, records: int, seconds: float) -> None:
         """A transaction is durable: count it, and say what a person should read."""
@@ -61,18 +64,38 @@ class Metrics:
         if dead:
             self.dead_letters.inc(dead)
         for notice in effects.notices:
-            _say(notice)
+            getattr(log, notice.level)(notice.event, **notice.fields)
 
     def discarded(self, task: str, why: str) -> None:
         """Decisions were thrown away before anybody saw them."""
         self.transactions.labels(task, "aborted").inc()
-        log.warning("transaction aborted", task=task, why=why, recommendation="none: it is decided again")
+        log.warning("transaction_aborted", task=task, why=why, recommendation="none: it is decided again")
 
     def dropped_fetch(self, task: str, source: str, start: int, expected: int) -> None:
         """A fetch did not continue the log; it is read again."""
         self.dropped.labels(task).inc()
-        log.debug("fetch dropped", task=task, source=source, start=start, expected=expected)
+        log.debug("fetch_dropped", task=task, source=source, start=start, expected=expected)
 
 
-def _say(notice: Notice) -> None:
-    getattr(log, notice.level)(notice.event, **notice.fields)
+class FluentCollector(Collector):
+    """The gateway's own counts, read when somebody scrapes: requests by operation and result, and how hard
+    Fluent asks us to slow down."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures as they are now."""
+        meters = self._meters
+        requests = CounterMetricFamily(
+            "flashsale_fluent_requests", "HTTP requests to Fluent", labels=["operation", "result"]
+        )
+        for (operation, result), count in list(meters.http_requests.items()):
+            requests.add_metric([operation, result], count)
+        yield requests
+        yield GaugeMetricFamily(
+            "flashsale_fluent_breaker_open", "1 while calls pause", value=float(meters.breaker != "closed")
+        )
+        yield GaugeMetricFamily(
+            "flashsale_fluent_rate_share", "Share of the configured rate in use", value=meters.rate_share
+        )

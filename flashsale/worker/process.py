@@ -11,20 +11,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import faust
-import structlog
 
 from flashsale.admin import require_topics
+from flashsale.supervisor.exits import STOP_TOO_SLOW
 from flashsale.worker.compose import CONSUMED, compose
 from flashsale.worker.health import serve
 from flashsale.worker.upkeep import watch
 from streams.kafka import check_broker
-from streams.log import configure
+from streams.log import configure, get_logger
 from streams.settings import Settings
 
-log = structlog.get_logger("worker")
+log = get_logger("worker")
 
 STOP_WITHIN_S = 15.0
-EXIT_STOP_TOO_SLOW = 71
 
 
 class QuietWorker(faust.Worker):
@@ -68,9 +67,9 @@ def run(settings: Settings, health_port: int | None, consumed: Sequence[str] = C
         log.warning("configuration", notice=notice)
     worker = compose(settings, consumed)
     if health_port is not None:
-        port = serve(health_port, worker.metrics.registry, _alive, worker.ready)
+        port = serve(health_port, worker.registry, _alive, worker.ready)
         log.info("health", url=f"http://127.0.0.1:{port}/readyz")
-    watch(worker.engine)
+    watch(worker.app)
     _calm_the_collector()
     QuietWorker(worker.app).execute_from_commandline()
 
@@ -90,8 +89,8 @@ def _bound_the_stop() -> None:
     """A stop that hangs (a broker that is gone) must end: what is uncommitted is decided again anyway."""
 
     def end(*_: Any) -> None:
-        log.warning("stop took too long", seconds=STOP_WITHIN_S)
-        os._exit(EXIT_STOP_TOO_SLOW)
+        log.warning("stop_took_too_long", seconds=STOP_WITHIN_S)
+        os._exit(STOP_TOO_SLOW)
 
     timer = threading.Timer(STOP_WITHIN_S, end)
     timer.daemon = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +16,9 @@ from rehearsal.fluent.stale_reads import History
 from rehearsal.fluent.store import Store
 from rehearsal.fluent.switches import Controls
 from rehearsal.fluent.workflow import Workflow
+from streams.system import now_ms
 
 Stock = dict[str, dict[str, int]]
-
-
-def wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class World:
@@ -34,7 +30,7 @@ class World:
         seed: int = 0,
         catalogue: str = "DEFAULT:1",
         credentials: Credentials | None = None,
-        clock: Callable[[], int] = wall_clock_ms,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
         self.clock = clock
         self.controls = controls or Controls()

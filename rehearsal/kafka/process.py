@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
-import os
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,12 +14,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from rehearsal.kafka.config import HOST
+from streams.system import die_with_parent
 
 POLL_S = 0.02
 REQUEST_TIMEOUT_S = 2.0
-
-PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal that a process gets when the thread that started it ends."""
 
 STOP_TIMEOUT_S = 10
 
@@ -47,7 +41,7 @@ class BrokerProcess:
                 # Ctrl-C reaches Python only, which stops the broker in order. A session of its own would do
                 # that as well, but Linux shares the processor among sessions first, and priorities end there.
                 process_group=0,
-                preexec_fn=die_with_parent(),
+                preexec_fn=die_with_parent(signal.SIGTERM),
             )
         atexit.register(self.kill)
 
@@ -132,22 +126,3 @@ def _has_group_coordinator(port: int, deadline: float) -> bool:
     finally:
         consumer.close()
     return True
-
-
-def die_with_parent() -> Callable[[], None] | None:
-    """Return what the child does between fork and exec so that the kernel ends it with its parent.
-
-    Only from the main thread: the signal comes when the starting *thread* ends, and a pool's thread ends long
-    before the process. Started elsewhere, or not on Linux, the broker is ended at this process's exit only.
-    """
-    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def in_child() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before the call above
-            os._exit(1)
-
-    return in_child

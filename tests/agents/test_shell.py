@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from agents import reservations as shell
+from agents import reservations
 from agents.shell import CommandStage
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, SKU_COMMANDS
 from streams.engine.stage import seen_ms
-from streams.ledger import reservations as core
 from streams.ledger.commands import Claim, HoldConfirmed, Reserve, encode
 from streams.ledger.effects import Effects
 from streams.ledger.rows import MemoryStore, Rows
@@ -17,7 +16,7 @@ FAR_MS = 2**41
 
 
 def stage() -> CommandStage:
-    return CommandStage(SKU_COMMANDS, "x-sku-commands", shell.decode, core.decide, core.earliest_deadline_ms)
+    return reservations.stage(lambda topic: f"x-{topic}")
 
 
 def opened(rows: Rows) -> None:

@@ -40,7 +40,7 @@ def test_claims_that_waited_through_an_outage_are_decided_in_order_without_a_fen
     accepted = {m.json["orderRef"] for m in found.outcomes if m.json["outcome"] == "ACCEPTED"}
     assert accepted == set(claims_in_log(sale)[:UNITS])
     assert found.answered_twice() == [] and len(found.outcomes) == WAITING
-    assert "worker ends" not in worker.log and "aborted" not in worker.log
+    assert "worker_ends" not in worker.log and "aborted" not in worker.log
 
 
 def claims_in_log(sale: System) -> list[str]:

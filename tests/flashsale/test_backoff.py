@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flashsale.supervisor import Backoff
-from flashsale.supervisor.backoff import HEALTHY_S, MAX_DELAY_S, MIN_DELAY_S
+from flashsale.supervisor.supervise import HEALTHY_S, MAX_DELAY_S, MIN_DELAY_S, Backoff
 
 
 def test_delays_double_up_to_the_bound() -> None:

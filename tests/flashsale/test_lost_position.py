@@ -63,7 +63,7 @@ def test_deleted_undecided_records_stop_the_worker_until_their_loss_is_accepted(
     deleted.result(TIMEOUT_S)
     with flashsale.running("worker") as process:
         assert process.stderr is not None
-        last_words = next(line for line in process.stderr if '"worker ends"' in line)
+        last_words = next(line for line in process.stderr if '"worker_ends"' in line)
         why = json.loads(last_words)["why"]
         assert f"{name}/0 was decided up to offset 1, but the log begins at 2" in why
         assert "A position that the log no longer holds" in why

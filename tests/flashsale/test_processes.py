@@ -88,7 +88,7 @@ def test_a_worker_serves_its_health_survives_a_kill_and_stops_cleanly(
         [child] = psutil.Process(process.pid).children()
         assert os.getpgid(child.pid) == os.getpgid(process.pid)
         child.kill()
-        assert any("worker restarts" in line for line in said(process, "ready"))
+        assert any("worker_restarts" in line for line in said(process, "ready"))
         done = terminated(process)
     assert (done.status, done.out) == (0, "")
     assert "Traceback" not in done.err

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import httpx
 
-from rehearsal.kafka.process import die_with_parent
+from streams.system import die_with_parent
 
 POLL_S = 0.02
 PROBE_TIMEOUT_S = 1.0
@@ -56,7 +56,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C reaches the demo only, which ends the others in order
-                preexec_fn=die_with_parent(),
+                preexec_fn=die_with_parent(signal.SIGTERM),
             )
 
     @property

@@ -26,6 +26,7 @@ from rehearsal.kafka import EmbeddedKafka
 from schemas.topics import TOPICS
 from streams.kafka import client_config
 from streams.settings import Settings, load_settings
+from streams.system import now_ms
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
@@ -84,7 +85,7 @@ class Stage:
     def kill_a_worker(self) -> tuple[str, int]:
         """SIGKILL for a worker and its supervisor; returns its name and the moment, in Unix milliseconds."""
         victim = self.workers.pop(0)
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = now_ms()
         victim.kill()
         return victim.name, at_ms
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, cast
@@ -13,18 +12,6 @@ from faust.assignor import PartitionAssignor
 
 from streams.engine.engine import Engine
 from streams.engine.host.hooks import Hooks
-from streams.log import get_logger
-
-log = get_logger("engine.host")
-
-EXIT_FENCED = 70
-"""The process ended because a task is not ours any more, or Faust crashed: a clean one is started."""
-
-
-def die(why: str) -> None:
-    """End the process now. Nothing uncommitted may be finished by a worker that has lost a task."""
-    log.error("worker ends", why=why, recommendation="none: the supervisor starts a clean process")
-    os._exit(EXIT_FENCED)
 
 
 class DeclaredAssignor(PartitionAssignor):
@@ -73,4 +60,4 @@ class EngineApp(faust.App):
 
     def _crash(self, reason: BaseException) -> None:
         """mode marks services as crashed and goes on; a half-dead worker would keep its partitions."""
-        die(f"Faust crashed: {reason!r}")
+        self.hooks.die(f"Faust crashed: {reason!r}")

@@ -33,6 +33,8 @@ class Lease:
 class Hooks:
     """The worker's side of its Faust app."""
 
+    die: Callable[[str], None]
+    """Ends the process at once and says why: it may finish nothing any more."""
     lease: Lease
     partitions: Mapping[str, int]
     """Declared partition counts of our own topics, by wire name."""

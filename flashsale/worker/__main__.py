@@ -1,4 +1,4 @@
-"""The worker process that a supervisor starts: `python -m flashsale.supervisor.child`."""
+"""The worker process that a supervisor starts: `python -m flashsale.worker`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from flashsale.supervisor.exits import CONFIGURATION, NO_BROKER, ORPHANED
-from flashsale.supervisor.process import end_with
 from streams.settings import ConfigurationError, NoBrokerError, load_settings
-
-
-def command(health_port: int | None, pipe: int) -> list[str]:
-    """The command line of the child; `pipe` is the descriptor that it watches its supervisor by."""
-    port = [] if health_port is None else ["--health-port", str(health_port)]
-    return [sys.executable, "-m", "flashsale.supervisor.child", "--pipe", str(pipe), *port]
+from streams.system import end_with
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -35,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m flashsale.supervisor.child", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m flashsale.worker", description=__doc__)
     parser.add_argument("--pipe", type=int, required=True, help="closes when the supervisor ends")
     parser.add_argument("--health-port", type=int)
     return parser
