@@ -12,7 +12,7 @@ import msgspec
 
 from fluent.client.batching import Batcher, Data, Results
 from fluent.client.documents import Operation, split_alias
-from fluent.client.lease import FOREVER, Lease, no_lease_needed
+from fluent.client.lease import FOREVER, LeaseCheck, no_lease_needed
 from fluent.client.limits import Breaker, Gate, full_jitter_s
 from fluent.client.login import FluentAuth, TokenSource
 from fluent.client.transport import Answer, Transport, http_client
@@ -49,7 +49,7 @@ class FluentClient:
         self.options = options
         self.meters = meters or Meters()
         self.clock = clock
-        self._lease = Lease(lease_expires_at, clock, options.call_timeout_s)
+        self._lease = LeaseCheck(lease_expires_at, clock, options.call_timeout_s)
         self._http = http_client(options, transport)
         self._tokens = TokenSource(self._http, options, self.meters, clock)
         self._transport = Transport(self._http, FluentAuth(self._tokens), options)

@@ -21,7 +21,7 @@ def no_lease_needed() -> float:
     return FOREVER
 
 
-class Lease:
+class LeaseCheck:
     """`expires_at()` and `clock()` are monotonic seconds; `call_timeout_s` is how long a write may take."""
 
     def __init__(

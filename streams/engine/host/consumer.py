@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
@@ -28,6 +28,24 @@ MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
 
 
+def renew_with_heartbeats(coordinator: Any, renewed: Callable[[float], None]) -> None:
+    """Call `renewed` with the time at which each heartbeat was sent that the broker accepted.
+
+    aiokafka takes RebalanceInProgress for success, too, since heartbeats go on meanwhile; but it promises
+    nothing: the rebalance may end without us, and our partitions are somebody else's.
+    """
+    beat = coordinator._do_heartbeat
+
+    async def heartbeat() -> bool:
+        sent_at = time.monotonic()
+        accepted: bool = await beat()
+        if accepted and not coordinator._rejoin_needed_fut.done():
+            renewed(sent_at)
+        return accepted
+
+    coordinator._do_heartbeat = heartbeat
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
@@ -35,17 +53,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start, then watch heartbeats: a fetch may come from a buffer, a heartbeat is the broker's word."""
         await super().on_start()
         lease = cast("EngineApp", self.app).hooks.lease
-        coordinator = self._ensure_consumer()._coordinator
-        beat = coordinator._do_heartbeat
-
-        async def heartbeat() -> bool:
-            sent_at = time.monotonic()
-            accepted: bool = await beat()
-            if accepted:
-                lease.renewed(sent_at)
-            return accepted
-
-        coordinator._do_heartbeat = heartbeat
+        renew_with_heartbeats(self._ensure_consumer()._coordinator, lease.renewed)
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         """drivers/aiokafka.py:571 ties read_committed to exactly_once; our own stages must never read
