@@ -63,10 +63,11 @@ class RequestQueue:
         self._max_queued = max_queued
         self._max_skus = max_skus
         self._queues: dict[str, OrderedDict[str, _Entry]] = {}
+        """By SKU, then by promotion: a reservation has one place, however often it is asked for."""
         self._ready: deque[str] = deque()
         self._busy: dict[str, _Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._queued = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -94,13 +95,13 @@ class RequestQueue:
             entry.done()
             return True
         queue = self._queues.setdefault(request.sku, OrderedDict())
-        before = queue.get(request.reservation_ref)
+        before = queue.get(request.promotion_id)
         if before is None and self._queued >= self._max_queued:
             self.meters.refused_full += 1
             if not queue:
                 del self._queues[request.sku]
             return False
-        queue[request.reservation_ref] = entry
+        queue[request.promotion_id] = entry
         if before is None:
             self._count_queued(+1)
         else:
@@ -115,13 +116,13 @@ class RequestQueue:
         """A repeat of what is queued or in flight, or older than that; an answered hold is answered again."""
         request = entry.request
         queue = self._queues.get(request.sku)
-        queued = queue.get(request.reservation_ref) if queue else None
+        queued = queue.get(request.promotion_id) if queue else None
         if queued is not None and queued.request.number >= request.number:
             return True
         busy = self._busy.get(request.sku)
-        if busy is not None and busy.request.reservation_ref == request.reservation_ref:
+        if busy is not None and busy.request.promotion_id == request.promotion_id:
             return busy.request.number >= request.number
-        known = self._known.get(request.reservation_ref)
+        known = self._known.get((request.promotion_id, request.sku))
         if known is None or known.number < request.number:
             return False
         if known.number == request.number and known.answer is not None:
@@ -182,8 +183,9 @@ class RequestQueue:
             self._idle.set()
 
     def _remember(self, request: FluentRequest, answer: HoldConfirmed | HoldFailed | None) -> None:
-        self._known[request.reservation_ref] = _Known(request.number, answer)
-        self._known.move_to_end(request.reservation_ref)
+        reservation = (request.promotion_id, request.sku)
+        self._known[reservation] = _Known(request.number, answer)
+        self._known.move_to_end(reservation)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 

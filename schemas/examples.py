@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from schemas.reasons import MEANINGS, RECOMMENDATIONS, Reason
 
 _PROMOTION = "FLASH-2025-11-28"
-_STEM = "FS-FLASH-2025-11-28"
+_STEM = "FS-FLASH-2025-11-28-SKU-001-3cd40c8f"
 
 PROMOTION_STARTS: tuple[JsonValue, ...] = (
     {
@@ -55,7 +55,7 @@ _RESERVED: JsonValue = {
     "promotionId": _PROMOTION,
     "sku": "SKU-001",
     "success": True,
-    "reservationRef": f"{_STEM}-SKU-001",
+    "reservationRef": _STEM,
     "quantity": 100,
     "expiresAt": "2025-11-28T11:00:00.000Z",
 }
@@ -126,7 +126,7 @@ RESERVATION_RELEASES: tuple[JsonValue, ...] = (
     {
         "promotionId": _PROMOTION,
         "sku": "SKU-001",
-        "reservationRef": f"{_STEM}-SKU-001",
+        "reservationRef": _STEM,
         "reserved": 100,
         "consumed": 83,
         "released": 17,
@@ -150,7 +150,7 @@ RECONCILIATION_REPORTS: tuple[JsonValue, ...] = (
                 "rejectedUnits": 0,
                 "rejectedOrders": 0,
                 "fluent": {
-                    "ref": f"{_STEM}-SKU-001",
+                    "ref": _STEM,
                     "status": "INACTIVE",
                     "held": 0,
                     "checkedAt": "2025-11-28T11:00:02.431Z",

@@ -58,15 +58,35 @@ encode_request = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(FluentRequest).decode
 
 MAX_STEM_CHARS = 90
-"""Fluent allows 100 characters in a ref; `-<n>` for the position and `-sale` must still fit."""
+"""Fluent allows 100 characters in a ref; `-<n>` for the position and `-sale-<n>` must still fit."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9._:-]+\Z")
+_BOTH_CHARS = MAX_STEM_CHARS - len("FS---12345678")
+"""What promotion and SKU have together."""
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._:-]")
 
 
 def reservation_ref(promotion_id: str, sku: str) -> str:
-    """The stem of a reservation's refs in Fluent: the same for every repeat, never from a clock."""
-    plain = f"FS-{promotion_id}-{sku}"
-    if len(plain) <= MAX_STEM_CHARS and _PLAIN.match(plain):
-        return plain
-    digest = hashlib.blake2b(f"{promotion_id}\0{sku}".encode(), digest_size=20).hexdigest()
-    return f"FS-{digest}"
+    """The stem of a reservation's refs in Fluent: the same for every repeat, never from a clock.
+
+    `FS-<promotion>-<sku>-<digest>`, of at most `MAX_STEM_CHARS`. The digest of both tells apart what looks
+    the same, as (`SUMMER-24`, `A`) and (`SUMMER`, `24-A`) do. A name that is too long, or has characters that
+    a ref should not have, is shown by its beginning and a digest of its own.
+    """
+    for_sku = max(_BOTH_CHARS // 2, _BOTH_CHARS - len(_shown(promotion_id)))
+    shown_sku = _shown(sku, for_sku)
+    shown_promotion = _shown(promotion_id, _BOTH_CHARS - len(shown_sku))
+    both = _digest(f"{promotion_id}\0{sku}", 4)
+    return f"FS-{shown_promotion}-{shown_sku}-{both}"
+
+
+def _shown(name: str, chars: int = _BOTH_CHARS) -> str:
+    plain = _UNUSUAL.sub("_", name)
+    if plain == name and len(name) <= chars:
+        return name
+    own = _digest(name, 8)
+    return f"{plain[: chars - len(own) - 1]}.{own}"
+
+
+def _digest(text: str, size: int) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()

@@ -13,6 +13,7 @@ import pytest
 
 from streams.ledger.fluent_requests import ReleaseRequest, decode_request
 from tests.support.audit import final_report, order, promotion_start
+from tests.support.fluent import hold_ref
 from tests.support.kafka import KafkaUnderTest
 from tests.support.storm import FreezingWorker, newest_report
 from tests.support.system import System, system, wait_until
@@ -20,7 +21,7 @@ from tests.support.system import System, system, wait_until
 pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.slow]
 
 HELD = 60
-PART = "FS-P-A-1"
+PART = hold_ref("P", "A")
 CONFIG: dict[str, Any] = {
     "kafkaSessionTimeoutMs": 6_000,
     "fluentTimeoutSeconds": 3,

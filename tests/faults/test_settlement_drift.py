@@ -10,6 +10,7 @@ import pytest
 
 from schemas.drift import REMEDIES, DriftKind
 from tests.support.audit import final_report, promotion_start
+from tests.support.fluent import hold_ref
 from tests.support.kafka import KafkaUnderTest
 from tests.support.storm import newest_report
 from tests.support.system import System, system, wait_until
@@ -54,9 +55,9 @@ def wait_for_drift(sale: System, expected: dict[str, Drift]) -> None:
 
 
 def test_drift_is_reported_within_a_minute_and_goes_away_when_it_is_repaired(sale: System) -> None:
-    sale.fluent.quantity("FS-P-SHRUNK-1", quantity=-50)
-    sale.fluent.quantity("FS-P-GROWN-1", quantity=-75)
-    sale.fluent.quantity("FS-P-ENDED-1", status="INACTIVE")
+    sale.fluent.quantity(hold_ref("P", "SHRUNK"), quantity=-50)
+    sale.fluent.quantity(hold_ref("P", "GROWN"), quantity=-75)
+    sale.fluent.quantity(hold_ref("P", "ENDED"), status="INACTIVE")
     ours = [{"name": "promotion_id", "type": "STRING", "value": "P"}]
     sale.fluent.quantity(FOREIGN_HOLD, sku="TWICE", location="LOC-1", quantity=-25, attributes=ours)
     drift: dict[str, Drift] = {
@@ -70,9 +71,9 @@ def test_drift_is_reported_within_a_minute_and_goes_away_when_it_is_repaired(sal
     assert newest_report(sale)["kind"] == "INTERIM"
     assert any("drift" in line and "DUPLICATE" in line for line in sale.workers[0].log.splitlines())
 
-    sale.fluent.quantity("FS-P-SHRUNK-1", quantity=-HELD)
-    sale.fluent.quantity("FS-P-GROWN-1", quantity=-HELD)
-    sale.fluent.quantity("FS-P-ENDED-1", status="ACTIVE")
+    sale.fluent.quantity(hold_ref("P", "SHRUNK"), quantity=-HELD)
+    sale.fluent.quantity(hold_ref("P", "GROWN"), quantity=-HELD)
+    sale.fluent.quantity(hold_ref("P", "ENDED"), status="ACTIVE")
     wait_for_drift(sale, {**dict.fromkeys(SKUS, AGREEMENT), "TWICE": (25, "DUPLICATE")})
 
     sale.publish("promotion-end", [{"promotion": {"id": "P", "reason": "the day is over"}}])

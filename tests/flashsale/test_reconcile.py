@@ -20,7 +20,7 @@ from streams.settings import load_settings
 from tests.flashsale.command import TIMEOUT_S, Done, InProcess
 from tests.fluent.reconcile_support import Told
 from tests.fluent.support import Requests, live, options_for
-from tests.support.fluent import FluentSimulator
+from tests.support.fluent import FluentSimulator, hold_ref
 from tests.support.system import wait_until
 
 PROMOTION = "FLASH-DRIFT"
@@ -87,13 +87,12 @@ async def _ended(gateway: Gateway, told: Told, requests: Requests) -> None:
 
 
 def _drift(fluent: FluentSimulator) -> None:
-    stem = f"FS-{PROMOTION}"
     more: dict[str, Any] = {"location": "LOC-1", "type": "SOFT_RESERVE", "attributes": MARKED}
     fluent.quantity("OLD-1", sku="ORPHAN", quantity=-7, **more)
-    fluent.quantity(f"{stem}-WRONG-1", quantity=-30)
-    fluent.quantity(f"{stem}-LATE-1", status="ACTIVE")
-    fluent.quantity(f"{stem}-TWICE-2", sku="TWICE", quantity=-9, **more)
-    fluent.quantity(f"{stem}-FOREIGN-1", quantity=-65)
+    fluent.quantity(hold_ref(PROMOTION, "WRONG"), quantity=-30)
+    fluent.quantity(hold_ref(PROMOTION, "LATE"), status="ACTIVE")
+    fluent.quantity(hold_ref(PROMOTION, "TWICE", 2), sku="TWICE", quantity=-9, **more)
+    fluent.quantity(hold_ref(PROMOTION, "FOREIGN"), quantity=-65)
 
 
 def shown(done: Done) -> dict[str, tuple[str, str]]:

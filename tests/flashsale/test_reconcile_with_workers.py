@@ -10,6 +10,7 @@ import pytest
 from tests.flashsale.command import InProcess
 from tests.fluent.support import live
 from tests.support.audit import final_report, order, promotion_start
+from tests.support.fluent import hold_ref
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import System, system, wait_until
 
@@ -36,10 +37,10 @@ def test_what_is_found_and_repaired_is_what_the_worker_goes_on_with(
     agreeing = reconcile("reconcile", "P")
     assert (agreeing.status, agreeing.lines[-1]) == (0, "3 of 3 SKUs agree, 0 differ."), agreeing
 
-    sale.fluent.quantity("FS-P-SKU-1-1", status="INACTIVE")
+    sale.fluent.quantity(hold_ref("P", "SKU-1"), status="INACTIVE")
     assert reconcile("reconcile", "P").status == 1
     assert reconcile("reconcile", "P", "--repair", "--yes").status == 0
-    assert live(sale.fluent, "SKU-1") == {"FS-P-SKU-1-2": 40, "FS-P-SKU-1-3": 40}
+    assert live(sale.fluent, "SKU-1") == {hold_ref("P", "SKU-1", 2): 40, hold_ref("P", "SKU-1", 3): 40}
 
     sale.publish("order-placed", [order("O-LAST", "P", ("SKU-1", 10))])
     wait_until(lambda: sale.fluent.truth("SKU-1")["held"] == 70, "the repaired hold follows, too")
@@ -47,7 +48,7 @@ def test_what_is_found_and_repaired_is_what_the_worker_goes_on_with(
     wait_until(lambda: final_report(sale, "P"), "the FINAL report")
     assert sum(figures["held"] for figures in sale.fluent.truth().values()) == 0
 
-    sale.fluent.quantity("FS-P-SKU-2-1", status="ACTIVE")
+    sale.fluent.quantity(hold_ref("P", "SKU-2"), status="ACTIVE")
     late = reconcile("reconcile", "P", "--repair", "--yes")
     assert late.status == 0 and "mutation EndPart" in late.out, late
     assert live(sale.fluent, "SKU-2") == {}

@@ -14,6 +14,8 @@ from tests.fluent.support import Network, Requests, options_for
 from tests.support.fluent import FluentSimulator, at_rest
 
 SKUS = 600
+ALIKE = ("A", "24-A", "B", "B-sale")
+"""SKUs whose names run together with those of a promotion, or of a booking."""
 AT_REST = Controls(strict_credentials=True, activation_delay_ms=10, hang_ms=5_000)
 
 NewGateway = Callable[..., Gateway]
@@ -23,6 +25,7 @@ NewGateway = Callable[..., Gateway]
 def shared_fluent() -> Iterator[FluentSimulator]:
     stock = {f"ONE-{number:03d}": {"LOC-1": 100} for number in range(SKUS)}
     stock |= {f"TWO-{number:03d}": {"LOC-1": 60, "LOC-2": 60} for number in range(SKUS)}
+    stock |= {sku: {"LOC-1": 8, "LOC-2": 100} for sku in ALIKE}
     stock["MANY"] = {f"STORE-{number:03d}": 2 for number in range(120)}
     with FluentSimulator(stock) as simulator:
         yield simulator

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from fluent import Gateway
 from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed
 from tests.fluent.conftest import NewGateway
@@ -67,3 +69,16 @@ async def test_two_promotions_on_one_sku_share_what_there_is(
     assert isinstance(await gateway.handle(other.hold(40)), HoldConfirmed)
     assert await gateway.handle(one.release()) == ReleaseConfirmed("FLASH-1", one.sku, 2)
     assert live(simulator, one.sku) == {f"{other.ref}-1": 40}
+
+
+@pytest.mark.parametrize("pairs", [[("RACE-24", "A"), ("RACE", "24-A")], [("RACE", "B"), ("RACE", "B-sale")]])
+async def test_two_reservations_whose_names_run_together_are_held_and_booked_each_on_its_own(
+    simulator: FluentSimulator, gateway: Gateway, pairs: list[tuple[str, str]]
+) -> None:
+    reservations = [Requests(sku, promotion) for promotion, sku in pairs]
+    for units, each in enumerate(reservations, start=10):
+        assert await gateway.handle(each.hold(units)) == HoldConfirmed(each.promotion, each.sku, 1, units)
+    for sold, each in enumerate(reservations, start=3):
+        await gateway.handle(each.release(sold, sale=True))
+        truth = simulator.truth(each.sku)
+        assert (truth["held"], truth["booked"]) == (0, sold)

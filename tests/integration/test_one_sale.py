@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.ledger.fluent_requests import reservation_ref
 from tests.support.audit import audit, final_report, order, promotion_start
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import System, system, wait_until
@@ -26,7 +27,7 @@ def test_a_sale_goes_from_its_start_to_a_report_that_adds_up(sale: System) -> No
     assert results.json["summary"] == {"success": 2, "errors": 1}
     by_sku = {line["sku"]: line for line in results.json["reservations"]}
     assert by_sku["SKU-3"]["reason"] == "INSUFFICIENT_INVENTORY"
-    assert by_sku["SKU-1"]["reservationRef"] == "FS-P-SKU-1"
+    assert by_sku["SKU-1"]["reservationRef"] == reservation_ref("P", "SKU-1")
     assert results.headers["source-topic"] == f"{sale.prefix}promotion-start"
 
     orders = [order(f"O-{i}", "P", ("SKU-1", 1)) for i in range(120)] + [order("O-2X", "P", ("SKU-2", 3))]

@@ -17,6 +17,7 @@ from typing import Any, Self
 import httpx
 
 from rehearsal.fluent.switches import Controls
+from streams.ledger.fluent_requests import reservation_ref
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10
@@ -199,6 +200,11 @@ class FluentSimulator:
             raise httpx.HTTPStatusError(response.text, request=response.request, response=response)
         content: dict[str, Any] = response.json()
         return content
+
+
+def hold_ref(promotion: str, sku: str, part: int = 1) -> str:
+    """The ref in Fluent of a part of a reservation's hold."""
+    return f"{reservation_ref(promotion, sku)}-{part}"
 
 
 @contextmanager

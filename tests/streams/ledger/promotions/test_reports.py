@@ -35,7 +35,7 @@ NOTHING_SOLD_YET = {
     "released": 0,
     "rejectedUnits": 0,
     "rejectedOrders": 0,
-    "fluent": {"ref": "FS-FLASH-1-SKU-2", "status": "NONE", "held": 0},
+    "fluent": {"ref": "FS-FLASH-1-SKU-2-e66caa9d", "status": "NONE", "held": 0},
     "drift": 0,
 }
 
@@ -83,7 +83,7 @@ def test_a_report_shows_every_line_and_the_totals_in_the_contracts_order() -> No
                 "rejectedUnits": 9,
                 "rejectedOrders": 2,
                 "fluent": {
-                    "ref": "FS-FLASH-1-SKU-1",
+                    "ref": "FS-FLASH-1-SKU-1-df1cd5f6",
                     "status": "ACTIVE",
                     "held": 8,
                     "checkedAt": "2027-01-15T08:00:00.000Z",

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import SettleRequest
+from streams.ledger.fluent_requests import SettleRequest, reservation_ref
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import IDS, Ledger, cancelled, decided, figures_in, of
 
-REF = "FS-FLASH-1-SKU-1"
+REF = reservation_ref(*IDS)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 5), (2, 2), (5, 5), (9, 5), (-1, 0)])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest
+from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest, reservation_ref
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -19,7 +19,7 @@ from tests.streams.ledger.reservations.stage import (
     of,
 )
 
-REF = "FS-FLASH-1-SKU-1"
+REF = reservation_ref(*IDS)
 Prepare = Callable[[Ledger], object]
 
 

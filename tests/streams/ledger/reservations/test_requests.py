@@ -6,7 +6,7 @@ import pytest
 
 from schemas.drift import DriftKind
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import HoldRequest, VerifyRequest
+from streams.ledger.fluent_requests import HoldRequest, VerifyRequest, reservation_ref
 from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
@@ -20,7 +20,7 @@ from tests.streams.ledger.reservations.stage import (
     of,
 )
 
-REF = "FS-FLASH-1-SKU-1"
+REF = reservation_ref(*IDS)
 REPORT_MS = TERMS.report_interval_ms
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest
+from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest, reservation_ref
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, TERMS, Ledger, decided, of
 
-REF = "FS-FLASH-1-SKU-1"
+REF = reservation_ref(*IDS)
 
 
 def test_reserve_and_consume_use_different_keys() -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import SettleRequest
+from streams.ledger.fluent_requests import SettleRequest, reservation_ref
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, of
 
-REF = "FS-FLASH-1-SKU-1"
+REF = reservation_ref(*IDS)
 DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
 QUIET = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS)
 SALE = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS, book_sale=True)
