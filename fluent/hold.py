@@ -23,6 +23,7 @@ from fluent.parts import (
     Part,
     by_number,
     hold_attributes,
+    iso_time,
     part_ref,
     shed,
     spread,
@@ -72,7 +73,7 @@ class Hold:
         if any(not part.live for part in parts):
             return await self._given_up(parts)
         if parts and parts[0].confirmed:
-            return self._confirmed(sum(part.planned for part in parts))
+            return self._found_confirmed(parts)
         missing = self._request.quantity - sum(part.planned for part in parts)
         if missing < 0:
             await self._trim(parts, -missing)
@@ -151,6 +152,9 @@ class Hold:
 
     async def _read_back(self, parts: list[Part]) -> HoldConfirmed | HoldFailed | None:
         seen, free = await self._look(parts)
+        if any(part is not None and not part.live for part in seen):
+            # Ended since it was created, by a late write or by somebody: what has ended stays ended.
+            return await self._given_up([part for part in seen if part is not None])
         if any(part is None or part.units != plan.planned for part, plan in zip(seen, parts, strict=True)):
             if all(part is not None and part.live for part in seen) and self._duplicates > 3:
                 raise NotSettled(f"parts of {self._stock.stem} do not hold what was planned")
@@ -189,6 +193,19 @@ class Hold:
     def _confirmed(self, quantity: int) -> HoldConfirmed:
         request = self._request
         return HoldConfirmed(request.promotion_id, request.sku, request.number, quantity)
+
+    def _found_confirmed(self, parts: list[Part]) -> HoldConfirmed | HoldFailed:
+        """A repeat finds its own hold; what another run left under the same refs is not that."""
+        request = self._request
+        planned, expires_at = sum(part.planned for part in parts), iso_time(request.expires_at_ms)
+        theirs = parts[0].expires_at or expires_at
+        if planned == request.quantity and theirs == expires_at:
+            return self._confirmed(planned)
+        return self._failed(
+            Reason.CONFLICT,
+            f"Another run holds {planned} units until {theirs} under {self._stock.stem} in Fluent; "
+            f"asked for were {request.quantity} until {expires_at}. Use a new promotion id.",
+        )
 
     def _failed(self, reason: Reason, error: str) -> HoldFailed:
         request = self._request

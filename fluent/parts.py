@@ -68,6 +68,11 @@ class Part:
         """Whether it carries the mark of a confirmed hold."""
         return str(self.attributes.get(CONFIRMED, "")).lower() == "true"
 
+    @property
+    def expires_at(self) -> str:
+        """When its reservation expires, as `iso_time` writes it; empty where it does not say."""
+        return str(self.attributes.get(EXPIRES_AT) or "")
+
     def is_of(self, promotion_id: str, sku: str, kind: str) -> bool:
         """Whether it belongs to this reservation, and not to somebody who uses the same ref."""
         return self.attributes.get(PROMOTION) == promotion_id and self.sku == sku and self.type in ("", kind)
@@ -88,14 +93,22 @@ def sale_ref(stem: str, number: int) -> str:
     return f"{stem}-sale" if number == 1 else f"{stem}-sale-{number}"
 
 
+def iso_time(at_ms: int) -> str:
+    """Unix milliseconds as ISO 8601 in UTC. Raises ValueError beyond the year 9999."""
+    try:
+        moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{at_ms} ms is no time that can be written: {error}") from None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def hold_attributes(
     promotion_id: str, expires_at_ms: int, planned: int, own: bytes, *, confirmed: bool = False
 ) -> Attributes:
     """Typed attributes of a part: ours, then the promotion's `own` (JSON, or empty)."""
-    expires_at = datetime.fromtimestamp(expires_at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     ours = [
         _typed(PROMOTION, promotion_id),
-        _typed(EXPIRES_AT, expires_at.replace("+00:00", "Z")),
+        _typed(EXPIRES_AT, iso_time(expires_at_ms)),
         _typed(RESERVATION_TYPE, FLASH_SALE),
         _typed(RESERVED_UNITS, planned),
     ]

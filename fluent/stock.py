@@ -12,7 +12,7 @@ from typing import Any
 
 from fluent import profile as names
 from fluent.client import FluentClient
-from fluent.errors import BrokenPaging, UnreadableAnswer
+from fluent.errors import BrokenPaging, NotSettled, UnreadableAnswer
 from fluent.parts import (
     WINDOW,
     Attributes,
@@ -169,8 +169,10 @@ class Stock:
         )
 
     async def confirm(self, part: Part, attributes: Attributes) -> None:
-        """Marks the hold as confirmed."""
-        await self._write(names.CONFIRM_PART, ref=part.ref, attributes=attributes)
+        """Marks the hold as confirmed. Raises NotSettled where the part has ended meanwhile."""
+        answer = await self._write(names.CONFIRM_PART, ref=part.ref, attributes=attributes)
+        if answer.get("status") in self.profile.ended:
+            raise NotSettled(f"{part.ref} had ended when the hold was confirmed")
 
     async def end(self, part: Part) -> None:
         """Ends a part for good."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from fluent import Gateway
@@ -89,6 +90,53 @@ async def test_a_ref_of_another_promotion_is_a_conflict_and_left_alone(
     assert answer.reason == "CONFLICT" and "belongs to promotion OTHER" in answer.error
     await gateway.handle(one.release())
     assert live(simulator, one.sku) == {f"{one.ref}-1": 5}
+
+
+@pytest.mark.parametrize("profile", ["inventory-quantity", "template"])
+async def test_a_hold_of_another_quantity_is_a_conflict_that_names_both_figures(
+    simulator: FluentSimulator, new_gateway: NewGateway, two: Requests, profile: str
+) -> None:
+    """A former run under the same promotion id held 115 units, which Fluent still has."""
+    gateway = new_gateway(profile=profile)
+    assert isinstance(await gateway.handle(two.hold(115)), HoldConfirmed)
+    for asked in (100, 120):
+        answer = await gateway.handle(two.hold(asked))
+        assert isinstance(answer, HoldFailed) and answer.reason == "CONFLICT"
+        assert "115 units" in answer.error and f"were {asked}" in answer.error
+    assert sum(live(simulator, two.sku).values()) == 115, "it is left alone"
+
+
+async def test_a_hold_of_the_same_quantity_but_of_another_time_is_another_runs(
+    gateway: Gateway, one: Requests
+) -> None:
+    """Of its 100 units 60 are sold: it would confirm 100 where Fluent holds 40."""
+    former = msgspec.structs.replace(one.hold(100), expires_at_ms=EXPIRES_AT_MS - 86_400_000)
+    assert isinstance(await gateway.handle(former), HoldConfirmed)
+    await gateway.handle(one.settle(40, 60))
+    answer = await gateway.handle(one.hold(100))
+    assert isinstance(answer, HoldFailed) and answer.reason == "CONFLICT"
+    assert "2030-03-16T17:46:40.000Z" in answer.error and "2030-03-17T17:46:40.000Z" in answer.error
+
+
+@pytest.mark.parametrize("profile", ["inventory-quantity", "template"])
+@pytest.mark.parametrize("before", ["CheckPart", "ConfirmPart"])
+async def test_a_part_that_was_ended_before_the_read_back_confirms_nothing(
+    simulator: FluentSimulator, new_gateway: NewGateway, two: Requests, profile: str, before: str
+) -> None:
+    """A late write of a former owner ends what was just created: nothing is held, so nothing is confirmed."""
+    ended: list[str] = []
+
+    def end_one(_: int, body: bytes) -> None:
+        create_is_over = b"CreatePart" not in body and bool(live(simulator, two.sku))
+        if not ended and create_is_over and (before.encode() in body or profile == "template"):
+            ended.append(f"{two.ref}-1")
+            simulator.quantity(ended[0], status="INACTIVE")
+
+    gateway = new_gateway(profile=profile, transport=Network(before_call=end_one))
+    answer = await gateway.handle(two.hold(100))
+    assert ended
+    assert isinstance(answer, HoldFailed) and "given up" in answer.error
+    assert live(simulator, two.sku) == {}
 
 
 async def test_a_hold_that_was_ended_is_never_revived(
