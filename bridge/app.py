@@ -119,6 +119,8 @@ def _add(app: FastAPI, method: str, path: str, handler: Any, described: dict[str
         status_code=next(iter(described.get("responses", {200: None}))),
         **described,
     )
+    if method == "GET":
+        app.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False, response_model=None)
 
 
 class Direct:

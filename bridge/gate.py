@@ -47,7 +47,8 @@ class Body:
         self.size = 0
 
     async def read(self, request: Request) -> bytes:
-        """The whole body. Raises Problem for one that is too large, too slow or cut off."""
+        """The whole body. Raises Problem for one that is too large, too slow, cut off or compressed."""
+        _require_identity(request)
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > MAX_BODY_BYTES:
             raise _too_large()
@@ -71,6 +72,18 @@ class Body:
         if self._gate.bytes > MAX_BYTES:
             raise _busy()
         return chunk
+
+
+def _require_identity(request: Request) -> None:
+    codings = ",".join(request.headers.getlist("content-encoding"))
+    for coding in filter(None, map(str.strip, codings.split(","))):
+        if coding.lower() != "identity":
+            raise Problem(
+                415,
+                f"The request's body has the Content-Encoding {coding}, which the bridge does not read",
+                "Send the body as it is, without Content-Encoding.",
+                headers={"Accept-Encoding": "identity"},
+            )
 
 
 def _too_large() -> Problem:

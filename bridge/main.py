@@ -8,7 +8,6 @@ import signal
 import socket
 from ipaddress import ip_address
 
-import uvicorn
 from confluent_kafka.admin import AdminClient
 from starlette.types import ASGIApp
 
@@ -16,7 +15,7 @@ from bridge.app import build_app
 from bridge.events import Events
 from bridge.fluent import FluentEvents, load_key
 from bridge.inbox import HISTORY
-from bridge.protocol import GuardedProtocol
+from bridge.server import BACKLOG, Server, configuration
 from bridge.service import Bridge
 from bridge.signing import Guard, Signatures
 from bridge.waiting import MAX_WAIT_S
@@ -29,24 +28,7 @@ MAX_CONNECTIONS = 10_000
 SPARE_FILES = 200
 """Descriptors left for Kafka, RocksDB and logs."""
 
-BACKLOG = 2_048
-KEEP_ALIVE_S = 20
-FINISH_S = 20
-
 log = get_logger("bridge")
-
-
-class Server(uvicorn.Server):
-    """Lets the bridge know that it shuts down before it waits for the last requests."""
-
-    def __init__(self, config: uvicorn.Config, bridge: Bridge) -> None:
-        super().__init__(config)
-        self._bridge = bridge
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what was accepted; who waits for a decision gets a 202 now."""
-        self._bridge.begin_to_stop()
-        await super().shutdown(sockets)
 
 
 def run(settings: Settings, host: str, port: int, unsigned: bool, default_wait: float | None) -> int:
@@ -73,26 +55,13 @@ def run(settings: Settings, host: str, port: int, unsigned: bool, default_wait: 
 
 
 def _serve(app: ASGIApp, bridge: Bridge, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        app,
-        http=GuardedProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        limit_concurrency=_connections(),
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=FINISH_S,
-    )
+    config = configuration(app, _connections())
     # What is there at the start stays: a collection that walked it all would halt every request for 0.15 s.
     gc.collect()
     gc.freeze()
     # uvicorn raises the signal again after a clean shutdown; the exit status says that it was clean.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    Server(config, bridge).run([listener])
+    Server(config, bridge.begin_to_stop).run([listener])
 
 
 def _check_arguments(settings: Settings, host: str, unsigned: bool, default_wait: float | None) -> None:

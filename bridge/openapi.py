@@ -78,12 +78,13 @@ PROBLEMS = {
     408: "The body came too slowly.",
     409: "The same reference was used before with different content; only callers that wait are told.",
     413: "The body is too large.",
+    415: "The body is compressed, and the bridge reads it only as it is.",
     422: "A value is not valid; `error` names it.",
     500: "The bridge failed; a repeat changes nothing.",
     503: "The bridge cannot take it now: send the same again after the seconds in Retry-After.",
 }
 
-TAKING = (400, 401, 408, 409, 413, 422, 500, 503)
+TAKING = (400, 401, 408, 409, 413, 415, 422, 500, 503)
 ASKING = (401, 404, 500, 503)
 
 _PREFER = {
@@ -152,7 +153,7 @@ def taking_fluents(acknowledged: Any) -> Fields:
     return {
         "responses": {
             202: {"model": acknowledged, "description": "The broker has the event."},
-            **problems((400, 401, 408, 413, 422, 500, 503)),
+            **problems((400, 401, 408, 413, 415, 422, 500, 503)),
         },
         "openapi_extra": {
             "requestBody": {"required": True, "content": {"application/json": body}},

@@ -17,23 +17,10 @@ from starlette.requests import Request
 from bridge import gate
 from bridge.gate import BODY_S, MAX_BODY_BYTES, Gate
 from bridge.problems import Problem
-from bridge.protocol import MAX_HEADER_BYTES, REQUEST_S
+from bridge.server import MAX_HEAD_BYTES, REQUEST_S
 from tests.bridge.decisions import Decider
-from tests.bridge.process import BridgeProcess, Caller, placed, signed
-
-PATH = "/consume-reservation"
-PATIENCE_S = 40.0
-
-
-def head(bridge: BridgeProcess, *lines: str, body: bytes = b"", path: str = PATH) -> bytes:
-    """The head of a signed request up to its empty line."""
-    names = {"Host": bridge.address[0], **signed("POST", path, body)}
-    headers = [f"{name}: {value}" for name, value in names.items()]
-    return "\r\n".join([f"POST {path} HTTP/1.1", *headers, *lines, "", ""]).encode()
-
-
-def connect(bridge: BridgeProcess) -> socket.socket:
-    return socket.create_connection(bridge.address, PATIENCE_S)
+from tests.bridge.process import BridgeProcess, Caller, placed
+from tests.bridge.sockets import PATH, PATIENCE_S, connect, head
 
 
 def read_all(connection: socket.socket) -> bytes:
@@ -50,19 +37,19 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def exchange(bridge: BridgeProcess, request: bytes) -> bytes:
-    with closing(connect(bridge)) as connection:
+    with closing(connect(bridge.address)) as connection:
         connection.sendall(request)
         return read_all(connection)
 
 
 def test_a_body_that_says_it_is_too_large_is_413_without_being_read(bridge: BridgeProcess) -> None:
-    answer = exchange(bridge, head(bridge, f"Content-Length: {10**12}"))
+    answer = exchange(bridge, head(b"", f"Content-Length: {10**12}"))
     assert answer.startswith(b"HTTP/1.1 413 ") and b"1,000,000 bytes" in answer
 
 
 def test_a_body_that_turns_out_too_large_is_413(bridge: BridgeProcess) -> None:
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    request = head(bridge, "Transfer-Encoding: chunked") + chunk * (MAX_BODY_BYTES // 0x10000 + 2)
+    request = head(b"", "Transfer-Encoding: chunked") + chunk * (MAX_BODY_BYTES // 0x10000 + 2)
     assert exchange(bridge, request).startswith(b"HTTP/1.1 413 ")
 
 
@@ -73,16 +60,16 @@ def test_a_body_at_the_limit_is_read(caller: Caller) -> None:
 
 
 def test_a_header_that_is_too_large_is_refused(bridge: BridgeProcess) -> None:
-    whole = f"X-Large: {'x' * MAX_HEADER_BYTES}"
-    assert exchange(bridge, head(bridge, whole)).startswith(b"HTTP/1.1 400 ")
-    endless = head(bridge)[:-2] + b"X-Endless: " + b"x" * (4 * MAX_HEADER_BYTES)
+    whole = f"X-Large: {'x' * MAX_HEAD_BYTES}"
+    assert exchange(bridge, head(b"", whole)).startswith(b"HTTP/1.1 431 ")
+    endless = head()[:-2] + b"X-Endless: " + b"x" * (4 * MAX_HEAD_BYTES)
     assert exchange(bridge, endless).startswith(b"HTTP/1.1 431 ")
 
 
 def test_a_truncated_body_is_never_an_event(bridge: BridgeProcess, caller: Caller, decider: Decider) -> None:
     whole = json.dumps(placed("TRUNCATED-1")).encode()
-    with closing(connect(bridge)) as connection:
-        request = head(bridge, f"Content-Length: {len(whole) + 10}", body=whole)
+    with closing(connect(bridge.address)) as connection:
+        request = head(whole, f"Content-Length: {len(whole) + 10}")
         connection.sendall(request + whole)
         connection.shutdown(socket.SHUT_WR)
         assert not read_all(connection).startswith(b"HTTP/1.1 2")
@@ -96,14 +83,13 @@ def test_a_truncated_body_is_never_an_event(bridge: BridgeProcess, caller: Calle
 class SlowClient:
     """Sends `lines` of a request's head, ended or not, then `drip` twice a second."""
 
-    lines: tuple[str, ...] | None
+    lines: tuple[str, ...]
     ended: bool
     drip: bytes
     limit_s: float
 
 
 SLOW = {
-    "says nothing": SlowClient(None, False, b"", REQUEST_S),
     "drips a header": SlowClient((), False, b"x", REQUEST_S),
     "drips a body": SlowClient(("Content-Length: 500",), True, b" ", BODY_S),
     "sends no body": SlowClient(("Content-Length: 500",), True, b"", BODY_S),
@@ -112,9 +98,9 @@ SLOW = {
 
 def linger(bridge: BridgeProcess, client: SlowClient) -> tuple[float, bytes]:
     """Be that slow client; returns how long the bridge took it, and what it said."""
-    first = b"" if client.lines is None else head(bridge, *client.lines)
+    first = head(b"", *client.lines)
     begun = time.monotonic()
-    with closing(connect(bridge)) as connection:
+    with closing(connect(bridge.address)) as connection:
         connection.settimeout(0.5)
         connection.sendall(first if client.ended else first[:-2])
         while time.monotonic() - begun < PATIENCE_S:

@@ -118,6 +118,7 @@ def test_every_event_route_documents_body_examples_signature_and_errors(document
             "408",
             "409",
             "413",
+            "415",
             "422",
             "500",
             "503",
