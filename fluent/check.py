@@ -6,6 +6,7 @@ named before the sale.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -13,9 +14,9 @@ from graphql import GraphQLError, GraphQLSchema, build_client_schema, get_intros
 
 from fluent import profile as names
 from fluent.client import FluentClient, Operation
-from fluent.errors import FluentError, Unanswered
+from fluent.errors import FluentError, NotFound, NotPermitted, Refused, Unanswered, UnreadableAnswer
 from fluent.gateway import Gateway
-from fluent.parts import total_free
+from fluent.parts import Part, part_ref, total_free
 from fluent.profile import Profile
 from streams.log import get_logger
 
@@ -40,6 +41,7 @@ async def check_fluent(gateway: Gateway, sku: str | None = None) -> list[CheckLi
     if gateway.profile.has(names.CATALOGUE):
         lines.append(await _line("Fluent catalogue", _catalogue(gateway), _CATALOGUE_REMEDY))
     lines.append(await _line("Fluent documents", _documents(gateway), _DOCUMENTS_REMEDY))
+    lines.append(await _line("Fluent rights", _rights(gateway), _RIGHTS_REMEDY))
     if sku is not None:
         lines.append(await _line(f"Fluent SKU {sku}", _sku(gateway, sku), _SKU_REMEDY))
     return lines
@@ -51,6 +53,10 @@ _LOGIN_REMEDY = (
 )
 _CATALOGUE_REMEDY = "Set catalogueRef in the configuration to a catalogue of this account."
 _DOCUMENTS_REMEDY = "Choose the fluentProfile that fits the account, or adapt a copy of one (docs/fluent.md)."
+_RIGHTS_REMEDY = (
+    "Give the role of this login the permission that Fluent names: a sale reads the inventory, and creates "
+    "and updates inventory quantities."
+)
 _SKU_REMEDY = "Check the SKU (Fluent's productRef), the catalogue and the status of its positions."
 
 
@@ -64,6 +70,8 @@ Attempt = Callable[[], Awaitable[str]]
 async def _line(name: str, attempt: Attempt, remedy: str) -> CheckLine:
     try:
         return CheckLine(name, True, await attempt())
+    except NotPermitted as error:
+        return CheckLine(name, False, str(error), _RIGHTS_REMEDY)
     except (FluentError, _Bad) as error:
         return CheckLine(name, False, str(error), remedy)
 
@@ -102,6 +110,25 @@ def _documents(gateway: Gateway) -> Attempt:
         if found:
             raise _Bad(f"profile {profile.name} does not fit: {'; '.join(found[:3])}")
         return f"profile {profile.name}: all {len(profile.operations)} operations fit the schema"
+
+    return attempt
+
+
+def _rights(gateway: Gateway) -> Attempt:
+    """Whether this login may write: an update under a ref that nobody has changes nothing."""
+
+    async def attempt() -> str:
+        stock = gateway.stock("", "", f"FS-check-{uuid.uuid4()}")
+        nobodys = Part(part_ref(stock.stem, 1), "", "", gateway.profile.hold_type, 0, live=True)
+        try:
+            await stock.end(nobodys)
+        except (NotFound, UnreadableAnswer):
+            return "may update inventory quantities"
+        except (NotPermitted, Unanswered):
+            raise
+        except Refused as error:
+            return f"not known: an update under a ref that nobody has is answered {error}"
+        raise _Bad(f"{nobodys.ref}, which nobody has, was updated all the same")
 
     return attempt
 

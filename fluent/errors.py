@@ -82,7 +82,15 @@ class ServerFailed(Unclear):
 
 
 class UnreadableAnswer(Unclear):
-    """The answer is no GraphQL answer, or larger than we take."""
+    """An answer of GraphQL that is larger than we take, or does not have the shape of what was asked."""
+
+
+class ForeignAnswer(Unclear):
+    """An answer of something between us and Fluent (proxy, firewall, edge): it refuses nothing."""
+
+
+class ForeignTooLarge(ForeignAnswer):
+    """HTTP 413 from something in between: fewer calls in a request may pass."""
 
 
 class NotUnderstood(Unclear):
@@ -155,7 +163,7 @@ def error_from(errors: Sequence[Mapping[str, Any]]) -> FluentError:
     code, message = code_of(chosen), str(chosen.get("message", "Fluent gave no message"))[:500]
     extensions = chosen.get("extensions")
     details = extensions if isinstance(extensions, Mapping) else {}
-    if {details.get("classification"), details.get("code")} & INVALID_DOCUMENT:
+    if {str(details.get("classification")), str(details.get("code"))} & INVALID_DOCUMENT:
         return Refused(message)
     if code in SPECIAL or re.fullmatch(r"C016\d", code):
         return SPECIAL.get(code, Refused)(message, code=code)

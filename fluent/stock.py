@@ -7,8 +7,9 @@ raised: nothing of an old plan can be sent while a new one is made.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from fluent import profile as names
 from fluent.client import FluentClient
@@ -24,6 +25,23 @@ from fluent.parts import (
 from fluent.profile import Profile
 
 MAX_PAGES = 10_000
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _readable(read: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Raises UnreadableAnswer where an answer does not have the shape that the profile's mapping expects."""
+
+    @wraps(read)
+    async def checked(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return await read(*given, **named)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UnreadableAnswer(f"{read.__name__}: {type(error).__name__}: {error}") from error
+
+    return checked
 
 
 class Stock:
@@ -62,13 +80,14 @@ class Stock:
         """The SALE bookings that belong to this reservation."""
         return [sale for sale in sales if sale.is_of(self.promotion_id, self.sku, self.profile.sale_type)]
 
+    @_readable
     async def _numbered(self, ref: Any) -> list[Part]:
         found: list[Part] = []
         for first in range(1, MAX_PAGES * WINDOW, WINDOW):
             refs = [ref(self.stem, number) for number in range(first, first + WINDOW)]
-            rows = await self._read(names.FIND_PARTS, refs=refs, first=WINDOW)
-            found += [self._part(row) for row in rows or ()]
-            if len(rows or ()) < WINDOW:
+            rows = _listed(await self._read(names.FIND_PARTS, refs=refs, first=WINDOW))
+            found += [self._part(row) for row in rows]
+            if len(rows) < WINDOW:
                 break
         return by_number(found)
 
@@ -76,7 +95,7 @@ class Stock:
         status = str(row.get("status") or "")
         quantity = row.get("quantity") or 0
         return Part(
-            ref=str(row["ref"]),
+            ref=_text(row["ref"]),
             position=str(row.get("position") or ""),
             sku=str(row.get("sku") or self.sku),
             type=str(row.get("type") or ""),
@@ -86,6 +105,7 @@ class Stock:
             attributes={given["name"]: given["value"] for given in row.get("attributes") or ()},
         )
 
+    @_readable
     async def free(self) -> dict[str, int]:
         """What is free at each of the SKU's positions, by their refs; below zero where it is owed."""
         rows = await self._pages(names.POSITIONS)
@@ -101,10 +121,12 @@ class Stock:
             free[position] = free.get(position, 0) - int(row.get("units") or 0)
         return dict(sorted(free.items()))
 
+    @_readable
     async def free_at(self, position: str) -> int:
         """What is free at one position; below zero where more was promised than is there."""
         return int(await self._read(names.AVAILABLE, position=position) or 0)
 
+    @_readable
     async def check(self, part: Part) -> tuple[Part | None, int]:
         """The part as it is now, and what is free at its position, of the same moment."""
         answer = await self._read(names.CHECK_PART, ref=part.ref, position=part.position)
@@ -112,6 +134,7 @@ class Stock:
         seen = None if row is None else self._part({"position": part.position, **row})
         return seen, int(answer["available"] or 0)
 
+    @_readable
     async def foreign_holds(self, positions: Iterable[str]) -> list[Part]:
         """Live holds at these positions that carry this promotion's id under refs that are not ours."""
         name = names.POSITION_HOLDS if self.profile.has(names.POSITION_HOLDS) else names.HELD_ROWS
@@ -130,7 +153,8 @@ class Stock:
         after, seen = None, set()
         for _ in range(MAX_PAGES):
             page = await self._read(name, first=self.profile.page_size, after=after, **values) or {}
-            rows += page.get("nodes") or ()
+            # A position that Fluent does not know has no page at all.
+            rows += page.get("nodes") or () if name == names.POSITION_HOLDS else _listed(page.get("nodes"))
             if not page.get("more"):
                 return rows
             after = page.get("cursor")
@@ -196,11 +220,25 @@ class Stock:
         """Makes a booking count everywhere, where no workflow does."""
         await self._write(names.ACTIVATE_SALE, ref=sale.ref)
 
+    @_readable
     async def _write(self, name: str, **values: Any) -> Mapping[str, Any]:
         answer = await self._read(name, **values)
         if not isinstance(answer, Mapping):
             raise UnreadableAnswer(f"{name} of {values['ref']} answers nothing")
         return answer
+
+
+def _listed(rows: Any) -> list[Any]:
+    """What is no list must not be taken for "nothing is there"."""
+    if not isinstance(rows, list):
+        raise TypeError(f"{rows!r:.100} in the place of a list")
+    return rows
+
+
+def _text(ref: Any) -> str:
+    if not isinstance(ref, str):
+        raise TypeError(f"{ref!r:.100} in the place of a ref")
+    return ref
 
 
 async def all_over(writes: Sequence[Awaitable[None]]) -> None:

@@ -15,7 +15,14 @@ import msgspec
 
 from fluent.client.documents import Operation
 from fluent.client.limits import Gate
-from fluent.errors import BudgetSpent, ConnectionLost, FluentError, Refused, TooComplex
+from fluent.errors import (
+    BudgetSpent,
+    ConnectionLost,
+    FluentError,
+    ForeignTooLarge,
+    Refused,
+    TooComplex,
+)
 from fluent.meters import Meters
 
 Data = dict[str, Any]
@@ -53,6 +60,7 @@ class Batcher:
         self._limits: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def call(self, operation: Operation, variables: dict[str, Any], deadline: float) -> Data:
         """The call's data. Raises what Fluent or the way there made of it.
@@ -60,6 +68,8 @@ class Batcher:
         A call that is still waiting at `deadline` (the clock's seconds) is never sent: BudgetSpent. One that
         is under way is waited for; it ends with its own time-out.
         """
+        if self._closed:
+            raise BudgetSpent(f"{operation.name}: the client is closed")
         call = _Call(variables)
         if call.size > self._max_bytes:
             raise Refused(f"{operation.name}: {call.size} bytes are more than a request may have")
@@ -82,9 +92,13 @@ class Batcher:
 
     async def close(self) -> None:
         """Sends nothing more, and waits for what is under way."""
+        self._closed = True
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), *self._sending, return_exceptions=True)
+        for call in [call for waiting in self._waiting.values() for call in waiting]:
+            if not call.future.done():
+                call.future.set_exception(BudgetSpent("the client was closed before the call could be sent"))
 
     def _wake(self, operation: Operation) -> None:
         task = self._tasks.get(operation.name)
@@ -125,7 +139,7 @@ class Batcher:
             raise
         finally:
             self._gate.leave()
-        if len(batch) > 1 and all(isinstance(result, TooComplex) for result in results):
+        if len(batch) > 1 and all(isinstance(result, TooComplex | ForeignTooLarge) for result in results):
             self._shrink(operation, batch)
             return
         for call, result in zip(batch, results, strict=True):
@@ -137,10 +151,11 @@ class Batcher:
                 call.future.set_result(result)
 
     def _shrink(self, operation: Operation, batch: list[_Call]) -> None:
-        """Fluent finds the batch too complex and has done nothing of it: from now on half as many."""
+        """Too complex for Fluent, or too large for something on the way: from now on half as many calls."""
         self._limits[operation.name] = max(1, len(batch) // 2)
         for call in reversed(batch):
             if not call.future.done():
+                call.sent = False
                 self._waiting[operation.name].appendleft(call)
                 self._meters.calls_waiting += 1
         self._wake(operation)

@@ -22,6 +22,7 @@ from fluent.errors import (
     LeaseTooShort,
     LoginRefused,
     NotApplied,
+    NotPermitted,
     RateLimited,
     Unanswered,
     UnreadableAnswer,
@@ -32,6 +33,8 @@ from fluent.options import FluentOptions
 from streams.log import get_logger
 
 log = get_logger("fluent")
+
+REPORT_IT = "Report it with this trace; the call is tried again."
 
 
 class FluentClient:
@@ -101,28 +104,39 @@ class FluentClient:
         )
 
     async def _send(self, operation: Operation, calls: list[dict[str, Any]]) -> Results:
-        """One request; an error of the whole is the error of each call."""
+        """One request; an error of the whole is the error of each call.
+
+        Whatever comes of it, the gate is told: a probe of the breaker that nobody ends would stop all calls.
+        """
         self.meters.requests_in_flight += 1
+        outcome: FluentError | None = BudgetSpent("the request was broken off")
         try:
-            await self._tokens.current()
-            self._lease.check(operation)
-            answer = await self._transport.post(msgspec.json.encode(operation.request(calls)))
-            results = _results(answer, len(calls))
-            self._report(next((r for r in results if isinstance(r, RateLimited)), None))
+            results = await self._results(operation, calls)
+            outcome = next((result for result in results if isinstance(result, RateLimited)), None)
         except FluentError as error:
-            self._report(error)
-            results = [error] * len(calls)
+            outcome, results = error, [error] * len(calls)
+        except Exception as error:
+            log.exception("fluent_answer_unreadable", operation=operation.name, recommendation=REPORT_IT)
+            outcome = UnreadableAnswer(f"{operation.name}: {type(error).__name__}: {error}")
+            results = [outcome] * len(calls)
         finally:
             self.meters.requests_in_flight -= 1
+            self._report(outcome)
         self._count(operation, results)
         return results
+
+    async def _results(self, operation: Operation, calls: list[dict[str, Any]]) -> Results:
+        await self._tokens.current()
+        self._lease.check(operation)
+        answer = await self._transport.post(msgspec.json.encode(operation.request(calls)))
+        return _results(answer, len(calls))
 
     def _report(self, error: FluentError | None) -> None:
         """Tells the gate how it went."""
         if isinstance(error, RateLimited):
             if self.gate.rate_limited(error.wait_s):
                 log.warning("fluent_rate_limited", share=round(self.gate.share, 2), wait_s=error.wait_s)
-        elif isinstance(error, LeaseTooShort | LoginRefused):
+        elif isinstance(error, LeaseTooShort | LoginRefused | BudgetSpent):
             self.gate.breaker.unused()
         elif isinstance(error, Unanswered):
             self.gate.failed()
@@ -138,6 +152,14 @@ class FluentClient:
         self.meters.http_requests[operation.name, "ok" if "ok" in names else names[0]] += 1
         for name in names:
             self.meters.calls[operation.name, name] += 1
+        refusal = next((result for result in results if isinstance(result, NotPermitted)), None)
+        if refusal is not None:
+            log.error(
+                "fluent_permission_missing",
+                operation=operation.name,
+                error=str(refusal),
+                recommendation="Give the login's role this permission in Fluent; flashsale check tries it.",
+            )
 
 
 def _results(answer: Answer, calls: int) -> Results:
@@ -145,15 +167,18 @@ def _results(answer: Answer, calls: int) -> Results:
     errors = answer.get("errors") or []
     if not isinstance(errors, list) or not all(isinstance(error, Mapping) for error in errors):
         raise UnreadableAnswer(f"errors that are no list of objects: {str(errors)[:200]}")
-    data = answer.get("data")
+    data = answer.get("data") or {}
+    if not isinstance(data, Mapping):
+        raise UnreadableAnswer(f"data that is no object: {str(data)[:200]}")
     own: dict[int, list[Mapping[str, Any]]] = {}
     for error in errors:
-        alias = split_alias((error.get("path") or [""])[0])
+        path = error.get("path")
+        alias = split_alias(path[0]) if isinstance(path, list) and path else None
         if alias is None:
             raise error_from([error])
         own.setdefault(alias[0], []).append(error)
     fields: list[Data] = [{} for _ in range(calls)]
-    for name, value in (data or {}).items():
+    for name, value in data.items():
         alias = split_alias(name)
         if alias is None or alias[0] >= calls:
             raise UnreadableAnswer(f"the answer has a field {name!r} that was not asked for")

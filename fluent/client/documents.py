@@ -36,6 +36,10 @@ PREFIX = "PREFIX__"
 """Stands for a call's own prefix; GraphQL reserves names that begin with two underscores, this does not."""
 
 
+MAX_ALIAS_CHARS = 8
+"""Of a call's own prefix: no batch has a million calls."""
+
+
 class DocumentError(ValueError):
     """A document cannot be used: one sentence with the file's name."""
 
@@ -80,7 +84,8 @@ class Operation:
 def split_alias(alias: object) -> tuple[int, str] | None:
     """(number of the call, name of the field) of a prefixed response name; None where it is none."""
     head, _, name = str(alias).partition("_")
-    return (int(head[1:]), name) if head[:1] == "c" and head[1:].isdecimal() and name else None
+    is_alias = head[:1] == "c" and head[1:].isdecimal() and len(head) < MAX_ALIAS_CHARS and bool(name)
+    return (int(head[1:]), name) if is_alias else None
 
 
 def _joined(separator: str, parts: list[str], prefixes: list[str]) -> str:

@@ -8,7 +8,7 @@ lost, the first grant is used again.
 from __future__ import annotations
 
 import asyncio
-import json
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import httpx
 
 from fluent.client.limits import full_jitter_s
+from fluent.client.transport import Answer, fluents_json, may_be_fluents
 from fluent.errors import LoginFailed, LoginRefused
 from fluent.meters import Meters
 from fluent.options import FluentOptions
@@ -94,7 +95,7 @@ class TokenSource:
     def _refused(self, why: str) -> LoginRefused:
         """Bad credentials stay bad: ask ever more rarely, so that the account is not locked."""
         self._refusals += 1
-        self._silent_until = self._clock() + min(MAX_SILENCE_S, 2.0 ** (self._refusals - 1))
+        self._silent_until = self._clock() + min(MAX_SILENCE_S, 2.0 ** min(self._refusals - 1, 30))
         self._last_refusal = f"Fluent refuses the login: {why}"
         log.error("fluent_login_refused", error=why, recommendation="Check FLUENT_ACCOUNT and the login.")
         return LoginRefused(self._last_refusal)
@@ -127,7 +128,7 @@ class TokenSource:
                 await asyncio.sleep(self._pause_s(attempt - 1))
             try:
                 token = await self._ask_once(form)
-            except (httpx.TransportError, TimeoutError, ValueError) as error:
+            except (httpx.HTTPError, TimeoutError, ValueError) as error:
                 failure = f"{type(error).__name__} {error}".strip()
                 self._meters.logins[f"{form['grant_type']} {type(error).__name__}"] += 1
                 continue
@@ -139,7 +140,8 @@ class TokenSource:
         return full_jitter_s(attempt, base_s=self._options.backoff_base_s, cap_s=self._options.backoff_cap_s)
 
     async def _ask_once(self, form: dict[str, str]) -> _Token:
-        """Raises _Rejected for a 4xx; ValueError for an answer of no use, which may be better next time."""
+        """Raises _Rejected for a 4xx in Fluent's own words (RFC 6749, 5.2: JSON with `error`), ValueError for
+        an answer of no use, which may be better next time."""
         options = self._options
         asked_at = self._clock()
         client = {"client_id": options.client_id, "client_secret": options.client_secret}
@@ -147,17 +149,19 @@ class TokenSource:
             response = await self._http.post(
                 "/oauth/token", data=form | client, headers={"fluent.account": options.account}, auth=_NO_AUTH
             )
-        if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
+        answer = fluents_json(response.headers, response.content) or {}
+        refusing = 400 <= response.status_code < 500 and response.status_code not in (408, 429)
+        if refusing and isinstance(answer.get("error"), str):
             self._meters.logins[f"{form['grant_type']} refused"] += 1
-            raise _Rejected(_why(response))
+            raise _Rejected(_why(response.status_code, answer))
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"HTTP {response.status_code}")
-        answer = response.json()
-        if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
-            raise ValueError("an answer without access_token")
+        access = answer.get("access_token")
+        if not isinstance(access, str) or not (access and access.isascii() and access.isprintable()):
+            raise ValueError("an answer without an access_token that a header can carry")
         refresh = answer.get("refresh_token")
         self._refresh_token = refresh if isinstance(refresh, str) else None
-        return _Token(answer["access_token"], asked_at + _useful_s(answer.get("expires_in")))
+        return _Token(access, asked_at + _useful_s(answer.get("expires_in")))
 
 
 def _useful_s(expires_in: object) -> float:
@@ -165,20 +169,17 @@ def _useful_s(expires_in: object) -> float:
     known = isinstance(expires_in, int | float | str) and not isinstance(expires_in, bool)
     try:
         lifetime_s = float(expires_in) if known else DEFAULT_LIFETIME_S  # type: ignore[arg-type]
-    except ValueError:
+    except (ValueError, OverflowError):
+        lifetime_s = DEFAULT_LIFETIME_S
+    if not 0 <= lifetime_s < math.inf:
         lifetime_s = DEFAULT_LIFETIME_S
     return lifetime_s - min(MARGIN_S, lifetime_s * MARGIN_SHARE)
 
 
-def _why(response: httpx.Response) -> str:
+def _why(status: int, answer: Answer) -> str:
     """The end point's own words, without anything that we sent."""
-    try:
-        answer = response.json()
-    except json.JSONDecodeError:
-        answer = {}
-    words = answer if isinstance(answer, dict) else {}
-    told = ": ".join(str(words[key]) for key in ("error", "error_description") if words.get(key))
-    return f"HTTP {response.status_code} {told}".strip()
+    told = ": ".join(str(answer[key]) for key in ("error", "error_description") if answer.get(key))
+    return f"HTTP {status} {told}"
 
 
 class FluentAuth(httpx.Auth):
@@ -191,7 +192,8 @@ class FluentAuth(httpx.Auth):
         token = await self._tokens.current()
         request.headers["Authorization"] = f"bearer {token}"
         response = yield request
-        if response.status_code == httpx.codes.UNAUTHORIZED:
+        # A page of something in between says nothing about the token.
+        if response.status_code == httpx.codes.UNAUTHORIZED and may_be_fluents(response.headers):
             token = await self._tokens.replace(token)
             request.headers["Authorization"] = f"bearer {token}"
             yield request

@@ -1,4 +1,8 @@
-"""One HTTP call to Fluent's GraphQL end point, whatever the network does: bytes in, JSON or an error out."""
+"""One HTTP call to Fluent's GraphQL end point, whatever the network does: bytes in, JSON or an error out.
+
+Only Fluent's own JSON can refuse anything. A page of a proxy or a firewall, whatever its status, says nothing
+about the call: it is treated as HTTP 502 is.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,18 @@ from typing import Any
 
 import httpx
 
-from fluent.client.login import FluentAuth
 from fluent.errors import (
     ConnectFailed,
     ConnectionLost,
+    ForeignAnswer,
+    ForeignTooLarge,
     LoginFailed,
     NotPermitted,
     RateLimited,
-    Refused,
     ServerFailed,
     TimedOut,
     UnreadableAnswer,
+    code_of,
 )
 from fluent.options import FluentOptions
 
@@ -53,7 +58,7 @@ def http_client(
 class Transport:
     """Sends a body to `/graphql`. Every call ends within `call_timeout_s`, slow drips included."""
 
-    def __init__(self, http: httpx.AsyncClient, auth: FluentAuth, options: FluentOptions) -> None:
+    def __init__(self, http: httpx.AsyncClient, auth: httpx.Auth, options: FluentOptions) -> None:
         self._http = http
         self._auth = auth
         self._options = options
@@ -102,22 +107,49 @@ def _read(status: int, headers: httpx.Headers, content: bytes) -> Answer:
         raise RateLimited("Fluent answers HTTP 429", wait_s=_retry_after_s(headers))
     if status >= 500:
         raise ServerFailed(f"Fluent answers HTTP {status}", wait_s=_retry_after_s(headers))
+    answer = fluents_json(headers, content)
+    if answer is None or not _says_something(answer):
+        raise _foreign(status, headers, content)
+    coded = any(code_of(error) for error in answer.get("errors") or () if isinstance(error, dict))
     if status == httpx.codes.UNAUTHORIZED:
         raise LoginFailed("Fluent does not take the token that it has just given")
-    answer = _json(content)
-    if answer is not None and ("data" in answer or answer.get("errors")):
+    if status == httpx.codes.FORBIDDEN and not coded:
+        raise NotPermitted(f"Fluent answers HTTP 403: {_excerpt(content)}")
+    if "data" in answer or answer.get("errors"):
         return answer
-    if status == httpx.codes.FORBIDDEN:
-        raise NotPermitted("Fluent answers HTTP 403")
-    if status >= 300:
-        raise Refused(f"Fluent answers HTTP {status}: {content[:200].decode(errors='replace')}")
-    raise UnreadableAnswer("the answer is no GraphQL answer")
+    raise _foreign(status, headers, content)
 
 
-def _json(content: bytes) -> Answer | None:
+def _says_something(answer: Answer) -> bool:
+    """A GraphQL answer has `data` or `errors`, a refusal of Fluent's authorisation has `error`."""
+    return "data" in answer or bool(answer.get("errors")) or isinstance(answer.get("error"), str)
+
+
+def _foreign(status: int, headers: httpx.Headers, content: bytes) -> ForeignAnswer:
+    kind = ForeignTooLarge if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE else ForeignAnswer
+    media_type = headers.get("content-type", "no content type")
+    return kind(
+        f"HTTP {status} with {media_type} is no answer of Fluent's GraphQL: {_excerpt(content)}",
+        wait_s=_retry_after_s(headers),
+    )
+
+
+def _excerpt(content: bytes) -> str:
+    return content[:200].decode(errors="replace")
+
+
+def may_be_fluents(headers: httpx.Headers) -> bool:
+    """Fluent answers JSON; where there is no content type, the content decides."""
+    return "json" in headers.get("content-type", "json")
+
+
+def fluents_json(headers: httpx.Headers, content: bytes) -> Answer | None:
+    """The JSON object of an answer that may be Fluent's; None where the answer is something else."""
+    if not may_be_fluents(headers):
+        return None
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 
@@ -130,6 +162,6 @@ def _retry_after_s(headers: httpx.Headers) -> float:
     try:
         moment = parsedate_to_datetime(given)
         now = parsedate_to_datetime(headers["date"])
-    except (ValueError, KeyError):
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, TypeError, KeyError, OverflowError):
         return 0.0
-    return max(0.0, (moment - now).total_seconds())

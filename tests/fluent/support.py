@@ -81,16 +81,21 @@ class Network(httpx.AsyncBaseTransport):
     """Real sockets. From call `cut_at` of the GraphQL end point on (0 is the first), nothing gets through.
 
     `deliver`: call `cut_at` itself still reaches Fluent, only its answer is lost. `before_call` sees each
-    call's number and body before it is sent.
+    call's number and body before it is sent. `instead` gives the answer of something between us and Fluent,
+    or None to let the request pass; it sees the token end point's requests, too.
     """
 
     cut_at: int | None = None
     deliver: bool = False
     before_call: Callable[[int, bytes], None] | None = None
+    instead: Callable[[httpx.Request], httpx.Response | None] | None = None
     calls: int = 0
     inner: httpx.AsyncHTTPTransport = field(default_factory=_plain_http)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        other = self.instead(request) if self.instead is not None else None
+        if other is not None:
+            return other
         if request.url.path != "/graphql":
             return await self.inner.handle_async_request(request)
         number, self.calls = self.calls, self.calls + 1

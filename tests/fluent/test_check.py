@@ -17,9 +17,10 @@ async def test_a_good_account_passes_and_nothing_is_changed(
         ("Fluent login", True),
         ("Fluent catalogue", True),
         ("Fluent documents", True),
+        ("Fluent rights", True),
         (f"Fluent SKU {two.sku}", True),
     ]
-    assert lines[3].detail == "2 positions, 120 units available"
+    assert lines[4].detail == "2 positions, 120 units available"
     assert written(simulator, before, two.sku) == []
 
 
