@@ -24,12 +24,17 @@ def alarms(path: Path) -> Iterator[str]:
             texts = [str(each.value) for each in node.args if isinstance(each, ast.Constant)]
             if _logs(node.func):
                 yield from texts[:1]
-            elif isinstance(node.func, ast.Name) and node.func.id in ("Notice", "notify"):
+            elif _notifies(node.func):
                 yield from texts[1:2]  # after the level
 
 
 def _logs(called: ast.expr) -> bool:
     return isinstance(called, ast.Attribute) and called.attr in ALARMS and "log" in ast.dump(called)
+
+
+def _notifies(called: ast.expr) -> bool:
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name in ("Notice", "notify")
 
 
 def modules() -> Iterator[Path]:

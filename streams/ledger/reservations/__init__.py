@@ -1,15 +1,23 @@
 """The ledger: the only place where stock moves. A pure function of one partition of `sku-commands`.
 
-`decide` takes one command, changes rows and collects effects: no clock, no randomness, no I/O.
-The life of a reservation is in `lifecycle`, the decision about a claim in `verdict`, what is asked of
-Fluent in `requests`, what a Tick does in `timers`.
+The life of a reservation:
+
+UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─► RELEASING ─ReleaseConfirmed─► CLOSED
+  │                 │  │                                            ▲   └────ReleaseFailed────► (drift)
+  │                 │  └──────────────── expiry, End ───────────────┘                             ▲
+  │                 └─HoldFailed─► REJECTED                                                       │
+  └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
+
+`LIFE` is the same as a table, and the code is driven by it. Claims and cancels are taken in every state:
+`claims.reason_for` decides what becomes of a claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import (
     Cancel,
     Claim,
@@ -27,19 +35,27 @@ from streams.ledger.commands import (
     Verified,
 )
 from streams.ledger.effects import Effects
-from streams.ledger.reservations import lifecycle, reconcile
+from streams.ledger.reservations import lifecycle, settling
 from streams.ledger.reservations.cancels import on_cancel
 from streams.ledger.reservations.claims import on_claim
-from streams.ledger.reservations.forgetting import FORGET_CLAIMS, on_forget
-from streams.ledger.reservations.queue import DRAIN, on_drain
-from streams.ledger.reservations.state import DEADLINES
-from streams.ledger.reservations.timers import DUE, on_tick
-from streams.ledger.reservations.turn import Turn, take, take_by_key, take_known
+from streams.ledger.reservations.forgetting import on_forget
+from streams.ledger.reservations.queue import on_drain
+from streams.ledger.reservations.state import (
+    ACTIVE,
+    CLOSED,
+    DEADLINES,
+    PENDING,
+    REJECTED,
+    RELEASING,
+    UNKNOWN,
+    State,
+)
+from streams.ledger.reservations.ticks import on_due
+from streams.ledger.reservations.turn import ReservationTurn, Work, take, take_known
 from streams.ledger.rows import Rows
+from streams.ledger.turn import Turn
 
-Handler = Callable[[Rows, Any, int, Effects], None]
-
-__all__ = ["decide", "earliest_deadline_ms"]
+__all__ = ["LIFE", "decide", "earliest_deadline_ms"]
 
 
 def decide(rows: Rows, command: SkuCommand, now_ms: int, effects: Effects) -> None:
@@ -47,7 +63,7 @@ def decide(rows: Rows, command: SkuCommand, now_ms: int, effects: Effects) -> No
 
     Changes `rows` and appends to `effects`; an answer for an unknown or moved-on subject changes nothing.
     """
-    _HANDLERS[type(command)](rows, command, now_ms, effects)
+    _HANDLERS[type(command)](Turn(rows, effects, now_ms, SKU_COMMANDS), command)
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
@@ -55,58 +71,81 @@ def earliest_deadline_ms(rows: Rows) -> int | None:
     return DEADLINES.earliest_ms(rows)
 
 
-def _tick(rows: Rows, _: Tick, now_ms: int, effects: Effects) -> None:
-    on_tick(rows, now_ms, effects)
+class Step(NamedTuple):
+    """What a command does to a reservation, and the states to which it may lead (empty: it stays)."""
+
+    act: Callable[[ReservationTurn, Any], None]
+    leads_to: tuple[State, ...] = ()
 
 
-def _continue(rows: Rows, command: Continue, now_ms: int, effects: Effects) -> None:
-    if command.kind == DUE:
-        on_tick(rows, now_ms, effects)
-    elif command.kind == FORGET_CLAIMS:
-        on_forget(rows, command, effects)
-    elif command.kind == DRAIN:
-        turn = take_by_key(rows, effects, now_ms, command.subject)
-        if turn is not None:
-            on_drain(turn)
-            turn.finish()
+LIFE: Mapping[State, Mapping[type, Step]] = {
+    UNKNOWN: {
+        Reserve: Step(lifecycle.begin, (PENDING, CLOSED, REJECTED)),
+        End: Step(lifecycle.end, (CLOSED,)),
+    },
+    PENDING: {
+        HoldConfirmed: Step(lifecycle.confirm_hold, (ACTIVE, REJECTED)),
+        HoldFailed: Step(lifecycle.fail_hold, (REJECTED,)),
+        Tick: Step(lifecycle.expire, (RELEASING,)),
+        End: Step(lifecycle.end, (RELEASING,)),
+    },
+    ACTIVE: {
+        Reserve: Step(lifecycle.answer_again),
+        SettleConfirmed: Step(settling.on_settle_confirmed),
+        SettleFailed: Step(settling.on_settle_failed),
+        Verified: Step(settling.on_verified),
+        Tick: Step(lifecycle.expire, (RELEASING,)),
+        End: Step(lifecycle.end, (RELEASING,)),
+    },
+    RELEASING: {
+        Reserve: Step(lifecycle.answer_again),
+        ReleaseConfirmed: Step(lifecycle.confirm_release, (CLOSED,)),
+        ReleaseFailed: Step(lifecycle.fail_release, (CLOSED,)),
+    },
+    CLOSED: {
+        Reserve: Step(lifecycle.answer_again),
+        SettleConfirmed: Step(settling.on_settle_confirmed),
+        SettleFailed: Step(settling.on_settle_failed),
+        Verified: Step(settling.on_verified),
+    },
+    REJECTED: {
+        Reserve: Step(lifecycle.answer_again),
+        Verified: Step(settling.on_verified),
+    },
+}
+"""What each command does in each state. One that does not stand there changes nothing: it is a repeat, or an
+answer that comes too late. `Tick` stands for the expiry, for which `ticks` looks."""
 
 
-def _reserve(rows: Rows, command: Reserve, now_ms: int, effects: Effects) -> None:
-    turn = take(rows, effects, now_ms, command.promotion_id, command.sku)
-    lifecycle.on_reserve(turn, command)
-    turn.finish()
+def _live(turn: Turn, command: Any) -> None:
+    """Take the step that `LIFE` has for the command."""
+    reservation = take(turn, command.promotion_id, command.sku)
+    step = LIFE[reservation.row.state].get(type(command))
+    if step is not None:
+        step.act(reservation, command)
+        reservation.finish()
 
 
-def _end(rows: Rows, command: End, now_ms: int, effects: Effects) -> None:
-    turn = take(rows, effects, now_ms, command.promotion_id, command.sku)
-    lifecycle.on_end(turn)
-    turn.finish()
+def _tick(turn: Turn, _: Tick) -> None:
+    on_due(turn)
 
 
-def _answer(apply: Callable[[Turn, Any], None]) -> Handler:
-    """A handler for one of Fluent's answers: about an unknown reservation it is ignored."""
+def _continue(turn: Turn, command: Continue) -> None:
+    if command.kind == Work.DUE:
+        on_due(turn)
+    elif command.kind == Work.FORGET:
+        on_forget(turn, command.subject)
+    elif command.kind == Work.DRAIN:
+        reservation = take_known(turn, command.subject)
+        if reservation is not None:
+            on_drain(reservation)
+            reservation.finish()
 
-    def handle(rows: Rows, command: Any, now_ms: int, effects: Effects) -> None:
-        turn = take_known(rows, effects, now_ms, command.promotion_id, command.sku)
-        if turn is not None:
-            apply(turn, command)
-            turn.finish()
 
-    return handle
-
-
-_HANDLERS: dict[type, Handler] = {
-    Tick: _tick,
-    Continue: _continue,
-    Reserve: _reserve,
+_HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
+    **{command: _live for steps in LIFE.values() for command in steps},
     Claim: on_claim,
     Cancel: on_cancel,
-    End: _end,
-    HoldConfirmed: _answer(lifecycle.on_hold_confirmed),
-    HoldFailed: _answer(lifecycle.on_hold_failed),
-    SettleConfirmed: _answer(reconcile.on_settle_confirmed),
-    SettleFailed: _answer(reconcile.on_settle_failed),
-    ReleaseConfirmed: _answer(lifecycle.on_release_confirmed),
-    ReleaseFailed: _answer(lifecycle.on_release_failed),
-    Verified: _answer(reconcile.on_verified),
+    Tick: _tick,
+    Continue: _continue,
 }

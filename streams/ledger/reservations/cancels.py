@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from schemas.topics import ORDER_COMMANDS
-from streams.ledger.commands import Cancel, LineCancelled, order_key, reservation_key
-from streams.ledger.commands import encode as encode_command
-from streams.ledger.effects import Effects, Send
-from streams.ledger.reservations.figures import publish_release, report_now, report_soon
+from streams.ledger.commands import Cancel, LineCancelled, encode, order_key, reservation_key
+from streams.ledger.reservations.publishing import publish_release, report_now, report_soon
 from streams.ledger.reservations.queue import withdraw
-from streams.ledger.reservations.requests import follow_up, unripen
+from streams.ledger.reservations.settling import follow_up, unripen
 from streams.ledger.reservations.state import (
     ACTIVE,
     CANCELLED,
@@ -19,29 +17,29 @@ from streams.ledger.reservations.state import (
     ClaimRow,
     claim_key,
 )
-from streams.ledger.reservations.turn import Turn, take_known
-from streams.ledger.rows import Rows
+from streams.ledger.reservations.turn import ReservationTurn, take_known
+from streams.ledger.turn import Turn
 
 
-def on_cancel(rows: Rows, command: Cancel, now_ms: int, effects: Effects) -> None:
+def on_cancel(turn: Turn, command: Cancel) -> None:
     """Give units back and answer how many; 0 for a claim that is unknown, refused or given back already."""
-    key = claim_key(reservation_key(command.promotion_id, command.sku), command.order_ref)
-    claim = rows.get(CLAIMS, key)
-    turn = take_known(rows, effects, now_ms, command.promotion_id, command.sku)
-    if claim is None or turn is None:
-        _answer(effects, command, 0)
+    key = reservation_key(command.promotion_id, command.sku)
+    claim = turn.rows.get(CLAIMS, claim_key(key, command.order_ref))
+    reservation = take_known(turn, key)
+    if claim is None or reservation is None:
+        _answer(turn, command, 0)
         return
     units = 0
     if claim.reason == WAITING:
-        withdraw(turn, claim)
+        withdraw(reservation, claim)
     elif claim.reason == TAKEN:
         units = _units(claim, command.quantity)
-    _answer(effects, command, units)
+    _answer(turn, command, units)
     if units:
         claim.cancelled += units
-        rows.put(CLAIMS, key, claim)
-        _give_back(turn, claim, units, command.compensation)
-    turn.finish()
+        turn.rows.put(CLAIMS, claim_key(key, command.order_ref), claim)
+        _give_back(reservation, claim, units, command.compensation)
+    reservation.finish()
 
 
 def _units(claim: ClaimRow, asked: int) -> int:
@@ -50,13 +48,12 @@ def _units(claim: ClaimRow, asked: int) -> int:
     return left if asked == 0 else max(0, min(asked, left))
 
 
-def _answer(effects: Effects, command: Cancel, units: int) -> None:
+def _answer(turn: Turn, command: Cancel, units: int) -> None:
     answer = LineCancelled(command.promotion_id, command.order_ref, command.sku, command.operation, units)
-    key = order_key(command.order_ref, command.promotion_id)
-    effects.sends.append(Send(ORDER_COMMANDS, key, encode_command(answer)))
+    turn.send(ORDER_COMMANDS, order_key(command.order_ref, command.promotion_id), encode(answer))
 
 
-def _give_back(turn: Turn, claim: ClaimRow, units: int, compensation: bool) -> None:
+def _give_back(turn: ReservationTurn, claim: ClaimRow, units: int, compensation: bool) -> None:
     row = turn.row
     row.claimed -= units
     if compensation:
@@ -64,11 +61,11 @@ def _give_back(turn: Turn, claim: ClaimRow, units: int, compensation: bool) -> N
         row.rejected_orders += 1
     else:
         row.cancelled += units
-    if row.state == CLOSED:
+    if row.state is CLOSED:
         publish_release(turn, CANCELLED)
         report_now(turn)
         follow_up(turn)
         return
-    if row.state == ACTIVE:
+    if row.state is ACTIVE:
         unripen(turn, units, claim.ripe_at_ms)
     report_soon(turn)

@@ -1,25 +1,27 @@
-"""The life of a reservation.
-
-UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─► RELEASING ─ReleaseConfirmed─► CLOSED
-  │                 │  │                                            ▲   └────ReleaseFailed────► (drift)
-  │                 │  └──────────────── expiry, End ───────────────┘                             ▲
-  │                 └─HoldFailed─► REJECTED                                                       │
-  └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
-"""
+"""What leads a reservation from one state to the next; the package's `LIFE` says what happens in which."""
 
 from __future__ import annotations
 
 from schemas.drift import DriftKind
 from schemas.reasons import Reason
-from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, ReleaseFailed, Reserve
-from streams.ledger.reservations.figures import (
+from streams.ledger.commands import (
+    End,
+    HoldConfirmed,
+    HoldFailed,
+    ReleaseConfirmed,
+    ReleaseFailed,
+    Reserve,
+    Tick,
+)
+from streams.ledger.reservations.publishing import (
     answer_reserve,
     notice_drift,
     publish_release,
     report_now,
 )
 from streams.ledger.reservations.queue import drain
-from streams.ledger.reservations.requests import answered, ask, follow_up
+from streams.ledger.reservations.requests import answered, ask
+from streams.ledger.reservations.settling import follow_up
 from streams.ledger.reservations.state import (
     ACTIVE,
     CLOSED,
@@ -34,33 +36,51 @@ from streams.ledger.reservations.state import (
     RELEASING,
     UNKNOWN,
     Details,
+    State,
     check_every_ms,
 )
-from streams.ledger.reservations.turn import Turn
+from streams.ledger.reservations.turn import ReservationTurn
 
 MAX_UNRIPE = 32
-"""Into so many steps, at most, a long settle delay is divided: it bounds the size of the row."""
+"""A long settle delay is divided into at most so many steps, which bounds the size of the row."""
 
 
-def on_reserve(turn: Turn, command: Reserve) -> None:
-    """Ask Fluent for a hold; a repeat is answered from the row, as soon as there is an answer."""
+def begin(turn: ReservationTurn, command: Reserve) -> None:
+    """Ask Fluent for the hold, unless the number of units is invalid or the time is over already."""
     row = turn.row
-    if not row.expires_at_ms:
+    _adopt(turn, command)
+    row.no_reservation_at_ms = 0
+    expiry_at_ms = command.expires_at_ms + command.terms.expiry_grace_ms
+    if command.quantity < 1:
+        error = f"{command.quantity} is not a number of units that can be reserved."
+        _never_held(turn, REJECTED, INVALID, error)
+    elif expiry_at_ms <= turn.now_ms:
+        row.cause = EXPIRED
+        _never_held(turn, CLOSED, EXPIRED, _unanswered(turn, EXPIRED))
+    else:
+        row.state = PENDING
+        row.expiry_at_ms = expiry_at_ms
+        row.hold_overdue_at_ms = turn.now_ms + command.terms.hold_timeout_ms
+        if command.attributes:
+            turn.rows.put(DETAILS, turn.key, Details(command.attributes))
+        ask(turn, HOLD)
+
+
+def answer_again(turn: ReservationTurn, command: Reserve) -> None:
+    """A repeat is answered from the row; so is a Reserve that comes after its End."""
+    if not turn.row.expires_at_ms:
         _adopt(turn, command)
-    if row.state == UNKNOWN:
-        _begin(turn, command)
-    elif row.state != PENDING:
-        details = turn.rows.get(DETAILS, turn.key) or Details()
-        answer_reserve(turn, details.error)
+    details = turn.rows.get(DETAILS, turn.key) or Details()
+    answer_reserve(turn, details.error)
 
 
-def on_hold_confirmed(turn: Turn, command: HoldConfirmed) -> None:
-    """The units are held: whoever waits is served, first come first served."""
+def confirm_hold(turn: ReservationTurn, command: HoldConfirmed) -> None:
+    """The units are held: the claims that wait are served, first come first served."""
     row = turn.row
     if command.quantity < 1:
         error = f"Fluent confirmed a hold of {command.quantity} units."
         reason = Reason.INSUFFICIENT_INVENTORY.value
-        on_hold_failed(turn, HoldFailed(turn.promotion_id, turn.sku, command.number, reason, error))
+        fail_hold(turn, HoldFailed(turn.promotion_id, turn.sku, command.number, reason, error))
         return
     if not answered(turn, HOLD, command.number):
         return
@@ -78,55 +98,35 @@ def on_hold_confirmed(turn: Turn, command: HoldConfirmed) -> None:
     drain(turn)
 
 
-def on_hold_failed(turn: Turn, command: HoldFailed) -> None:
-    """Fluent can not hold the units: nothing is reserved, and whoever waits is told so."""
+def fail_hold(turn: ReservationTurn, command: HoldFailed) -> None:
+    """Fluent can not hold the units: nothing is reserved, and the claims that wait are told so."""
     if answered(turn, HOLD, command.number):
         reason = command.reason if command.reason in Reason.__members__ else Reason.FLUENT_UNAVAILABLE.value
-        turn.row.state = REJECTED
         turn.row.expiry_at_ms = 0
         turn.row.verify_at_ms = turn.now_ms + turn.row.terms.verify_ms
-        _refuse(turn, reason, command.error)
-        _over(turn)
-        drain(turn)
+        _never_held(turn, REJECTED, reason, command.error)
 
 
-def on_end(turn: Turn) -> None:
-    """The promotion ends now. What is over, or being released already, stays as it is."""
-    if turn.row.state in (UNKNOWN, PENDING, ACTIVE):
-        end_sale(turn, ENDED)
-        drain(turn)
+def end(turn: ReservationTurn, _: End) -> None:
+    """The promotion ends now."""
+    _end_sale(turn, ENDED)
+    drain(turn)
 
 
-def expire(turn: Turn) -> None:
-    """The expiry grace is over. Without `auto_release` a confirmed hold stays until the End."""
-    row = turn.row
-    row.expiry_at_ms = 0
-    if row.state == ACTIVE and not row.terms.auto_release:
-        row.cause = EXPIRED
-    elif row.state in (PENDING, ACTIVE):
-        end_sale(turn, EXPIRED)
+def expire(turn: ReservationTurn, _: Tick) -> None:
+    """The expiry grace is over. Without `auto_release` a confirmed hold stays until the End.
 
-
-def end_sale(turn: Turn, cause: str) -> None:
-    """From here on nothing is sold; whatever Fluent holds, or is about to hold, is released.
-
-    A hold that is still in flight is superseded: its answer changes nothing any more, and releasing a
-    hold that does not exist succeeds. The caller sees to the claims that wait.
+    The caller sees to the claims that wait.
     """
     row = turn.row
-    row.cause = cause
-    row.expiry_at_ms = row.hold_overdue_at_ms = row.no_reservation_at_ms = 0
-    if row.state == UNKNOWN:
-        row.state = CLOSED
-        row.refusal = cause
-        _over(turn)
-        return
-    if row.state == PENDING:
-        _refuse(turn, cause, _UNANSWERED[cause].format(quantity=row.quantity, sku=turn.sku))
-    _release(turn)
+    row.expiry_at_ms = 0
+    if row.state is ACTIVE and not row.terms.auto_release:
+        row.cause = EXPIRED
+    else:
+        _end_sale(turn, EXPIRED)
 
 
-def on_release_confirmed(turn: Turn, command: ReleaseConfirmed) -> None:
+def confirm_release(turn: ReservationTurn, command: ReleaseConfirmed) -> None:
     """Nothing of the hold is live: the reservation is CLOSED."""
     if not answered(turn, RELEASE, command.number):
         return
@@ -140,7 +140,7 @@ def on_release_confirmed(turn: Turn, command: ReleaseConfirmed) -> None:
     _close(turn)
 
 
-def on_release_failed(turn: Turn, command: ReleaseFailed) -> None:
+def fail_release(turn: ReservationTurn, command: ReleaseFailed) -> None:
     """Fluent refuses for good: CLOSED, and what it still holds is drift that a person has to repair."""
     if not answered(turn, RELEASE, command.number):
         return
@@ -152,13 +152,7 @@ def on_release_failed(turn: Turn, command: ReleaseFailed) -> None:
     _close(turn)
 
 
-_UNANSWERED = {
-    ENDED: "The promotion was ended before Fluent confirmed the hold of {quantity} units of {sku}.",
-    EXPIRED: "The promotion expired before Fluent confirmed the hold of {quantity} units of {sku}.",
-}
-
-
-def _adopt(turn: Turn, command: Reserve) -> None:
+def _adopt(turn: ReservationTurn, command: Reserve) -> None:
     row = turn.row
     terms = command.terms
     row.quantity = command.quantity
@@ -168,41 +162,30 @@ def _adopt(turn: Turn, command: Reserve) -> None:
     row.settle_width_ms = max(terms.settle_interval_ms, row.settle_delay_ms // MAX_UNRIPE, 1)
 
 
-def _begin(turn: Turn, command: Reserve) -> None:
+def _never_held(turn: ReservationTurn, state: State, reason: str, error: str) -> None:
+    """It is over before it began: the Reserve and the claims that wait are refused."""
+    turn.row.state = state
+    _refuse(turn, reason, error)
+    _report_closed(turn)
+    drain(turn)
+
+
+def _end_sale(turn: ReservationTurn, cause: str) -> None:
+    """From here on nothing is sold; whatever Fluent holds, or is about to hold, is released.
+
+    A hold that is still in flight is superseded: its answer changes nothing any more, and releasing a
+    hold that does not exist succeeds.
+    """
     row = turn.row
-    row.no_reservation_at_ms = 0
-    if command.quantity < 1:
-        row.state = REJECTED
-        _refuse(turn, INVALID, f"{command.quantity} is not a number of units that can be reserved.")
-        _over(turn)
-        drain(turn)
-        return
-    expiry_at_ms = command.expires_at_ms + command.terms.expiry_grace_ms
-    if expiry_at_ms <= turn.now_ms:
+    row.cause = cause
+    row.expiry_at_ms = row.hold_overdue_at_ms = row.no_reservation_at_ms = 0
+    if row.state is UNKNOWN:
         row.state = CLOSED
-        row.cause = EXPIRED
-        _refuse(turn, EXPIRED, _UNANSWERED[EXPIRED].format(quantity=row.quantity, sku=turn.sku))
-        _over(turn)
-        drain(turn)
+        row.refusal = cause
+        _report_closed(turn)
         return
-    row.state = PENDING
-    row.expiry_at_ms = expiry_at_ms
-    row.hold_overdue_at_ms = turn.now_ms + command.terms.hold_timeout_ms
-    if command.attributes:
-        turn.rows.put(DETAILS, turn.key, Details(command.attributes))
-    ask(turn, HOLD)
-
-
-def _refuse(turn: Turn, reason: str, error: str) -> None:
-    """Answer the Reserve: nothing is reserved, and why. The promotions stage warns the person on call."""
-    turn.row.refusal = reason
-    turn.row.hold_overdue_at_ms = 0
-    turn.rows.put(DETAILS, turn.key, Details(error=error))
-    answer_reserve(turn, error)
-
-
-def _release(turn: Turn) -> None:
-    row = turn.row
+    if row.state is PENDING:
+        _refuse(turn, cause, _unanswered(turn, cause))
     row.state = RELEASING
     row.settle_at_ms = row.verify_at_ms = 0
     row.verify_wanted = False
@@ -213,16 +196,31 @@ def _release(turn: Turn) -> None:
     report_now(turn)
 
 
-def _close(turn: Turn) -> None:
+def _unanswered(turn: ReservationTurn, cause: str) -> str:
+    what = "was ended" if cause == ENDED else "expired"
+    return (
+        f"The promotion {what} before Fluent confirmed the hold of {turn.row.quantity} units of {turn.sku}."
+    )
+
+
+def _refuse(turn: ReservationTurn, reason: str, error: str) -> None:
+    """Answer the Reserve: nothing is reserved, and why. The promotions core warns the person on call."""
+    turn.row.refusal = reason
+    turn.row.hold_overdue_at_ms = 0
+    turn.rows.put(DETAILS, turn.key, Details(error=error))
+    answer_reserve(turn, error)
+
+
+def _close(turn: ReservationTurn) -> None:
     row = turn.row
     row.state = CLOSED
     row.checked_at_ms = turn.now_ms
     row.verify_at_ms = turn.now_ms + row.terms.verify_ms
-    _over(turn)
+    _report_closed(turn)
     follow_up(turn)
 
 
-def _over(turn: Turn) -> None:
-    """Nothing is held any more: report, and forget the claims after the retention."""
+def _report_closed(turn: ReservationTurn) -> None:
+    """Nothing is held any more: report it, and forget the claims after the retention."""
     turn.row.forget_at_ms = turn.now_ms + turn.row.terms.retention_ms
     report_now(turn)

@@ -1,63 +1,57 @@
-"""One command's turn at one reservation: the row in hand, the time, and where effects go."""
+"""A command's turn at one reservation: its row in hand, and the one deadline that the row has."""
 
 from __future__ import annotations
 
-from schemas.topics import ORDER_COMMANDS
-from streams.ledger.commands import LineDecided, order_key, reservation_key
-from streams.ledger.commands import encode as encode_command
-from streams.ledger.effects import Effects, Send
-from streams.ledger.reservations.state import (
-    DEADLINES,
-    RESERVATIONS,
-    WAKE,
-    Reservation,
-    next_wake_ms,
-)
+from enum import StrEnum
+
+from streams.ledger.commands import reservation_key
+from streams.ledger.reservations.state import DEADLINES, RESERVATIONS, WAKE, Reservation, next_wake_ms
 from streams.ledger.rows import Rows
+from streams.ledger.turn import Turn
 
 
-class Turn:
-    """Changes to one reservation: take it up with `take` or `take_known`, leave it with `finish`."""
+class Work(StrEnum):
+    """What a Continue of this core goes on with."""
 
-    __slots__ = ("effects", "key", "now_ms", "promotion_id", "row", "rows", "sku")
+    DUE = "due"
+    """Further deadlines."""
+    DRAIN = "drain"
+    """Deciding the waiting claims of the reservation in `subject`."""
+    FORGET = "forget"
+    """Deleting a reservation's claims, from the claim's key in `subject` on."""
 
-    def __init__(
-        self, rows: Rows, effects: Effects, now_ms: int, promotion_id: str, sku: str, row: Reservation
-    ) -> None:
-        self.rows = rows
-        self.effects = effects
-        self.now_ms = now_ms
-        self.promotion_id = promotion_id
-        self.sku = sku
-        self.key = reservation_key(promotion_id, sku)
-        self.row = row
+
+class ReservationTurn(Turn, gc=False):
+    """Changes to one reservation: begun by `take` or `take_known`, written by `finish`."""
+
+    promotion_id: str
+    sku: str
+    key: bytes
+    row: Reservation
 
     def finish(self) -> None:
         """Write the row and set its deadline to the earliest of its times."""
         arm(self.rows, self.key, self.row)
         self.rows.put(RESERVATIONS, self.key, self.row)
 
-    def send(self, topic: str, key: bytes, value: bytes, *, own: bool = False) -> None:
-        """One record more."""
-        self.effects.sends.append(Send(topic, key, value, None, own))
+    def notify(self, level: str, event: str, **fields: str | int) -> None:
+        """Tell the person on call about this reservation."""
+        super().notify(level, event, promotion=self.promotion_id, sku=self.sku, **fields)
 
 
-def take(rows: Rows, effects: Effects, now_ms: int, promotion_id: str, sku: str) -> Turn:
+def take(turn: Turn, promotion_id: str, sku: str) -> ReservationTurn:
     """The reservation, or a new one that is UNKNOWN."""
-    row = rows.get(RESERVATIONS, reservation_key(promotion_id, sku))
-    return Turn(rows, effects, now_ms, promotion_id, sku, Reservation() if row is None else row)
+    key = reservation_key(promotion_id, sku)
+    row = turn.rows.get(RESERVATIONS, key) or Reservation()
+    return ReservationTurn(turn.rows, turn.effects, turn.now_ms, turn.log, promotion_id, sku, key, row)
 
 
-def take_known(rows: Rows, effects: Effects, now_ms: int, promotion_id: str, sku: str) -> Turn | None:
-    """The reservation, or None where there is none."""
-    row = rows.get(RESERVATIONS, reservation_key(promotion_id, sku))
-    return None if row is None else Turn(rows, effects, now_ms, promotion_id, sku, row)
-
-
-def take_by_key(rows: Rows, effects: Effects, now_ms: int, key: bytes) -> Turn | None:
-    """The reservation whose key (or whose claim's key) this is, or None where there is none."""
-    promotion_id, sku = key.split(b"\0", 2)[:2]
-    return take_known(rows, effects, now_ms, promotion_id.decode(), sku.decode())
+def take_known(turn: Turn, key: bytes) -> ReservationTurn | None:
+    """The reservation whose key, or whose claim's key, this is; None where there is none."""
+    promotion_id, sku = key.decode().split("\0", 2)[:2]
+    if turn.rows.get(RESERVATIONS, reservation_key(promotion_id, sku)) is None:
+        return None
+    return take(turn, promotion_id, sku)
 
 
 def arm(rows: Rows, key: bytes, row: Reservation) -> None:
@@ -82,9 +76,3 @@ def arm_sooner(rows: Rows, key: bytes, row: Reservation) -> None:
         or 0 < row.forget_at_ms < wake_at_ms
     ):
         arm(rows, key, row)
-
-
-def line_decided(promotion_id: str, order_ref: str, sku: str, quantity: int, reason: str) -> Send:
-    """The answer to a claim: the same claim always gets the same bytes."""
-    value = encode_command(LineDecided(promotion_id, order_ref, sku, quantity, reason))
-    return Send(ORDER_COMMANDS, order_key(order_ref, promotion_id), value)

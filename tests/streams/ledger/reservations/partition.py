@@ -10,8 +10,8 @@ from schemas.topics import FLUENT_REQUESTS
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.effects import Effects, Send
-from streams.ledger.reservations import decide
-from streams.ledger.reservations.state import CLAIMS, DEADLINES, DETAILS, RESERVATIONS, WAITERS
+from streams.ledger.reservations import LIFE, decide
+from streams.ledger.reservations.state import CLAIMS, DEADLINES, DETAILS, RESERVATIONS, WAITERS, State
 from streams.ledger.rows import MemoryStore, Rows, Table
 from tests.streams.ledger.reservations.auditor import Auditor
 
@@ -43,7 +43,9 @@ class Partition:
         """One command at the partition's time: its records are audited and go where they belong."""
         if isinstance(command, c.Claim):
             self.auditor.claimed(command)
+        before = self._states()
         sends = self._apply(command, self.now_ms)
+        self._life_is_as_documented(command, before)
         self.batches[-1].log.append((command, self.now_ms, sends))
         for send in sends:
             self.auditor.read(send, self.now_ms)
@@ -97,6 +99,15 @@ class Partition:
     def deadlines(self) -> list[tuple[int, bytes, bytes]]:
         """All deadlines."""
         return DEADLINES.due(self.rows, 2**62, 1_000_000)
+
+    def _states(self) -> dict[bytes, State]:
+        return {key: row.state for key, row in self.rows.scan(RESERVATIONS, b"", b"\xff", 100)}
+
+    def _life_is_as_documented(self, command: c.SkuCommand, before: dict[bytes, State]) -> None:
+        kind = c.Tick if isinstance(command, c.Continue) else type(command)
+        for key, state in self._states().items():
+            was = before.get(key, State.UNKNOWN)
+            assert state is was or state in LIFE[was][kind].leads_to, f"{was} became {state} by {command}"
 
     def _apply(self, command: c.SkuCommand, now_ms: int) -> list[Send]:
         effects = Effects()

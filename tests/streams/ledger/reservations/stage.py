@@ -129,6 +129,45 @@ class Ledger:
         return self.do(c.ReleaseConfirmed(*IDS, self.row().number))
 
 
+def unknown(ledger: Ledger) -> None:
+    """Only a claim is known."""
+    ledger.claim("O-1")
+
+
+def pending(ledger: Ledger) -> None:
+    """Fluent was asked for the hold."""
+    ledger.reserve(expires_in_ms=50_000)
+
+
+def overdue(ledger: Ledger) -> None:
+    """Fluent has not answered within the hold time-out."""
+    ledger.reserve(expires_in_ms=90_000)
+    ledger.after(TERMS.hold_timeout_ms)
+
+
+def active(ledger: Ledger) -> None:
+    """The hold is confirmed."""
+    ledger.open(expires_in_ms=50_000)
+
+
+def releasing(ledger: Ledger) -> None:
+    """It was ended, and Fluent has not answered."""
+    active(ledger)
+    ledger.end()
+
+
+def closed(ledger: Ledger) -> None:
+    """It was ended, and Fluent holds nothing any more."""
+    active(ledger)
+    ledger.close()
+
+
+def rejected(ledger: Ledger) -> None:
+    """Fluent refused the hold."""
+    pending(ledger)
+    ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU"))
+
+
 def claim_of(
     order_ref: str,
     quantity: int = 1,

@@ -14,113 +14,17 @@ from tests.streams.ledger.reservations.stage import (
     NOON_MS,
     TERMS,
     Ledger,
+    active,
+    closed,
     fields,
     figures_in,
     of,
+    pending,
+    rejected,
+    releasing,
 )
 
 REF = reservation_ref(*IDS)
-Prepare = Callable[[Ledger], object]
-
-
-def unknown(ledger: Ledger) -> None:
-    ledger.claim("O-1")
-
-
-def pending(ledger: Ledger) -> None:
-    ledger.reserve(expires_in_ms=50_000)
-
-
-def overdue(ledger: Ledger) -> None:
-    ledger.reserve(expires_in_ms=90_000)
-    ledger.after(TERMS.hold_timeout_ms)
-
-
-def active(ledger: Ledger) -> None:
-    ledger.open(expires_in_ms=50_000)
-
-
-def releasing(ledger: Ledger) -> None:
-    active(ledger)
-    ledger.end()
-
-
-def closed(ledger: Ledger) -> None:
-    active(ledger)
-    ledger.close()
-
-
-def rejected(ledger: Ledger) -> None:
-    pending(ledger)
-    ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU"))
-
-
-def hold_confirmed(ledger: Ledger) -> None:
-    ledger.do(c.HoldConfirmed(*IDS, 1, 100))
-
-
-def hold_failed(ledger: Ledger) -> None:
-    ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU"))
-
-
-def release_confirmed(ledger: Ledger) -> None:
-    ledger.do(c.ReleaseConfirmed(*IDS, ledger.row().number))
-
-
-def release_failed(ledger: Ledger) -> None:
-    ledger.do(c.ReleaseFailed(*IDS, ledger.row().number, 100, "forbidden"))
-
-
-def expiry(ledger: Ledger) -> None:
-    ledger.after(95_000)
-
-
-@pytest.mark.parametrize(
-    ("before", "event", "state", "cause"),
-    [
-        (unknown, Ledger.reserve, "PENDING", ""),
-        (unknown, Ledger.end, "CLOSED", "ENDED"),
-        (pending, hold_confirmed, "ACTIVE", ""),
-        (pending, hold_failed, "REJECTED", ""),
-        (pending, expiry, "RELEASING", "EXPIRED"),
-        (pending, Ledger.end, "RELEASING", "ENDED"),
-        (pending, release_confirmed, "PENDING", ""),
-        (overdue, hold_confirmed, "ACTIVE", ""),
-        (overdue, hold_failed, "REJECTED", ""),
-        (overdue, expiry, "RELEASING", "EXPIRED"),
-        (overdue, Ledger.end, "RELEASING", "ENDED"),
-        (active, hold_confirmed, "ACTIVE", ""),
-        (active, hold_failed, "ACTIVE", ""),
-        (active, expiry, "RELEASING", "EXPIRED"),
-        (active, Ledger.end, "RELEASING", "ENDED"),
-        (active, release_confirmed, "ACTIVE", ""),
-        (releasing, hold_confirmed, "RELEASING", "ENDED"),
-        (releasing, hold_failed, "RELEASING", "ENDED"),
-        (releasing, expiry, "RELEASING", "ENDED"),
-        (releasing, Ledger.end, "RELEASING", "ENDED"),
-        (releasing, release_confirmed, "CLOSED", "ENDED"),
-        (releasing, release_failed, "CLOSED", "ENDED"),
-        (closed, hold_confirmed, "CLOSED", "ENDED"),
-        (closed, Ledger.reserve, "CLOSED", "ENDED"),
-        (closed, expiry, "CLOSED", "ENDED"),
-        (closed, Ledger.end, "CLOSED", "ENDED"),
-        (closed, release_confirmed, "CLOSED", "ENDED"),
-        (closed, release_failed, "CLOSED", "ENDED"),
-        (rejected, hold_confirmed, "REJECTED", ""),
-        (rejected, Ledger.reserve, "REJECTED", ""),
-        (rejected, expiry, "REJECTED", ""),
-        (rejected, Ledger.end, "REJECTED", ""),
-        (rejected, release_confirmed, "REJECTED", ""),
-    ],
-    ids=lambda value: getattr(value, "__name__", value),
-)
-def test_every_event_leads_from_each_state_to_the_documented_one(
-    before: Prepare, event: Prepare, state: str, cause: str
-) -> None:
-    ledger = Ledger()
-    before(ledger)
-    event(ledger)
-    assert (ledger.row().state, ledger.row().cause) == (state, cause)
 
 
 def test_a_reserve_asks_fluent_for_the_hold_under_a_ref_that_every_repeat_shares() -> None:
@@ -169,7 +73,7 @@ def test_a_failed_hold_answers_the_reserve_with_the_reason_and_the_error() -> No
 
 
 @pytest.mark.parametrize("before", [active, releasing, closed, rejected], ids=lambda f: f.__name__)
-def test_a_repeated_reserve_gets_the_answer_of_the_first_one(before: Prepare) -> None:
+def test_a_repeated_reserve_gets_the_answer_of_the_first_one(before: Callable[[Ledger], None]) -> None:
     ledger = Ledger()
     before(ledger)
     first = next(send.value for send in ledger.sent if send.topic == "promotion-commands")

@@ -1,4 +1,4 @@
-"""What others learn about a reservation: its answer, figures and releases, and what people should read."""
+"""What others learn: answers to claims and to the Reserve, figures, releases, and what people should read."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import msgspec
 
 from schemas.drift import REMEDIES
 from schemas.structs import ReservationRelease
-from schemas.topics import PROMOTION_COMMANDS, RESERVATION_RELEASES
-from streams.ledger.commands import Figures, LineFigures, LineReserved
+from schemas.topics import ORDER_COMMANDS, PROMOTION_COMMANDS, RESERVATION_RELEASES
+from streams.ledger.commands import Figures, LineDecided, LineFigures, LineReserved, order_key
 from streams.ledger.commands import encode as encode_command
-from streams.ledger.effects import Notice, iso_utc
+from streams.ledger.effects import Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.reservations.state import CLOSED, UNKNOWN
-from streams.ledger.reservations.turn import Turn
+from streams.ledger.reservations.turn import ReservationTurn
 
 _to_json = msgspec.json.encode
 
 
-def answer_reserve(turn: Turn, error: str = "") -> None:
+def line_decided(promotion_id: str, order_ref: str, sku: str, quantity: int, reason: str) -> Send:
+    """The answer to a claim: the same claim always gets the same bytes."""
+    value = encode_command(LineDecided(promotion_id, order_ref, sku, quantity, reason))
+    return Send(ORDER_COMMANDS, order_key(order_ref, promotion_id), value)
+
+
+def answer_reserve(turn: ReservationTurn, error: str = "") -> None:
     """LineReserved, as the row says: held, or refused with the row's reason."""
     row = turn.row
     quantity = row.quantity if row.refusal else row.reserved
@@ -26,7 +32,7 @@ def answer_reserve(turn: Turn, error: str = "") -> None:
     turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(answer))
 
 
-def report_now(turn: Turn) -> None:
+def report_now(turn: ReservationTurn) -> None:
     """LineFigures at once; what else has changed since the last ones is in them."""
     row = turn.row
     row.version += 1
@@ -37,7 +43,7 @@ def report_now(turn: Turn) -> None:
         row.reserved,
         row.claimed,
         row.cancelled,
-        row.reserved - row.claimed if row.state == CLOSED else 0,
+        row.reserved - row.claimed if row.state is CLOSED else 0,
         row.rejected_units,
         row.rejected_orders,
         row.held,
@@ -50,15 +56,15 @@ def report_now(turn: Turn) -> None:
     turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(told))
 
 
-def report_soon(turn: Turn) -> None:
+def report_soon(turn: ReservationTurn) -> None:
     """LineFigures within the report interval. Nobody asked about a reservation that is UNKNOWN."""
     row = turn.row
-    if not row.report_at_ms and row.state != UNKNOWN:
+    if not row.report_at_ms and row.state is not UNKNOWN:
         row.report_at_ms = turn.now_ms + row.terms.report_interval_ms
 
 
-def publish_release(turn: Turn, cause: str) -> None:
-    """The `reservation-releases` record, with absolute figures."""
+def publish_release(turn: ReservationTurn, cause: str) -> None:
+    """A record of `reservation-releases`, with absolute figures."""
     row = turn.row
     record = ReservationRelease(
         turn.promotion_id,
@@ -73,7 +79,7 @@ def publish_release(turn: Turn, cause: str) -> None:
     turn.send(RESERVATION_RELEASES, turn.sku.encode(), _to_json(record))
 
 
-def notice_drift(turn: Turn, level: str = "warning", error: str = "") -> None:
+def notice_drift(turn: ReservationTurn, level: str = "warning", error: str = "") -> None:
     """What Fluent holds is not what was asked for."""
     row = turn.row
     if row.drift_kind is None:
@@ -86,15 +92,4 @@ def notice_drift(turn: Turn, level: str = "warning", error: str = "") -> None:
     }
     if error:
         fields["error"] = error
-    notify(turn, level, "drift", REMEDIES[row.drift_kind], **fields)
-
-
-def notify(turn: Turn, level: str, event: str, recommendation: str, **fields: str | int) -> None:
-    """Something that the person on call should read, and what to do about it."""
-    turn.effects.notices.append(
-        Notice(
-            level,
-            event,
-            {"promotion": turn.promotion_id, "sku": turn.sku, **fields, "recommendation": recommendation},
-        )
-    )
+    turn.notify(level, "drift", **fields, recommendation=REMEDIES[row.drift_kind])

@@ -1,0 +1,165 @@
+"""Settles and verifies: telling Fluent what was sold, and comparing what it really holds with our figures.
+
+Units that were claimed are unripe for the settle delay, while the shop may still book them; then they are
+settled, which shrinks the hold by them.
+"""
+
+from __future__ import annotations
+
+from schemas.drift import DriftKind
+from streams.ledger.commands import SettleConfirmed, SettleFailed, Verified
+from streams.ledger.reservations.publishing import notice_drift, publish_release, report_now, report_soon
+from streams.ledger.reservations.requests import answered, ask
+from streams.ledger.reservations.state import (
+    ACTIVE,
+    CLOSED,
+    CLOSED_STATES,
+    SETTLE,
+    VERIFY,
+    Reservation,
+    check_every_ms,
+)
+from streams.ledger.reservations.turn import ReservationTurn
+
+
+def follow_up(turn: ReservationTurn) -> None:
+    """Ask what there is to ask next, unless an answer is awaited: a settle, then a verify."""
+    row = turn.row
+    if row.request:
+        return
+    if row.state is ACTIVE:
+        ripe = row.claimed - sum(row.unripe_units)
+        if ripe != row.settled:
+            _settle(turn, row.reserved - ripe, ripe)
+            return
+    elif row.state is CLOSED and row.terms.book_sale and row.settled != row.claimed:
+        _settle(turn, 0, row.claimed)
+        return
+    if row.verify_wanted and (row.state in CLOSED_STATES or row.state is ACTIVE):
+        _verify(turn)
+
+
+def ripen_later(row: Reservation, quantity: int, now_ms: int) -> int:
+    """Put units that were just taken with those that ripen at the same time, and return that time."""
+    ripe_at_ms = now_ms + row.settle_delay_ms
+    ripe_at_ms += -ripe_at_ms % row.settle_width_ms
+    times = row.unripe_at_ms
+    if times and times[-1] == ripe_at_ms:
+        row.unripe_units[-1] += quantity
+        return ripe_at_ms
+    times.append(ripe_at_ms)
+    row.unripe_units.append(quantity)
+    if not row.settle_at_ms or ripe_at_ms < row.settle_at_ms:
+        row.settle_at_ms = ripe_at_ms
+    return ripe_at_ms
+
+
+def ripen(turn: ReservationTurn) -> None:
+    """Units whose delay has passed may be settled now."""
+    row = turn.row
+    times = row.unripe_at_ms
+    ripe = sum(1 for at_ms in times if at_ms <= turn.now_ms)
+    del times[:ripe]
+    del row.unripe_units[:ripe]
+    row.settle_at_ms = times[0] if times else 0
+
+
+def unripen(turn: ReservationTurn, quantity: int, ripe_at_ms: int) -> None:
+    """Units that were given back are not to be settled: not later, or not any more.
+
+    `ripe_at_ms` says with which units these were taken: others, sold later, must not ripen early
+    in their place. What was settled already makes the hold grow again, within the settle interval.
+    """
+    row = turn.row
+    if ripe_at_ms not in row.unripe_at_ms:
+        soon_ms = turn.now_ms + row.settle_width_ms
+        row.settle_at_ms = min(row.settle_at_ms or soon_ms, soon_ms)
+        return
+    at = row.unripe_at_ms.index(ripe_at_ms)
+    row.unripe_units[at] -= quantity
+
+
+def _settle(turn: ReservationTurn, remaining: int, consumed: int) -> None:
+    turn.row.settled = consumed
+    ask(turn, SETTLE, remaining=remaining, consumed=consumed)
+
+
+def _verify(turn: ReservationTurn) -> None:
+    """While ACTIVE only where something should be held; after the end always."""
+    row = turn.row
+    row.verify_wanted = False
+    remaining = row.reserved - row.settled if row.state is ACTIVE else 0
+    if remaining > 0 or row.state in CLOSED_STATES:
+        ask(turn, VERIFY, remaining=remaining, consumed=row.settled)
+
+
+def on_settle_confirmed(turn: ReservationTurn, command: SettleConfirmed) -> None:
+    """The hold is as it was asked for."""
+    if not answered(turn, SETTLE, command.number):
+        return
+    row = turn.row
+    row.told = row.asked_consumed
+    drift_units, drift_kind = row.drift_units, row.drift_kind
+    if drift_kind is DriftKind.SETTLE_REFUSED:
+        drift_units, drift_kind = 0, None
+    _found(turn, command.remaining, drift_units, drift_kind)
+    follow_up(turn)
+
+
+def on_settle_failed(turn: ReservationTurn, command: SettleFailed) -> None:
+    """Fluent refuses for good. It is not asked for the same again, only once the amount has changed."""
+    if not answered(turn, SETTLE, command.number):
+        return
+    row = turn.row
+    _found(turn, row.held, abs(row.asked_consumed - row.told), DriftKind.SETTLE_REFUSED)
+    notice_drift(turn, "error", command.error)
+    follow_up(turn)
+
+
+def on_verified(turn: ReservationTurn, command: Verified) -> None:
+    """What Fluent holds, compared with what was asked for; what was put right is no drift any more."""
+    if not answered(turn, VERIFY, command.number):
+        return
+    row = turn.row
+    known = (row.drift_units, row.drift_kind)
+    units = command.drift_units
+    if command.corrected_units:
+        units = max(0, units - command.corrected_units)
+    kind = command.drift_kind if units else None
+    row.fluent_status = "ACTIVE" if command.held else "INACTIVE"
+    _found(turn, command.held, units, kind)
+    if units and (units, kind) != known:
+        notice_drift(turn)
+    if command.corrected_units:
+        turn.notify(
+            "warning",
+            "late write undone",
+            kind=command.drift_kind or "",
+            corrected_units=command.corrected_units,
+            recommendation=(
+                "Nothing to repair; look for a worker that froze or lost its connection around this time."
+            ),
+        )
+    if row.release_owed and row.state is CLOSED and not command.held:
+        row.release_owed = False
+        publish_release(turn, row.cause)
+    follow_up(turn)
+
+
+def check_again(turn: ReservationTurn) -> None:
+    """It is time for a verify; while something is held the next one follows."""
+    row = turn.row
+    row.verify_wanted = True
+    row.verify_at_ms = turn.now_ms + check_every_ms(row.terms) if row.state is ACTIVE else 0
+
+
+def _found(turn: ReservationTurn, held: int, drift_units: int, drift_kind: DriftKind | None) -> None:
+    row = turn.row
+    drifted = (drift_units, drift_kind) != (row.drift_units, row.drift_kind)
+    changed = held != row.held
+    row.held, row.drift_units, row.drift_kind = held, drift_units, drift_kind
+    row.checked_at_ms = turn.now_ms
+    if drifted:
+        report_now(turn)
+    elif changed:
+        report_soon(turn)
