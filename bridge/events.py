@@ -7,7 +7,6 @@ body, the event in it, Kafka, and for callers that wait the decision (`bridge.wa
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -30,6 +29,7 @@ from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.topics import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START
 from streams.settings import Settings
 from streams.settings.mapping import map_message
+from streams.system import now_ms
 
 NO_WAIT = Wait(0)
 
@@ -97,7 +97,7 @@ def read_event(settings: Settings, topic: str, body: bytes) -> Event:
     mapping = settings.mappings.get(topic)
     event = parse(topic, body if mapping is None else map_message(mapping, body))
     if isinstance(event, PromotionStart):
-        event.expires_at_ms(time.time_ns() // 1_000_000, settings.config.default_duration_ms)
+        event.expires_at_ms(now_ms(), settings.config.default_duration_ms)
     return event
 
 

@@ -94,13 +94,16 @@ def check(
 def worker(
     health_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_535, help="Serve /healthz, /readyz and /metrics here, on loopback."),
+        typer.Option(min=0, max=65_535, help="Serve /healthz, /readyz and /metrics here; 0: any free port."),
     ] = None,
+    health_host: Annotated[
+        str, typer.Option(help="Address of the health port. Anybody who reaches it may read the figures.")
+    ] = "127.0.0.1",
 ) -> int:
     """Run one worker until SIGTERM. It says `ready` on standard error when it takes orders in."""
     from flashsale.cli.worker import run_worker
 
-    return run_worker(health_port)
+    return run_worker(health_host, health_port)
 
 
 @app.command()

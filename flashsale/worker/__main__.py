@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # Faust takes a second to import: a wrong configuration is told before that.
         from flashsale.worker.process import run
 
-        run(settings, given.health_port)
+        run(settings, given.health_port, health_host=given.health_host)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(NO_BROKER if isinstance(error, NoBrokerError) else CONFIGURATION)
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flashsale.worker", description=__doc__)
     parser.add_argument("--pipe", type=int, required=True, help="closes when the supervisor ends")
     parser.add_argument("--health-port", type=int)
+    parser.add_argument("--health-host", default="127.0.0.1")
     return parser
 
 

@@ -6,7 +6,6 @@ what a worker needs, composes it, serves its health, and runs it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +18,7 @@ from agents.intake import Mapper
 from agents.timers import Timers
 from flashsale.supervisor.exits import die
 from flashsale.worker.metrics import FluentCollector, Metrics
+from flashsale.worker.readiness import Readiness
 from flashsale.worker.upkeep import Upkeep
 from fluent import FluentOptions, Gateway, ProfileError, RequestQueue, options_from
 from schemas.topics import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
@@ -44,16 +44,11 @@ CALL_SHARE_OF_SESSION = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker that is ready to be run."""
+    """The parts of a worker by which it is run and watched."""
 
     app: EngineApp
     registry: CollectorRegistry
-
-    def ready(self) -> tuple[bool, str]:
-        """Whether the worker owns its partitions and its rows are restored."""
-        if self.app.engine.ready:
-            return True, "ready"
-        return False, "not ready: waiting for partitions, or restoring rows"
+    readiness: Readiness
 
 
 def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
@@ -71,9 +66,11 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     requests = FluentRequests(settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway), sender)
     metrics.registry.register(FluentCollector(gateway.meters))
 
+    readiness = Readiness(engine, lease, gateway.options.call_timeout_s)
+
     def on_opened() -> None:
         metrics.restore_seconds.set(engine.opened_in_s)
-        print("ready", file=sys.stderr, flush=True)
+        readiness.announce()
 
     async def on_stopped() -> None:
         await requests.close()
@@ -103,8 +100,8 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         agents[topic](app)
 
     Timers(sender.to_partition).register(app, min(0.25, settings.config.release_interval_ms / 4_000))
-    Upkeep(app, metrics, requests).register()
-    return Worker(app, metrics.registry)
+    Upkeep(app, metrics, requests, readiness).register()
+    return Worker(app, metrics.registry, readiness)
 
 
 def _command_stages(settings: Settings) -> dict[str, Stage]:

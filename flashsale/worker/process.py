@@ -53,7 +53,13 @@ class QuietWorker(faust.Worker):
         super()._on_sigint()
 
 
-def run(settings: Settings, health_port: int | None, consumed: Sequence[str] = CONSUMED) -> NoReturn:
+def run(
+    settings: Settings,
+    health_port: int | None,
+    consumed: Sequence[str] = CONSUMED,
+    *,
+    health_host: str = "127.0.0.1",
+) -> NoReturn:
     """Run one worker that consumes the topics `consumed`, until SIGTERM.
 
     Raises ConfigurationError before anything is started.
@@ -67,8 +73,8 @@ def run(settings: Settings, health_port: int | None, consumed: Sequence[str] = C
         log.warning("configuration", notice=notice)
     worker = compose(settings, consumed)
     if health_port is not None:
-        port = serve(health_port, worker.registry, _alive, worker.ready)
-        log.info("health", url=f"http://127.0.0.1:{port}/readyz")
+        address = serve(health_host, health_port, worker.registry, _alive, worker.readiness.state)
+        log.info("health", url=f"{address}/readyz")
     watch(worker.app)
     _calm_the_collector()
     QuietWorker(worker.app).execute_from_commandline()

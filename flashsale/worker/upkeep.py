@@ -8,6 +8,7 @@ from typing import cast
 
 from agents.fluent_requests import FluentRequests
 from flashsale.worker.metrics import Metrics
+from flashsale.worker.readiness import Readiness
 from streams.engine.host.app import EngineApp
 from streams.engine.host.consumer import Consumer
 from streams.log import get_logger
@@ -26,8 +27,11 @@ PROGRESS_EVERY_S = 10.0
 class Upkeep:
     """The chores of one worker, once a second."""
 
-    def __init__(self, app: EngineApp, metrics: Metrics, requests: FluentRequests) -> None:
+    def __init__(
+        self, app: EngineApp, metrics: Metrics, requests: FluentRequests, readiness: Readiness
+    ) -> None:
         self._app = app
+        self._readiness = readiness
         self._metrics = metrics
         self._requests = requests
         self._behind = 0
@@ -49,7 +53,7 @@ class Upkeep:
         """Take the gauges' values from the parts of the worker."""
         engine, metrics = self._app.engine, self._metrics
         metrics.tasks.set(len(engine.tasks))
-        metrics.ready.set(engine.ready)
+        metrics.ready.set(self._readiness.state()[0])
         metrics.fluent_outstanding.set(self._requests.outstanding)
         self._behind = 0
         for task in engine.tasks.values():

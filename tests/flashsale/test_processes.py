@@ -79,9 +79,12 @@ def test_a_worker_serves_its_health_survives_a_kill_and_stops_cleanly(
     with_topics: Command, called_with_topics: InProcess, fluent: FluentSimulator
 ) -> None:
     environment = fluent.environment()
-    with with_topics.running("worker", "--health-port", "0", **environment) as process:
+    with with_topics.running(
+        "worker", "--health-port", "0", "--health-host", "localhost", **environment
+    ) as process:
         log = said(process, "ready")
         [url] = [json.loads(line)["url"] for line in log if '"event": "health"' in line]
+        assert url.startswith("http://localhost:")
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
             assert answer.read() == b"ready\n"
         assert called_with_topics("worker", **environment).refused("Another worker", "of its own")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
@@ -28,32 +27,13 @@ MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
 
 
-def renew_with_heartbeats(coordinator: Any, renewed: Callable[[float], None]) -> None:
-    """Call `renewed` with the time at which each heartbeat was sent that the broker accepted.
-
-    aiokafka takes RebalanceInProgress for success, too, since heartbeats go on meanwhile; but it promises
-    nothing: the rebalance may end without us, and our partitions are somebody else's.
-    """
-    beat = coordinator._do_heartbeat
-
-    async def heartbeat() -> bool:
-        sent_at = time.monotonic()
-        accepted: bool = await beat()
-        if accepted and not coordinator._rejoin_needed_fut.done():
-            renewed(sent_at)
-        return accepted
-
-    coordinator._do_heartbeat = heartbeat
-
-
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
     async def on_start(self) -> None:
-        """Start, then watch heartbeats: a fetch may come from a buffer, a heartbeat is the broker's word."""
+        """Start, and let the lease hear what the group's coordinator answers."""
         await super().on_start()
-        lease = cast("EngineApp", self.app).hooks.lease
-        renew_with_heartbeats(self._ensure_consumer()._coordinator, lease.renewed)
+        cast("EngineApp", self.app).hooks.lease.watch(self._ensure_consumer()._coordinator)
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         """drivers/aiokafka.py:571 ties read_committed to exactly_once; our own stages must never read

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from streams.engine.engine import Engine
 
 
 class Lease:
-    """How long the broker gives this worker's partitions to nobody else: one session from each heartbeat.
+    """How long the broker gives this worker's partitions to nobody else.
 
-    The consumer's thread renews it; whoever is about to call Fluent asks for its end. While the engine is
-    suspended there is none, because a rebalance may give the partitions to somebody else at once.
+    It is one session from the moment at which a heartbeat was sent that the broker then accepted, or the
+    SyncGroup request by which the partitions came. A heartbeat that is answered with RebalanceInProgress does
+    not renew it, although aiokafka counts that as accepted, and a fetch says nothing: it may come from a
+    buffer. While the engine is suspended there is no lease: a rebalance may give the partitions away at once.
     """
 
     def __init__(self, engine: Engine, session_s: float) -> None:
@@ -20,9 +26,23 @@ class Lease:
         self._session_s = session_s
         self._began_at = 0.0
 
-    def renewed(self, sent_at: float) -> None:
-        """The broker accepted a heartbeat that was sent at `sent_at` (monotonic seconds)."""
-        self._began_at = sent_at
+    def watch(self, coordinator: Any) -> None:
+        """Hear every answer that aiokafka's group coordinator gets; in the consumer's thread."""
+        send = coordinator._send_req
+
+        async def send_and_hear(request: Any) -> Any:
+            sent_at = time.monotonic()
+            response = await send(request)
+            if isinstance(request, HeartbeatRequest | SyncGroupRequest) and not response.error_code:
+                self._began_at = sent_at
+            return response
+
+        coordinator._send_req = send_and_hear
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until it ends, negative when it has."""
+        return self.expires_at() - time.monotonic()
 
     def expires_at(self) -> float:
         """Monotonic time at which it ends, 0 where there is none."""
