@@ -12,15 +12,16 @@ from types import FrameType
 import httpx
 from confluent_kafka import KafkaException
 
+from rehearsal.demo.display import Progress, show
 from rehearsal.demo.invoices import NoOrdersError
 from rehearsal.demo.plan import Plan, counted, plan_file, plan_morning
-from rehearsal.demo.progress import Progress
+from rehearsal.demo.processes import StageError
 from rehearsal.demo.proof import Line, prove, worker_died_busy
 from rehearsal.demo.sale import Sale
-from rehearsal.demo.stage import Stage, StageError
-from rehearsal.demo.table import show
+from rehearsal.demo.stage import Stage
 from rehearsal.kafka import EmbeddedKafkaError
 from streams.log import configure
+from streams.settings import NoBrokerError
 
 EXIT_PROVEN = 0
 EXIT_NOT_PROVEN = 1
@@ -58,7 +59,7 @@ def _perform(plan: Plan, speed: float | None, progress: Progress, *, rush: bool)
                 lines.append(worker_died_busy(evidence, sale.killed_at_ms))
             show(evidence, lines)
             stage.failed = not _all_hold(lines)
-    except (StageError, TimeoutError, ConnectionError, KafkaException, httpx.HTTPError) as error:
+    except (StageError, ConnectionError, NoBrokerError, KafkaException, httpx.HTTPError) as error:
         progress.say(f"The demo did not get to its end. {error}")
         return EXIT_NOT_PROVEN
     progress.say("done, everything is cleared away")

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from rehearsal.demo.events import Identity
-from rehearsal.demo.kafka_topics import Record
+from rehearsal.demo.topics import Record, identity_of
 from schemas.topics import (
     DEAD_LETTERS,
     ORDER_CANCELLED,
@@ -32,11 +32,6 @@ AUDITED = (
 
 Key = tuple[str, str]
 """(promotion id, SKU)"""
-
-
-def identity_of(message: Mapping[str, Any]) -> Identity:
-    """(order ref, promotion id) of an outcome."""
-    return message["orderRef"], message["promotionId"]
 
 
 @dataclass(frozen=True)
@@ -119,9 +114,9 @@ class Evidence:
 
     @cached_property
     def promotions(self) -> dict[str, dict[str, Any]]:
-        """Each promotion's start, in the order in which they were sent."""
-        starts = sorted(self.of(PROMOTION_START), key=lambda record: record.timestamp_ms)
-        return {start["id"]: start for start in (record.json["promotion"] for record in starts)}
+        """Each promotion's start, by id."""
+        starts = [record.json["promotion"] for record in self.of(PROMOTION_START)]
+        return {start["id"]: start for start in sorted(starts, key=lambda start: str(start["id"]))}
 
     @cached_property
     def finals(self) -> dict[str, Final]:

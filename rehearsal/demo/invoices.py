@@ -25,17 +25,20 @@ fees. Vouchers, `gift_0001_…`, are none either."""
 DATE_FORMATS = ("%m/%d/%y %H:%M", "%m/%d/%Y %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M")
 """The excerpt's own, and those in which the data set is passed on elsewhere."""
 
+SHOWN = 3
+"""Unreadable lines that are told with their numbers."""
+
 WHOLE_NUMBER = re.compile(r"[+-]?\d{1,9}")
 
 
 class NoOrdersError(Exception):
-    """The file holds nothing that could be replayed; the text is a sentence for who named it."""
+    """The file holds nothing that could be replayed; the text is a sentence for the person who named it."""
 
 
 class Skip(StrEnum):
     """Why a line is left out, in order of precedence; the text is what people read."""
 
-    UNREADABLE = "unreadable (a quantity or date that is none, a field missing)"
+    UNREADABLE = "unreadable"
     SERVICE = "not a product (postage, discount, fee, manual entry)"
     NEGATIVE = "negative quantity outside a cancellation (breakage, correction)"
     POSITIVE = "positive quantity in a cancellation"
@@ -64,11 +67,12 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The invoices of a file by time, and what became of its lines."""
+    """The invoices of a file by time, and what became of its lines; `unreadable`: the first such ones."""
 
     invoices: tuple[Invoice, ...]
     lines: int
     skipped: Mapping[Skip, int]
+    unreadable: tuple[str, ...] = ()
 
     @property
     def products(self) -> int:
@@ -91,39 +95,52 @@ def read_book(text: str) -> Book:
         )
     kept: dict[str, list[tuple[dict[str, str], datetime]]] = {}
     skipped: Counter[Skip] = Counter()
+    unreadable: list[str] = []
     lines = 0
     for row in rows:
         lines += 1
-        at = _time(row["InvoiceDate"])
-        reason = Skip.UNREADABLE if at is None else _why_not(row)
+        at, fault = _time(row["InvoiceDate"]), _fault_of(row)
+        reason = _why_not(row) if fault is None else Skip.UNREADABLE
+        if fault is not None:
+            unreadable.append(f"line {rows.line_num}: {fault}")
         if at is None or reason is not None:
             skipped[reason or Skip.UNREADABLE] += 1
         else:
             kept.setdefault(row["InvoiceNo"].strip(), []).append((row, at))
     invoices = tuple(_by_time(kept))
+    shown = tuple(unreadable[:SHOWN])
     if not any(not invoice.cancels for invoice in invoices):
-        raise NoOrdersError("There is not one line with a product that somebody bought.")
-    return Book(invoices, lines, skipped)
+        examples = "".join(f" {each[0].upper()}{each[1:]}." for each in shown)
+        raise NoOrdersError(f"There is not one line with a product that somebody bought.{examples}")
+    return Book(invoices, lines, skipped, shown)
 
 
-def _why_not(row: Mapping[str, str | None]) -> Skip | None:
-    number, code, quantity = (row[name] for name in COLUMNS[:3])
-    if not number or not code or not WHOLE_NUMBER.fullmatch((quantity or "").strip()):
-        return Skip.UNREADABLE
-    if code.strip().upper() in SERVICES or code.lower().startswith("gift_"):
+def _fault_of(row: Mapping[str, str | None]) -> str | None:
+    """What of a row cannot be read, in words; None where everything can."""
+    for name in ("InvoiceNo", "StockCode"):
+        if not row[name]:
+            return f"{name} is missing"
+    if not WHOLE_NUMBER.fullmatch((row["Quantity"] or "").strip()):
+        return f"Quantity {row['Quantity'] or ''!r} is no whole number"
+    if _time(row["InvoiceDate"]) is None:
+        return f"InvoiceDate {row['InvoiceDate'] or ''!r} is no date like 12/1/10 8:26 or 2010-12-01 08:26"
+    try:
+        float(row["UnitPrice"] or "")
+    except ValueError:
+        return f"UnitPrice {row['UnitPrice'] or ''!r} is no number"
+    return None
+
+
+def _why_not(row: Mapping[str, str]) -> Skip | None:
+    """Why a readable row is no sale, None where it is one."""
+    number, code, units = row["InvoiceNo"].strip(), row["StockCode"].strip(), int(row["Quantity"])
+    if code.upper() in SERVICES or code.lower().startswith("gift_"):
         return Skip.SERVICE
-    return _wrong_units(number.strip(), int(quantity or 0), row["UnitPrice"])
-
-
-def _wrong_units(number: str, units: int, price: str | None) -> Skip | None:
     if units == 0:
         return Skip.NO_UNITS
     if number.startswith("C") != (units < 0):
         return Skip.POSITIVE if units > 0 else Skip.NEGATIVE
-    try:
-        return Skip.NO_PRICE if float(price or "") <= 0 else None
-    except ValueError:
-        return Skip.UNREADABLE
+    return Skip.NO_PRICE if float(row["UnitPrice"]) <= 0 else None
 
 
 def _time(text: str | None) -> datetime | None:

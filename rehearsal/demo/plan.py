@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearsal.demo.events import Cancel, Event, Identity, Placed, round_of
+from rehearsal.demo.events import Cancel, Event, Identity, OwnOrders, Placed, read_lines, round_of
 from rehearsal.demo.invoices import Book, NoOrdersError, read_book
-from rehearsal.demo.own_orders import OwnOrders, read_lines
 from rehearsal.demo.selection import (
     Promotion,
     choose_products,
@@ -22,13 +21,10 @@ from rehearsal.demo.selection import (
 
 MORNING = Path(__file__).parent.parent / "data" / "online_retail_2010-12-01.csv"
 RUSH_ORDERS = 3_000
-"""A real morning is replayed under new refs until it comes to so many orders."""
+"""A real morning is replayed under new refs until there are this many orders."""
 
-REPEAT_EVERY = 100
-"""Each so manieth order is sent a second time, as a producer does that did not get its acknowledgement."""
-
-REPEAT_AFTER = 50
-"""So many orders later."""
+REPEAT_EVERY, REPEAT_AFTER = 100, 50
+"""One order in 100 is sent a second time, 50 orders later, as by a producer that got no acknowledgement."""
 
 CANCEL_ONE_IN = 50
 """Two in a hundred accepted orders are given back."""
@@ -122,7 +118,7 @@ def plan_lines(own: OwnOrders, source: str) -> Plan:
 
 
 def with_repeats(placed: Sequence[Placed]) -> list[Placed]:
-    """Every `REPEAT_EVERY`th event once more, `REPEAT_AFTER` events later."""
+    """The events, one in `REPEAT_EVERY` of them once more, `REPEAT_AFTER` events later."""
     sent: list[Placed] = []
     for place, event in enumerate(placed):
         sent.append(event)
@@ -142,6 +138,7 @@ def _notes(book: Book, promotion_of: dict[str, str], rounds: int, once: Sequence
         f"over {counted(book.products, 'product')}; {book.repeating} of them list a product twice"
     ]
     notes += [f"left out: {counted(count, 'line')}, {reason}" for reason, count in book.skipped.items()]
+    notes += [f"unreadable {line}" for line in book.unreadable]
     elsewhere = sum(
         line.sku not in promotion_of for each in book.invoices if each.cancels for line in each.lines
     )

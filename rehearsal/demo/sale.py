@@ -10,15 +10,14 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rehearsal.demo.display import Progress
 from rehearsal.demo.evidence import AUDITED, Evidence
-from rehearsal.demo.kafka_topics import read_afresh
 from rehearsal.demo.plan import Plan
-from rehearsal.demo.progress import Progress
+from rehearsal.demo.processes import StageError
 from rehearsal.demo.proof import UNDECIDED_AT_LEAST, fluent_agrees, nothing_held, reports_add_up
-from rehearsal.demo.publisher import Outbox, Publisher
-from rehearsal.demo.shop import OrderFlow, Shop
-from rehearsal.demo.stage import Stage, StageError
-from rehearsal.demo.watch import Watch
+from rehearsal.demo.shop import BackOffice, Checkout, OrderFlow, Outbox
+from rehearsal.demo.stage import Stage
+from rehearsal.demo.topics import Watch, read_afresh
 from schemas.topics import PROMOTION_END, PROMOTION_START
 
 SHORT_SALE_S = 12.0
@@ -43,8 +42,8 @@ class Sale:
         self._progress = progress
         self._watch = Watch(stage.settings)
         self._outbox = Outbox(stage.settings)
-        self._shop = Shop(stage.settings, OrderFlow(stage.fluent_url), self._outbox)
-        self._publisher = Publisher(plan, self._outbox, speed, self._shop.cancel_when_decided)
+        self._office = BackOffice(stage.settings, OrderFlow(stage.fluent_url), self._outbox)
+        self._checkout = Checkout(plan, self._outbox, speed, self._office.cancel_when_decided)
         self._span_s = plan.span_s / speed if speed else 0.0
         self.killed_at_ms = 0
 
@@ -52,8 +51,8 @@ class Sale:
         """From the first promotion to the last report. Raises StageError when it does not get on."""
         with ExitStack() as closing:
             closing.callback(self._watch.close)
-            closing.callback(self._shop.stop)
-            closing.callback(self._publisher.stop)
+            closing.callback(self._office.stop)
+            closing.callback(self._checkout.stop)
             stock = {sku: figures["available"] for sku, figures in self._stage.truth().items()}
             self._start_promotions()
             self._rush()
@@ -84,16 +83,16 @@ class Sale:
     def _rush(self) -> None:
         """Orders come in, and a worker is killed among them; over when each is answered and booked."""
         with self._progress.phase("All orders decided and booked"), self._progress.rush():
-            self._shop.start()
-            self._publisher.start()
+            self._office.start()
+            self._checkout.start()
             seen, moved_at = (0, 0), time.monotonic()
             while not self._everything_answered():
                 self._look()
                 self._show()
                 if not self.killed_at_ms and self._amid_the_rush():
                     self._kill()
-                now = self._watch.outcomes, self._shop.booked
-                if now != seen or not self._publisher.done:
+                now = self._watch.outcomes, self._office.booked
+                if now != seen or not self._checkout.done:
                     seen, moved_at = now, time.monotonic()
                 elif time.monotonic() - moved_at > STANDSTILL_S:
                     raise StageError(f"Nothing moved for {STANDSTILL_S:.0f} s: {self._watch.tally.sentence}.")
@@ -114,7 +113,7 @@ class Sale:
 
     def _everything_answered(self) -> bool:
         """Every input record is answered, and the shop is done with every answer (so it sends no more)."""
-        if not self._publisher.done or self._shop.handled != self._watch.outcomes:
+        if not self._checkout.done or self._office.handled != self._watch.outcomes:
             return False
         return self._watch.unanswered() == 0
 
@@ -153,13 +152,13 @@ class Sale:
     def _look(self, wait_s: float = LOOK_S) -> None:
         self._watch.look(wait_s)
         self._stage.check()
-        for failure in (self._publisher.failure, self._shop.failure):
+        for failure in (self._checkout.failure, self._office.failure):
             if failure is not None:
                 raise StageError(f"The demo's shop failed: {failure!r}") from failure
 
     def _show(self, *, last: bool = False) -> None:
         self._watch.tally.sent = self._plan.orders
-        self._watch.tally.booked = self._shop.booked
+        self._watch.tally.booked = self._office.booked
         if last:
             self._progress.say(self._watch.tally.sentence)
         else:

@@ -1,32 +1,129 @@
-"""The shop after checkout: books what was accepted in Fluent's order flow, and lets customers cancel.
+"""The shop of the demo: its checkout sends orders, its back office books what was accepted.
 
-With `settlement` "order-flow" Fluent's own order workflow books the sold units; in the demo this is it. It
-reads `order-outcomes` as any other system would.
+With `settlement` "order-flow" Fluent's own order workflow books the sold units; in the demo the back office
+is that workflow. It reads `order-outcomes` as any other system would, and sends the cancels of customers who
+give something back.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+from confluent_kafka import KafkaError, Message, Producer
 
-from rehearsal.demo.events import Cancel, Identity, cancelled_value
-from rehearsal.demo.evidence import identity_of
+from rehearsal.demo.events import Cancel, Event, Identity, Placed, cancelled_value
 from rehearsal.demo.invoices import Line
-from rehearsal.demo.kafka_topics import Reader
-from rehearsal.demo.plan import cancelled_by_customer
-from rehearsal.demo.publisher import Outbox
-from schemas.topics import ORDER_CANCELLED, ORDER_OUTCOMES
+from rehearsal.demo.plan import Plan, cancelled_by_customer
+from rehearsal.demo.topics import Follower, identity_of
+from schemas.topics import ORDER_CANCELLED, ORDER_OUTCOMES, ORDER_PLACED
+from streams.kafka import producer_config
 from streams.settings import Settings
 
+FLUSH_TIMEOUT_S = 30.0
 WAIT_S = 0.05
 HTTP_TIMEOUT_S = 10.0
-STOP_TIMEOUT_S = 15.0
 BOOKINGS_AT_ONCE = 4
+
+
+class Outbox:
+    """A producer that remembers what the broker did not take; safe in several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer = Producer(producer_config(settings) | {"queue.buffering.max.messages": 1_000_000})
+        self._refused: KafkaError | None = None
+
+    def send(self, topic: str, value: bytes, key: str) -> None:
+        """Queue a record; `key` is what a shop would take, the order's or promotion's reference."""
+        self._producer.produce(
+            self._settings.prefixed(topic), value, key.encode(), on_delivery=self._delivered
+        )
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until the broker has everything. Raises ConnectionError when it has not."""
+        left = self._producer.flush(FLUSH_TIMEOUT_S)
+        if left or self._refused is not None:
+            raise ConnectionError(
+                f"the broker has not taken {left or 'all'} records: {self._refused or 'no answer'}"
+            )
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        self._refused = error or self._refused
+
+
+class Clerk(ABC, threading.Thread):
+    """A thread of the shop: at work until it has done everything or is stopped. `failure`: what ended it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.stopping = threading.Event()
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        """Work; a failure stays in `failure`."""
+        try:
+            self.work()
+        except Exception as error:
+            self.failure = error
+
+    @abstractmethod
+    def work(self) -> None:
+        """What it does until `stopping` is set."""
+
+    def stop(self) -> None:
+        """Do nothing more; returns when the thread has ended."""
+        self.stopping.set()
+        if self.is_alive():
+            self.join(FLUSH_TIMEOUT_S)
+
+
+class Checkout(Clerk):
+    """Sends every event `at_s` / `speed` seconds after the first one; without `speed` as fast as possible.
+
+    A cancel of a known order is handed to `after_decision`: a customer gives back what they got.
+    """
+
+    def __init__(
+        self, plan: Plan, outbox: Outbox, speed: float | None, after_decision: Callable[[Cancel], None]
+    ) -> None:
+        super().__init__("checkout")
+        events: tuple[Event, ...] = (*plan.placed, *plan.cancels)
+        self._events = sorted(events, key=lambda event: event.at_s)
+        self._outbox = outbox
+        self._speed = speed
+        self._after_decision = after_decision
+        self.done = False
+
+    def work(self) -> None:
+        """Send everything, and wait until the broker has it."""
+        start = time.monotonic()
+        for event in self._events:
+            if self.stopping.wait(self._wait_s(start, event)):
+                return
+            self._send(event)
+        self._outbox.flush()
+        self.done = True
+
+    def _wait_s(self, start: float, event: Event) -> float:
+        if self._speed is None:
+            return 0.0
+        return max(0.0, start + event.at_s / self._speed - time.monotonic())
+
+    def _send(self, event: Event) -> None:
+        if isinstance(event, Placed):
+            self._outbox.send(ORDER_PLACED, event.value, event.identity[0])
+        elif event.known:
+            self._after_decision(event)
+        else:
+            self._outbox.send(ORDER_CANCELLED, event.value, event.identity[0])
 
 
 class OrderFlow:
@@ -52,7 +149,7 @@ class OrderFlow:
         self._http.post(path, json=body).raise_for_status()
 
 
-class Shop(threading.Thread):
+class BackOffice(Clerk):
     """Follows `order-outcomes` to its end and acts on each record once.
 
     `handled` counts the records that it is done with, repeats included: their bookings are in Fluent and the
@@ -60,39 +157,32 @@ class Shop(threading.Thread):
     """
 
     def __init__(self, settings: Settings, flow: OrderFlow, outbox: Outbox) -> None:
-        super().__init__(name="shop", daemon=True)
-        self._reader = Reader(settings, [ORDER_OUTCOMES], "shop")
+        super().__init__("back office")
+        self._outcomes = Follower(settings, ORDER_OUTCOMES)
         self._flow = flow
         self._outbox = outbox
-        self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._waiting: defaultdict[Identity, list[Cancel]] = defaultdict(list)
         self._decisions: set[Identity] = set()
         self._seen: set[tuple[Identity, int]] = set()
         self._clerks = ThreadPoolExecutor(BOOKINGS_AT_ONCE, "shop")
-        self.failure: Exception | None = None
         self.handled = 0
         self.booked = 0
 
-    def run(self) -> None:
-        """Follow the topic until `stop`; a failure stays in `failure`."""
-        try:
-            while not self._stopping.is_set():
-                records = self._reader.new(WAIT_S)
-                if records:
-                    self._act([record.json for record in records])
-                    self._outbox.flush()
-                self.handled += len(records)
-        except Exception as error:
-            self.failure = error
+    def work(self) -> None:
+        """Follow the topic until it is stopped."""
+        while not self.stopping.is_set():
+            records = self._outcomes.new(WAIT_S)
+            if records:
+                self._act([record.json for record in records])
+                self._outbox.flush()
+            self.handled += len(records)
 
     def stop(self) -> None:
-        """Act on nothing more; returns when the thread has ended."""
-        self._stopping.set()
-        if self.is_alive():
-            self.join(STOP_TIMEOUT_S)
+        """Act on nothing more, and give the connections back."""
+        super().stop()
         self._clerks.shutdown()
-        self._reader.close()
+        self._outcomes.close()
         self._flow.close()
 
     def cancel_when_decided(self, cancel: Cancel) -> None:

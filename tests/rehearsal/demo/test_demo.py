@@ -41,9 +41,12 @@ def performance(tmp_path: Path, kafka: KafkaUnderTest, own_orders: Path) -> Iter
     demo.close()
 
 
-def topics_left(kafka: KafkaUnderTest) -> list[str]:
-    topics = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10).topics
-    return [name for name in topics if name.startswith("demo-")]
+def traces(kafka: KafkaUnderTest) -> list[str]:
+    """Topics and consumer groups of a demo on a broker."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    groups = admin.list_consumer_groups().result(10).valid or []
+    names = [*admin.list_topics(timeout=10).topics, *(group.group_id for group in groups)]
+    return [name for name in names if name.startswith("demo-")]
 
 
 def test_the_demo_proves_a_rush_with_a_killed_worker_and_leaves_nothing_behind(
@@ -66,7 +69,7 @@ def test_the_demo_proves_a_rush_with_a_killed_worker_and_leaves_nothing_behind(
 
 
 def test_the_proof_fails_when_another_channel_sells_units_that_the_topics_do_not_know(
-    performance: Performance,
+    performance: Performance, kafka: KafkaUnderTest
 ) -> None:
     address = ADDRESS.search(performance.wait_for("simulator is at", 90))
     performance.wait_for("Promotions started", 60)
@@ -81,18 +84,30 @@ def test_the_proof_fails_when_another_channel_sells_units_that_the_topics_do_not
     kept = re.search(r"The logs are in (\S+)\.\n", err)
     assert kept is not None
     assert (Path(kept[1]) / "worker-1.log").stat().st_size > 0
+    assert traces(kafka) == []
 
 
-def test_an_interrupted_demo_leaves_no_process_no_file_and_no_topic(
+def test_an_interrupted_demo_on_ones_own_broker_says_so_first_and_leaves_nothing_there(
     performance: Performance, kafka: KafkaUnderTest
 ) -> None:
     performance.wait_for("Promotions started", 90)
-    assert topics_left(kafka) != []
+    assert len(traces(kafka)) > 10
+    before = performance.said[: performance.said.index(performance.wait_for("Topics (", 1))]
+    assert any(f"the demo runs on your broker, {kafka.bootstrap}" in line for line in before)
     performance.interrupt()
     status, _, err = performance.finish(60)
     assert status == 130, err
     assert performance.left_behind() == []
-    assert topics_left(kafka) == []
+    assert traces(kafka) == []
+
+
+def test_a_broker_of_ones_own_that_does_not_answer_is_one_sentence(tmp_path: Path, own_orders: Path) -> None:
+    nobody = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    demo = Performance(tmp_path, "--orders", str(own_orders), environment=nobody)
+    status, out, err = demo.finish(60)
+    assert (status, out) == (2, "")
+    assert "No Kafka broker answers at 127.0.0.1:9" in err.splitlines()[-1]
+    assert demo.left_behind() == []
 
 
 def test_a_file_that_cannot_be_replayed_is_refused_in_one_sentence(tmp_path: Path) -> None:

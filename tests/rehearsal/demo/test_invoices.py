@@ -88,6 +88,19 @@ def test_a_file_without_a_needed_column_is_refused_by_its_name() -> None:
         read_book("InvoiceNo,StockCode,Description,Quantity,InvoiceDate\n")
 
 
+def test_an_unreadable_line_is_told_with_its_number_and_why() -> None:
+    read = book(SOLD, "2,SKU-1,a,2,28.11.2026,2.55,1,DE", "3,SKU-1,a,two,12/1/10 8:26,2.55,1,DE")
+    assert read.unreadable == (
+        "line 3: InvoiceDate '28.11.2026' is no date like 12/1/10 8:26 or 2010-12-01 08:26",
+        "line 4: Quantity 'two' is no whole number",
+    )
+
+
+def test_a_file_in_which_no_date_can_be_read_is_refused_with_its_first_lines() -> None:
+    with pytest.raises(NoOrdersError, match=r"Line 2: InvoiceDate 'today'.* Line 3: .* Line 4: [^L]*$"):
+        book(*(f"{number},SKU-1,a,2,today,2.55,1,DE" for number in range(5)))
+
+
 def test_a_file_without_a_sale_is_refused() -> None:
     with pytest.raises(NoOrdersError, match="not one line"):
         book("C2,SKU-1,a,-1,12/1/10 8:27,2.55,17850,United Kingdom")

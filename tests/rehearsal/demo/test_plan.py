@@ -138,6 +138,18 @@ def test_ones_own_csv_is_replayed_once(tmp_path: Path) -> None:
     assert not own.promotions[0].expires
 
 
+def test_an_unreadable_line_of_ones_own_csv_is_among_the_notes(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+        "A1,MUG,Mug,2,2026-11-27 09:00,4.5,7,DE\n"
+        "A2,MUG,Mug,3,tomorrow,4.5,8,DE\n"
+    )
+    notes = plan_file(file).notes
+    assert "left out: 1 line, unreadable" in notes
+    assert any(note.startswith("unreadable line 3: InvoiceDate 'tomorrow'") for note in notes)
+
+
 def test_ones_own_json_lines_are_sent_as_they_are_to_the_promotions_that_they_name(tmp_path: Path) -> None:
     lines = [
         '{"order":{"ref":"2","promotionId":"X","items":[{"sku":"A","quantity":4}],"till":7}}',

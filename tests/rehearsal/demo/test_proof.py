@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from rehearsal.demo.display import reasons_of, rows_of
 from rehearsal.demo.evidence import Evidence
-from rehearsal.demo.kafka_topics import Record
 from rehearsal.demo.proof import prove, worker_died_busy
-from rehearsal.demo.table import reasons_of, rows_of
+from rehearsal.demo.topics import Record
 
 Topics = dict[str, list[dict[str, Any]]]
 

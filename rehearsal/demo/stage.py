@@ -1,4 +1,4 @@
-"""Sets the stage, and clears it whatever happened."""
+"""The stage of the demo: Kafka, the Fluent simulator, workers; set, and cleared whatever happened."""
 
 from __future__ import annotations
 
@@ -11,25 +11,50 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from rehearsal.demo.progress import Progress
-from rehearsal.demo.stage.configuration import QUICK, TASKS, WORKERS
-from rehearsal.demo.stage.processes import Process, WorkerProcess, wait_for
+from rehearsal.demo.display import Progress
+from rehearsal.demo.processes import Process, WorkerProcess, wait_for
 from rehearsal.kafka import EmbeddedKafka
-from schemas.topics import TOPICS
-from streams.kafka import client_config
+from schemas.topics import INPUTS
+from streams.kafka import check_broker, client_config
 from streams.settings import Settings, load_settings
 from streams.system import now_ms
 
+WORKERS = 2
+PARTITIONS = 2
+"""One for each worker."""
+
+TASKS = PARTITIONS * (len(INPUTS) + 1)
+"""What the workers own together: for each partition a task that decides, and an intake per input topic."""
+
+QUICK: dict[str, Any] = {
+    "partitions": PARTITIONS,
+    "claimGraceSeconds": 1,
+    "expiryGraceSeconds": 0.5,
+    "releaseIntervalSeconds": 0.5,
+    "reconciliationIntervalSeconds": 2,
+    "settleDelaySeconds": 2,
+    "settleIntervalSeconds": 1,
+    "fluentRequestsPerSecond": 500,
+    "fluentTimeoutSeconds": 3,
+    "fluentAskAgainSeconds": 3,
+    "fluentVerifySeconds": 6,
+    "kafkaSessionTimeoutMs": 2_500,
+}
+"""What takes minutes in a shop takes seconds here."""
+
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
+RETRY_S = 0.2
 ADDRESS = re.compile(r"(?<=FLUENT_BASE_URL=)\S+")
 LOGIN = ("FLUENT_ACCOUNT", "FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET", "FLUENT_USERNAME", "FLUENT_PASSWORD")
 
@@ -37,8 +62,9 @@ LOGIN = ("FLUENT_ACCOUNT", "FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET", "FLUENT_U
 class Stage:
     """Use as a context manager. After an error, or with `failed` set, the logs stay, and it says where.
 
-    `KAFKA_BOOTSTRAP_SERVERS` names a broker to use instead of the embedded one; a prefix of its own keeps the
-    demo apart from what is there, and its topics are removed at the end. Fluent is always the simulator.
+    `KAFKA_BOOTSTRAP_SERVERS` names a broker to use instead of the embedded one, which is said before anything
+    happens there. A prefix of its own keeps the demo apart from what is there, and its topics and consumer
+    groups are removed at the end. Fluent is always the simulator.
     """
 
     def __init__(self, stock: Mapping[str, Mapping[str, int]], progress: Progress) -> None:
@@ -92,17 +118,19 @@ class Stage:
     def _set(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="flashsale-demo-"))
         self._exit.callback(self._remove_directory)
+        if self._external:
+            self._announce_broker(self._external)
         with self._progress.phase("Kafka and Fluent's simulator"):
             self._start_simulator()
             bootstrap = self._external or self._start_kafka()
             self.fluent_url = self._simulator.said(ADDRESS, START_TIMEOUT_S)
             self._environment = self._environment_for(bootstrap)
+        if self._external:
+            self._exit.callback(self._remove_traces)
         with self._progress.phase("Topics"):
             topics = Process(["flashsale.cli", "topics"], self._environment, self._directory / "topics.log")
             self._exit.callback(topics.kill)
             topics.finish(START_TIMEOUT_S)
-        if self._external:
-            self._exit.callback(self._remove_topics)
         with self._progress.phase(f"{WORKERS} workers"):
             self._start_workers()
 
@@ -115,6 +143,14 @@ class Stage:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+    def _announce_broker(self, servers: str) -> None:
+        """Raises ConfigurationError where the broker does not answer."""
+        self._progress.say(
+            f"KAFKA_BOOTSTRAP_SERVERS is set: the demo runs on your broker, {servers}, under names that "
+            f"start with {self.prefix} and are removed at the end. Unset it for a broker of the demo's own."
+        )
+        check_broker(load_settings(self._inherited))
 
     def _start_simulator(self) -> None:
         stock = self._directory / "stock.json"
@@ -159,12 +195,26 @@ class Stage:
         for worker in self.workers:
             worker.close(deadline - time.monotonic())
 
-    def _remove_topics(self) -> None:
-        settings = self.settings
-        admin = AdminClient(client_config(settings))
-        names = [settings.prefixed(topic.name) for topic in TOPICS]
-        for removed in admin.delete_topics(names, operation_timeout=STOP_TIMEOUT_S).values():
-            removed.exception(STOP_TIMEOUT_S)
+    def _remove_traces(self) -> None:
+        """Delete the demo's topics and groups; says what is left. A killed worker keeps its group for a while."""
+        admin = AdminClient(client_config(self.settings))
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        try:
+            while (left := self._traces(admin)) != ([], []):
+                if time.monotonic() > deadline:
+                    names = ", ".join([*left[0], *left[1]])
+                    self._progress.say(f"Left behind on the broker, to be removed by hand: {names}.")
+                    return
+                _delete(admin, *left)
+        except KafkaException as error:
+            self._progress.say(f"What starts with {self.prefix} is left behind on the broker: {error}.")
+
+    def _traces(self, admin: AdminClient) -> tuple[list[str], list[str]]:
+        """Names of topics, and of consumer groups, that start with the prefix."""
+        groups = admin.list_consumer_groups(request_timeout=STOP_TIMEOUT_S).result(STOP_TIMEOUT_S).valid
+        names = (admin.list_topics(timeout=STOP_TIMEOUT_S).topics, [group.group_id for group in groups or ()])
+        topics, of_groups = ([name for name in each if name.startswith(self.prefix)] for each in names)
+        return topics, of_groups
 
     def _remove_directory(self) -> None:
         if not self.failed:
@@ -177,3 +227,15 @@ class Stage:
             elif entry.suffix not in (".log", ".json") or "data" in entry.parts:
                 entry.unlink(missing_ok=True)
         self._progress.say(f"The logs are in {self._directory}.")
+
+
+def _delete(admin: AdminClient, topics: list[str], groups: list[str]) -> None:
+    """Ask for it, and wait for the answers; what was refused is found by looking again."""
+    asked: dict[str, Future[None]] = {}
+    if topics:
+        asked |= admin.delete_topics(topics, operation_timeout=STOP_TIMEOUT_S)
+    if groups:
+        asked |= admin.delete_consumer_groups(groups)
+    for answer in asked.values():
+        if answer.exception(STOP_TIMEOUT_S) is not None:
+            time.sleep(RETRY_S)
