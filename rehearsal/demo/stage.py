@@ -196,7 +196,7 @@ class Stage:
             worker.close(deadline - time.monotonic())
 
     def _remove_traces(self) -> None:
-        """Delete the demo's topics and groups; says what is left. A killed worker keeps its group for a while."""
+        """Delete the demo's topics and groups, and say what is left."""
         admin = AdminClient(client_config(self.settings))
         deadline = time.monotonic() + STOP_TIMEOUT_S
         try:
@@ -205,7 +205,7 @@ class Stage:
                     names = ", ".join([*left[0], *left[1]])
                     self._progress.say(f"Left behind on the broker, to be removed by hand: {names}.")
                     return
-                _delete(admin, *left)
+                _delete(admin, *left)  # a killed worker keeps its group busy until its session is over
         except KafkaException as error:
             self._progress.say(f"What starts with {self.prefix} is left behind on the broker: {error}.")
 
