@@ -34,8 +34,12 @@ check: setup ## style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard $(PACKAGES))
 
-bench: setup ## throughput, latency and restore, against the bare client in the same run
-	$(BIN)/python -m benchmarks
+# The last commit of the former engine, which does the same work in the same run where Git has it.
+FORMER := 7c4ba80
+
+bench: setup ## throughput, latency and restore, beside the bare client and the former engine in the same run
+	$(BIN)/python -m benchmarks \
+		$(shell git cat-file -e '$(FORMER)^{commit}' 2>/dev/null && echo --against $(FORMER))
 
 # Not part of setup: it asks the package index for what is new within pyproject.toml's bounds. pip-tools is
 # installed for the occasion; the index's address stays out of the files.

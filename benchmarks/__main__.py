@@ -1,66 +1,107 @@
-"""`make bench` or `python -m benchmarks [NAME…]`: one run, one table.
+"""`make bench` or `python -m benchmarks [NAME…] [--against REVISION]`: one run, one table.
 
 Everything runs on this machine: the broker (embedded, full JIT, warmed), one worker, the load. Compare the
-rows of one run with each other; figures of two runs differ by what else the machine does.
+rows of one run with each other; figures of two runs differ by what else the machine does. With `--against`
+another revision is checked out beside, and does the same work in the same run, turn about.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import bridge, latency, path, raw, restore, stage
+from benchmarks import bridge, idle, latency, open_loop, path, raw, restore, stage
 from benchmarks.jit import warm_up
-from benchmarks.result import Arena, Result
+from benchmarks.result import Arena, Result, Row, table
+from benchmarks.subject import TODAY, NoRevisionError, Subject, checked_out
 from rehearsal.kafka import EmbeddedKafka
 
-BENCHMARKS: dict[str, Callable[[Arena], list[Result]]] = {
+INSIDE: dict[str, Callable[[Arena], list[Result]]] = {
     "raw": raw.run,
     "stage": stage.run,
-    "path": path.run,
     "latency": latency.run,
     "restore": restore.run,
     "bridge": bridge.run,
 }
+"""What looks into this tree, and so cannot be asked of another one."""
+
+OUTSIDE: dict[str, Callable[[Arena, Subject], list[Result]]] = {
+    "path": path.run,
+    "open-loop": open_loop.run,
+    "idle": idle.run,
+}
+"""What goes by the wire contract only, for any revision."""
+
+NAMES = ("raw", "stage", "path", "latency", "open-loop", "idle", "restore", "bridge")
+"""In the order of a whole run."""
 
 
-def main(names: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, all without names; returns the exit status."""
-    unknown = set(names) - set(BENCHMARKS)
-    if unknown:
-        print(f"no benchmark is called {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}",
-              file=sys.stderr)  # fmt: skip
-        return 2
-    console, results = Console(stderr=True), list[Result]()
-    with tempfile.TemporaryDirectory() as directory, EmbeddedKafka(full_jit=True, heap="1g") as kafka:
+    given = _arguments(arguments)
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as closing:
+        subjects = [TODAY]
+        try:
+            if given.against:
+                subjects.append(closing.enter_context(checked_out(given.against, Path(directory))))
+        except NoRevisionError as error:
+            print(error, file=sys.stderr)
+            return 2
+        kafka = closing.enter_context(EmbeddedKafka(full_jit=True, heap="1g"))
         arena = Arena(kafka.bootstrap, kafka.pid or 0, Path(directory))
-        warm_up(arena.broker_pid, partial(stage.warm_up, arena))
-        for name in names or BENCHMARKS:
-            console.print(f"[dim]{name} …[/dim]")
-            for result in BENCHMARKS[name](arena):
-                console.print(f"  {result.name}: {result.text}")
-                results.append(result)
-    Console(width=120).print(table(results))
+        rows = _run(arena, given.names or NAMES, subjects, given.rounds)
+    Console(width=140).print(table(rows, [subject.name for subject in subjects]))
     return 0
 
 
-def table(results: list[Result]) -> Table:
-    """Figures beside what was aimed at, and beside the raw loop of the same run where that is comparable."""
-    bound = next((result.value for result in results if result.name == raw.NAME), None)
-    shown = Table(title="Measured in one run on this machine")
-    for column in ("what", "measured", "aim", "of the raw loop", "notes"):
-        shown.add_column(column)
-    for result in results:
-        share = f"{result.value / bound:.0%}" if bound and result.unit == "/s" else ""
-        shown.add_row(result.name, result.text, result.aim, share, result.notes)
-    return shown
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, in one run.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default: all")
+    parser.add_argument("--against", metavar="REVISION", help="another revision, for the same work beside")
+    parser.add_argument("--rounds", type=int, default=1, help="of each comparison; the better one counts")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - set(NAMES):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
+    return given
+
+
+def _run(arena: Arena, names: Sequence[str], subjects: Sequence[Subject], rounds: int) -> list[Row]:
+    load = path.warm_up if set(names) & set(OUTSIDE) else stage.warm_up
+    warm_up(arena.broker_pid, partial(load, arena))
+    rows: list[Row] = []
+    for name in names:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        if name in INSIDE:
+            rows += [Row([result]) for result in INSIDE[name](arena)]
+        else:
+            rows += _compared(arena, OUTSIDE[name], subjects, rounds)
+    return rows
+
+
+def _compared(
+    arena: Arena,
+    measure: Callable[[Arena, Subject], list[Result]],
+    subjects: Sequence[Subject],
+    rounds: int,
+) -> list[Row]:
+    """A row for each figure with the results of all subjects, who take turns; the best of some rounds."""
+    best: list[list[Result]] = [[] for _ in subjects]
+    for _ in range(rounds):
+        for place, subject in enumerate(subjects):
+            results = measure(arena, subject)
+            for result in results:
+                print(f"  {subject.name}: {result.name}: {result.text}; {result.notes}", file=sys.stderr)
+            pairs = zip(best[place] or results, results, strict=True)
+            best[place] = [known.better(new) for known, new in pairs]
+    return [Row(list(results)) for results in zip(*best, strict=True)]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -19,7 +19,7 @@ RATE = 1_000
 SECONDS = 15
 SKUS = 1_000
 WARM_SHARE = 0.2
-AIMS = {1: "", 2: "p50 80 ms, p99 200 ms", 4: "p50 130 ms, p99 350 ms"}
+AIMS = {1: "", 4: "p50 60 ms, p99 150 ms", 12: "p50 60 ms, p99 150 ms"}
 
 LOAD = """
 import json, sys, time
@@ -41,7 +41,7 @@ producer.flush()
 
 
 def run(arena: Arena) -> list[Result]:
-    """p50 and p99 with one, two and four partitions; not shown are the runs that warm the broker up."""
+    """p50 and p99 with one, four and twelve partitions; not shown are the runs that warm the broker up."""
     warm_up(arena.broker_pid, partial(_measure, arena, 2))
     return [result for partitions in AIMS for result in _measure(arena, partitions)]
 

@@ -1,37 +1,42 @@
-"""The whole path: order-placed to order-outcomes, single-line orders, one worker."""
+"""The whole path, from order-placed to order-outcomes: what has piled up, decided by one worker.
+
+From the worker's `ready` to the moment at which the broker took the last outcome.
+"""
 
 from __future__ import annotations
 
-import time
-
-from benchmarks import prefill
-from benchmarks.reader import count_committed
 from benchmarks.result import Arena, Result
-from benchmarks.workers import MeasuredWorker
-from rehearsal.kafka.config import free_port
-from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED, SKU_COMMANDS
+from benchmarks.subject import TODAY, Subject
+from benchmarks.trial import Trial
 
 ORDERS = 100_000
+BASKETS, LINES = 50_000, 3
 SKUS = 1_000
-PARTITIONS = 2
-RECORDS = "flashsale_records_total"
+PARTITIONS = 4
 
 
-def run(arena: Arena) -> list[Result]:
-    """Orders a second, from the first record taken in to the last committed outcome."""
-    settings, environment = arena.settings(PARTITIONS)
-    reserved = prefill.send(arena.client, settings.prefixed(SKU_COMMANDS), prefill.reserved(SKUS))
-    prefill.send(arena.client, settings.prefixed(ORDER_PLACED), prefill.orders(ORDERS, SKUS))
-    with MeasuredWorker(environment, arena.directory, free_port()) as worker:
-        worker.wait(RECORDS, 1)
-        began, cpu = time.monotonic(), worker.cpu_s()
-        before = worker.metric(RECORDS)
-        ended = worker.wait(RECORDS, reserved + 4 * ORDERS)
-        notes = f"{(worker.cpu_s() - cpu) / ORDERS * 1e6:.0f} µs CPU an order, RSS {worker.rss_mb():.0f} MB"
-        found = count_committed(arena.client, settings.prefixed(ORDER_OUTCOMES), PARTITIONS)
-    if found != ORDERS:
-        raise RuntimeError(f"{found} outcomes for {ORDERS} orders")
-    share = 1 - max(0.0, before - reserved) / (4 * ORDERS)
+def run(arena: Arena, subject: Subject = TODAY) -> list[Result]:
+    """Orders a second: single lines keyed by ref and by something else, then baskets of three lines."""
     return [
-        Result("whole path, single-line orders", ORDERS * share / (ended - began), "/s", "12,000 /s", notes)
+        _measure(arena, subject, "single lines, keyed by ref", ORDERS, 1, "2.5 x former"),
+        _measure(arena, subject, "single lines, another key", ORDERS, 1, "1.5 x former", keyed_by_ref=False),
+        _measure(arena, subject, "baskets of three lines", BASKETS, LINES, "1.4 x former"),
     ]
+
+
+def warm_up(arena: Arena) -> None:
+    """Let the broker's compilers see the work before anything is measured."""
+    _measure(arena, TODAY, "warm-up", ORDERS // 2, 1, "")
+
+
+def _measure(
+    arena: Arena, subject: Subject, name: str, orders: int, lines: int, aim: str, *, keyed_by_ref: bool = True
+) -> Result:
+    with Trial(arena, subject, PARTITIONS, SKUS) as trial:
+        trial.place(orders, lines, keyed_by_ref=keyed_by_ref)
+        began = trial.start_worker()
+        cpu = trial.cpu_s()
+        seconds = trial.wait_decided(orders) - began
+        used = f"{(trial.cpu_s() - cpu) / orders * 1e6:.0f} µs CPU an order, RSS {trial.rss_mb():.0f} MB"
+    share = f", {orders * lines / seconds:,.0f} lines/s" if lines > 1 else ""
+    return Result(f"whole path, {name}", orders / seconds, "/s", aim, used + share)

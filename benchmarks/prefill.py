@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from streams.kafka import producing
 from streams.ledger.commands import Claim, HoldConfirmed, Reserve, encode
 from streams.ledger.terms import Terms
 
@@ -21,8 +22,7 @@ Pair = tuple[bytes, bytes]
 
 def send(client: dict[str, Any], topic: str, records: Iterable[Pair]) -> int:
     """Produce (key, value) pairs; returns how many."""
-    settings = {"linger.ms": 20, "batch.size": 900_000, "queue.buffering.max.messages": 2_000_000}
-    producer = Producer({**client, **settings, "partitioner": "murmur2_random", "acks": "all"})
+    producer = Producer(producing(client) | {"linger.ms": 20, "queue.buffering.max.messages": 2_000_000})
     count = 0
     for key, value in records:
         producer.produce(topic, value, key)
@@ -62,11 +62,12 @@ def claims(count: int, pick: Callable[[random.Random], int], repeated: float = 0
             yield sku.encode(), last
 
 
-def orders(count: int, skus: int) -> Iterator[Pair]:
-    """Single-line order events as a shop sends them."""
+def orders(count: int, skus: int, lines: int = 1, *, keyed_by_ref: bool = True) -> Iterator[Pair]:
+    """Order events as a shop sends them, keyed by their ref or by a customer's number."""
     chance = random.Random(7)
     for i in range(count):
         ref = f"ORD-{i}"
-        items = [{"sku": f"SKU-{chance.randrange(skus)}", "quantity": 1}]
+        items = [{"sku": f"SKU-{number}", "quantity": 1} for number in chance.sample(range(skus), lines)]
         event = {"order": {"ref": ref, "promotionId": PROMOTION, "items": items}}
-        yield ref.encode(), json.dumps(event).encode()
+        key = ref if keyed_by_ref else f"C-{chance.randrange(count)}"
+        yield key.encode(), json.dumps(event).encode()

@@ -21,7 +21,7 @@ from rehearsal.demo.sale import Sale
 from rehearsal.demo.stage import Stage
 from rehearsal.kafka import EmbeddedKafkaError
 from streams.log import configure
-from streams.settings import NoBrokerError
+from streams.settings import ConfigurationError, NoBrokerError
 
 EXIT_PROVEN = 0
 EXIT_NOT_PROVEN = 1
@@ -41,16 +41,18 @@ def main(orders: Path | None, speed: float | None) -> int:
     try:
         plan = plan_morning() if orders is None else plan_file(orders)
         _introduce(plan, progress)
+        stage = Stage(plan.stock, progress)
+        stage.announce_broker()
         with _terminable():
-            return _perform(plan, speed, progress, rush=orders is None and speed is None)
-    except (NoOrdersError, EmbeddedKafkaError) as error:
+            return _perform(stage, plan, speed, progress, rush=orders is None and speed is None)
+    except (NoOrdersError, EmbeddedKafkaError, ConfigurationError) as error:
         progress.say(str(error))
         return EXIT_NOT_STARTED
 
 
-def _perform(plan: Plan, speed: float | None, progress: Progress, *, rush: bool) -> int:
+def _perform(stage: Stage, plan: Plan, speed: float | None, progress: Progress, *, rush: bool) -> int:
     try:
-        with Stage(plan.stock, progress) as stage:
+        with stage:
             progress.say(f"Fluent's simulator is at {stage.fluent_url}")
             sale = Sale(stage, plan, speed, progress)
             evidence = sale.run()

@@ -44,7 +44,9 @@ class Process:
     Start it from the main thread: then it ends with this process even if that is killed.
     """
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None
+    ) -> None:
         """`arguments` follow `python -m`; `environment` is all that it gets."""
         self.log = log
         self.name = log.stem
@@ -55,9 +57,17 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C reaches the demo only, which ends the others in order
+                cwd=cwd,
+                # Ctrl-C reaches us only, who end it in order. Not a session of its own: Linux shares the
+                # processor among sessions first.
+                process_group=0,
                 preexec_fn=die_with_parent(signal.SIGTERM),
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is that of its group."""
+        return self._process.pid
 
     @property
     def output(self) -> str:

@@ -92,6 +92,19 @@ class Stage:
     ) -> None:
         self._clear(error)
 
+    def announce_broker(self) -> None:
+        """Say whose broker the demo will run on where it is not its own.
+
+        Raises ConfigurationError where that broker does not answer.
+        """
+        if self._external:
+            self._progress.say(
+                f"KAFKA_BOOTSTRAP_SERVERS is set: the demo runs on your broker, {self._external}. "
+                f"Its topics and groups start with {self.prefix} and are removed at the end. "
+                "Without that variable it brings its own broker."
+            )
+            check_broker(load_settings(self._inherited))
+
     @property
     def settings(self) -> Settings:
         """How the demo itself connects: exactly as the workers do. Raises ConfigurationError."""
@@ -118,8 +131,6 @@ class Stage:
     def _set(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="flashsale-demo-"))
         self._exit.callback(self._remove_directory)
-        if self._external:
-            self._announce_broker(self._external)
         with self._progress.phase("Kafka and Fluent's simulator"):
             self._start_simulator()
             bootstrap = self._external or self._start_kafka()
@@ -143,14 +154,6 @@ class Stage:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
-
-    def _announce_broker(self, servers: str) -> None:
-        """Raises ConfigurationError where the broker does not answer."""
-        self._progress.say(
-            f"KAFKA_BOOTSTRAP_SERVERS is set: the demo runs on your broker, {servers}, under names that "
-            f"start with {self.prefix} and are removed at the end. Unset it for a broker of the demo's own."
-        )
-        check_broker(load_settings(self._inherited))
 
     def _start_simulator(self) -> None:
         stock = self._directory / "stock.json"

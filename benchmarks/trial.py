@@ -1,0 +1,219 @@
+"""A system under test: topics, the Fluent simulator, one worker, a promotion that has begun.
+
+It is driven by the wire contract only, its commands and its topics, so that any revision can be measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from benchmarks import prefill
+from benchmarks.reader import count_committed, reader
+from benchmarks.result import Arena
+from benchmarks.subject import Subject
+from rehearsal.demo.processes import Process, wait_for
+from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED, PROMOTION_RESULTS, PROMOTION_START
+
+CONFIG: dict[str, Any] = {
+    "fluentRequestsPerSecond": 1_000,
+    # Nothing of this is to happen while orders are measured.
+    "settleDelaySeconds": 3_600,
+    "reconciliationIntervalSeconds": 3_600,
+}
+LOGIN = ("FLUENT_ACCOUNT", "FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET", "FLUENT_USERNAME", "FLUENT_PASSWORD")
+ADDRESS = re.compile(r"(?<=FLUENT_BASE_URL=)\S+")
+READY = re.compile(r"^ready$", re.MULTILINE)
+PLACE = "LOC-1"
+LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+LOOK_EVERY_S = 0.05
+QUIET_S = 1.5
+"""When the log of outcomes has not grown for so long, it is counted."""
+
+
+class Trial:
+    """Use as a context manager: inside it `skus` SKUs are set aside and nothing runs but the simulator."""
+
+    def __init__(self, arena: Arena, subject: Subject, partitions: int, skus: int) -> None:
+        self._arena = arena
+        self._subject = subject
+        self.partitions = partitions
+        self._skus = skus
+        self._name = f"{subject.name}-{uuid.uuid4().hex[:6]}"
+        self._directory = arena.directory / self._name
+        self._exit = ExitStack()
+        self._starts = 0
+        self.worker: Process | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._set_up()
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """Settings of a confluent-kafka client."""
+        return self._arena.client
+
+    def topic(self, name: str) -> str:
+        """A topic's name on the broker."""
+        return f"{self._name}-{name}"
+
+    def start_worker(self) -> float:
+        """Start the worker; returns the Unix time at which it said that it is ready."""
+        self._starts += 1
+        log = self._directory / f"worker-{self._starts}.log"
+        worker = Process(self._subject.command("worker"), self._environment, log, cwd=self._subject.tree)
+        self.worker = worker
+        self._exit.callback(worker.kill)
+        worker.said(READY, START_TIMEOUT_S)
+        return time.time()
+
+    def stop_worker(self) -> None:
+        """Stop it in order."""
+        if self.worker is not None:
+            self.worker.terminate()
+            self.worker.close(STOP_TIMEOUT_S)
+
+    def place(self, orders: int, lines: int = 1, *, keyed_by_ref: bool = True) -> None:
+        """Put orders into order-placed."""
+        events = prefill.orders(orders, self._skus, lines, keyed_by_ref=keyed_by_ref)
+        prefill.send(self.client, self.topic(ORDER_PLACED), events)
+
+    def wait_decided(self, count: int, timeout_s: float = 300.0) -> float:
+        """Wait for so many outcomes; returns the Unix time at which the last one was committed, within 50 ms.
+
+        Raises RuntimeError when they do not come, or when there are others.
+        """
+        admin = AdminClient(self.client)
+        end, grown_at, deadline = 0, time.time(), time.time() + timeout_s
+        while end < count or time.time() - grown_at < QUIET_S:
+            time.sleep(LOOK_EVERY_S)
+            now = self._end(admin)
+            if now > end:
+                end, grown_at = now, time.time()
+            if time.time() > deadline:
+                raise RuntimeError(f"{self._subject.name}: not {count} outcomes within {timeout_s:.0f} s")
+        found = count_committed(self.client, self.topic(ORDER_OUTCOMES), self.partitions)
+        if found != count:
+            raise RuntimeError(f"{self._subject.name}: {found} outcomes for {count} orders")
+        return grown_at
+
+    def cpu_s(self) -> float:
+        """Processor seconds of the worker so far, all its processes together."""
+        assert self.worker is not None
+        return _cpu_s(self.worker.pid)
+
+    def broker_cpu_s(self) -> float:
+        """Processor seconds of the broker so far."""
+        return _cpu_s(self._arena.broker_pid)
+
+    def rss_mb(self) -> float:
+        """Resident memory of the worker's processes in MB."""
+        assert self.worker is not None
+        return sum(each.memory_info().rss for each in _family(self.worker.pid)) / 1e6
+
+    def outcomes(self) -> Consumer:
+        """A `read_committed` reader of the outcomes, from the beginning."""
+        return reader(self.client, self.topic(ORDER_OUTCOMES), self.partitions)
+
+    def _set_up(self) -> None:
+        self._directory.mkdir()
+        self._exit.callback(shutil.rmtree, self._directory, ignore_errors=True)
+        self._start_simulator()
+        self._environment = self._environment_of(self._simulator.said(ADDRESS, START_TIMEOUT_S))
+        log = self._directory / "topics.log"
+        topics = Process(self._subject.command("topics"), self._environment, log, cwd=self._subject.tree)
+        topics.finish(START_TIMEOUT_S)
+        self.start_worker()
+        self._start_promotion()
+        self.stop_worker()
+
+    def _start_simulator(self) -> None:
+        stock = self._directory / "stock.json"
+        stock.write_text(json.dumps({f"SKU-{i}": {PLACE: 2 * prefill.UNITS} for i in range(self._skus)}))
+        self._simulator = Process(
+            ["rehearsal.fluent", "--port", "0", "--stock", str(stock)],
+            _bare(),
+            self._directory / "simulator.log",
+        )
+        self._exit.callback(self._simulator.kill)
+
+    def _environment_of(self, fluent_url: str) -> dict[str, str]:
+        config = self._directory / "config.json"
+        config.write_text(json.dumps({**CONFIG, "partitions": self.partitions}))
+        return {
+            **_bare(),
+            **self._subject.environment,
+            "KAFKA_BOOTSTRAP_SERVERS": self._arena.bootstrap,
+            "TOPIC_PREFIX": f"{self._name}-",
+            "RESERVATION_CONFIG": str(config),
+            "DATA_DIR": str(self._directory / "data"),
+            "FLUENT_BASE_URL": fluent_url,
+            **dict.fromkeys(LOGIN, "simulator"),
+        }
+
+    def _start_promotion(self) -> None:
+        skus = [{"sku": f"SKU-{i}", "quantity": prefill.UNITS} for i in range(self._skus)]
+        start = {"promotion": {"id": prefill.PROMOTION, "skus": skus, "durationMinutes": 10_080}}
+        prefill.send(
+            self.client,
+            self.topic(PROMOTION_START),
+            [(prefill.PROMOTION.encode(), json.dumps(start).encode())],
+        )
+        results = reader(self.client, self.topic(PROMOTION_RESULTS), self.partitions)
+        try:
+            answer = wait_for(lambda: _first(results), "the promotion has its results", START_TIMEOUT_S)
+        finally:
+            results.close()
+        if answer["summary"]["errors"]:
+            raise RuntimeError(f"{self._subject.name} refused {answer['summary']['errors']} SKUs")
+
+    def _end(self, admin: AdminClient) -> int:
+        """How far the outcomes go that are committed, markers of transactions included."""
+        name = self.topic(ORDER_OUTCOMES)
+        latest = {TopicPartition(name, number): LATEST for number in range(self.partitions)}
+        ends = admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=10)
+        return sum(int(end.result().offset) for end in ends.values())
+
+
+def _bare() -> dict[str, str]:
+    """This process's environment without what says where Kafka and Fluent are."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "FLUENT_"))}
+
+
+def _first(results: Consumer) -> Any:
+    for message in results.consume(100, 0.05):
+        if message.error() is None:
+            return json.loads(message.value() or b"{}")
+    return None
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def _cpu_s(pid: int) -> float:
+    return sum(times.user + times.system for times in (each.cpu_times() for each in _family(pid)))
