@@ -12,7 +12,6 @@ import shutil
 import time
 import uuid
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Self
 
 import psutil
@@ -66,9 +65,7 @@ class Trial:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._exit.close()
 
     @property
@@ -102,7 +99,7 @@ class Trial:
         prefill.send(self.client, self.topic(ORDER_PLACED), events)
 
     def wait_decided(self, count: int, timeout_s: float = 300.0) -> float:
-        """Wait for so many outcomes; returns the Unix time at which the last one was committed, within 50 ms.
+        """Wait for this many outcomes; returns the Unix time of the last one's commit, to 50 ms.
 
         Raises RuntimeError when they do not come, or when there are others.
         """

@@ -67,7 +67,7 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The invoices of a file by time, and what became of its lines; `unreadable`: the first such ones."""
+    """The invoices of a file by time, and what became of its lines; `unreadable` tells of the first few."""
 
     invoices: tuple[Invoice, ...]
     lines: int
