@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import faust
 
-from agents.shell import WireName, channel, decide, reject, source_of
+from agents.shell import WireName, channel, decide
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
@@ -19,6 +19,7 @@ from schemas.topics import MAX_MESSAGE_BYTES, ORDER_COMMANDS, PROMOTION_COMMANDS
 from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
 from streams.ledger.commands import encode, order_key
+from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.rows import Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
@@ -58,11 +59,11 @@ class Intake:
         now_ms = seen_ms(rows, self.topic)
         for record in records:
             now_ms = max(now_ms, record.timestamp)
-            source = source_of(self.wire_topic, partition, record)
+            source = Source(self.wire_topic, partition, record.offset, record.key)
             try:
                 effects.sends.append(self._passed_on(record, source, effects))
             except InvalidEvent as invalid:
-                reject(source, record.value, invalid.error, now_ms, effects)
+                dead_letter(source, record.value, invalid.reason, invalid.error, now_ms, effects)
         remember_seen_ms(rows, self.topic, now_ms)
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:

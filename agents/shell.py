@@ -13,7 +13,8 @@ from schemas.reasons import Reason
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
-from streams.ledger.effects import Effects, Notice
+from streams.ledger.dead_letters import dead_letter
+from streams.ledger.effects import Effects
 from streams.ledger.rows import Rows
 from streams.ledger.terms import Envelope, Source
 from streams.log import get_logger
@@ -85,8 +86,8 @@ class CommandStage:
             try:
                 command = decode(record.value or b"", headers[0][1] if headers else None)
             except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-                source = source_of(self.wire_topic, partition, record)
-                reject(source, record.value, str(error), now_ms, effects)
+                source = Source(self.wire_topic, partition, record.offset, record.key)
+                dead_letter(source, record.value, Reason.INVALID, str(error), now_ms, effects)
                 continue
             decide(rows, command, now_ms, effects)
         remember_seen_ms(rows, self.topic, now_ms)
@@ -117,19 +118,3 @@ def decoder(
         raise msgspec.ValidationError(f"{envelope.source.topic} is none of {', '.join(events)}")
 
     return decode
-
-
-def source_of(wire_topic: str, partition: int, record: Record) -> Source:
-    """Where a record stands, with its own key."""
-    return Source(wire_topic, partition, record.offset, record.key)
-
-
-def reject(source: Source, value: bytes | None, error: str, now_ms: int, effects: Effects) -> None:
-    """An INVALID message: one dead letter, one count, one line in the log.
-
-    Poison never stops a partition and never disturbs its neighbours.
-    """
-    effects.dead_letter(source, value, Reason.INVALID, error, now_ms)
-    effects.count(Reason.INVALID.value)
-    place: dict[str, str | int] = {"partition": source.partition, "offset": source.offset}
-    effects.notices.append(Notice("warning", "dead_letter", {"topic": source.topic, **place, "error": error}))

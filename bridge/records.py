@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 from pydantic import ValidationError
 
-from schemas.dead_letters import SourceHeaders
+from schemas.headers import SourceHeaders
 from schemas.structs import OrderOutcome, PromotionResults, ReportHead
 
 

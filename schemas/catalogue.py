@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, JsonValue
 
 from schemas import examples
-from schemas.dead_letters import DeadLetterHeaders, SourceHeaders
+from schemas.headers import DeadLetterHeaders, SourceHeaders
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.outcomes import OrderOutcome
 from schemas.promotions import PromotionEnd, PromotionStart

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.catalogue import MESSAGES, PAYLOADS, MessageKind
-from schemas.dead_letters import DeadLetterHeaders
+from schemas.headers import DeadLetterHeaders
 
 CONTRACT_VERSION = "1.0.0"
 """Version of the wire contract: it changes when a producer or consumer may notice."""

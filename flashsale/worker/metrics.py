@@ -9,7 +9,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from fluent import Meters
-from schemas.topics import DEAD_LETTERS
 from streams.ledger.effects import Effects
 from streams.log import get_logger
 
@@ -23,11 +22,17 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.decisions = Counter(
-            "flashsale_decisions", "Decisions by reason (TAKEN: given)", ["reason"], registry=registry
+        self.outcomes = Counter(
+            "flashsale_outcomes", "Order outcomes published", ["outcome"], registry=registry
+        )
+        self.lines = Counter(
+            "flashsale_lines",
+            "Lines and SKUs decided, by reason (TAKEN: given)",
+            ["reason"],
+            registry=registry,
         )
         self.dead_letters = Counter(
-            "flashsale_dead_letters", "Messages that could not be decided", registry=registry
+            "flashsale_dead_letters", "Messages that could not be decided", ["reason"], registry=registry
         )
         self.transactions = Counter(
             "flashsale_transactions", "Transactions by task and result", ["task", "result"], registry=registry
@@ -58,11 +63,12 @@ class Metrics:
         self.commit_seconds.observe(seconds)
         self.records.labels(task).inc(records)
         self.decided += records
-        for reason, count in effects.decisions.items():
-            self.decisions.labels(reason or "TAKEN").inc(count)
-        dead = sum(1 for send in effects.sends if send.topic == DEAD_LETTERS)
-        if dead:
-            self.dead_letters.inc(dead)
+        for outcome, count in effects.outcomes.items():
+            self.outcomes.labels(outcome).inc(count)
+        for reason, count in effects.reasons.items():
+            self.lines.labels(reason or "TAKEN").inc(count)
+        for reason, count in effects.dead_letters.items():
+            self.dead_letters.labels(reason).inc(count)
         for notice in effects.notices:
             getattr(log, notice.level)(notice.event, **notice.fields)
 

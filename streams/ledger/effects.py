@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.reasons import RECOMMENDATIONS, Reason
-from schemas.topics import DEAD_LETTERS
-from streams.ledger.terms import Source
-
 MAX_EFFECTS = 2_000
 """No command emits more; what is left is done by a `Continue`."""
 
@@ -37,31 +33,31 @@ class Notice(msgspec.Struct, gc=False):
 
 
 class Effects:
-    """Collects the effects of the commands of one batch, in order."""
+    """Collects the effects of the commands of one batch, in order; what it counts becomes metrics."""
 
-    __slots__ = ("decisions", "notices", "sends")
+    __slots__ = ("dead_letters", "notices", "outcomes", "reasons", "sends")
 
     def __init__(self) -> None:
         self.sends: list[Send] = []
         self.notices: list[Notice] = []
-        self.decisions: dict[str, int] = {}
+        self.outcomes: dict[str, int] = {}
+        """Records of `order-outcomes` by their outcome."""
+        self.reasons: dict[str, int] = {}
+        """Lines of orders and SKUs of promotions by the reason of their refusal; "" = given."""
+        self.dead_letters: dict[str, int] = {}
+        """Dead letters by their reason."""
 
-    def count(self, outcome: str) -> None:
-        """Count one decision under its reason ("" = taken)."""
-        self.decisions[outcome] = self.decisions.get(outcome, 0) + 1
+    def count(self, reason: str) -> None:
+        """Count a decision about one line."""
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
-    def dead_letter(
-        self, source: Source, value: bytes | None, reason: Reason, error: str, failed_at_ms: int
-    ) -> None:
-        """The original key and bytes to `dead-letters`, with what happened and what to do about it."""
-        headers = [
-            *source.headers(),
-            ("reason", reason.value.encode()),
-            ("error", error.encode()),
-            ("recommendation", RECOMMENDATIONS[reason].encode()),
-            ("failed-at", iso_utc(failed_at_ms).encode()),
-        ]
-        self.sends.append(Send(DEAD_LETTERS, source.key, value, headers))
+    def count_outcome(self, outcome: str) -> None:
+        """Count the publication of an outcome."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+    def count_dead_letter(self, reason: str) -> None:
+        """Count a dead letter."""
+        self.dead_letters[reason] = self.dead_letters.get(reason, 0) + 1
 
 
 def iso_utc(at_ms: int) -> str:

@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from schemas.catalogue import MESSAGES, PAYLOADS
-from schemas.dead_letters import DeadLetterHeaders
 from schemas.documents import asyncapi, documents, is_current, json_schemas
+from schemas.headers import DeadLetterHeaders
 from schemas.parsing import EVENTS
 from schemas.topics import TOPICS, Role
 from streams.settings.config import ReservationConfig
@@ -116,20 +116,3 @@ def test_the_example_in_the_docs_holds(marker: str, text: str) -> None:
     else:
         assert marker == "other", f"{marker!r} is no message: use its topic, `configuration` or `other`"
         json.loads(text)
-
-
-def test_dead_letter_headers_are_read_as_kafka_gives_them() -> None:
-    headers: list[tuple[str, bytes | None]] = [
-        ("source-topic", b"order-placed"),
-        ("source-partition", b"3"),
-        ("source-offset", b"41"),
-        ("reason", b"INVALID"),
-        ("error", b"order.ref is missing."),
-        ("recommendation", b"Correct it."),
-        ("failed-at", b"2025-11-28T09:00:00.000Z"),
-        ("trace", None),
-    ]
-    read = DeadLetterHeaders.from_headers(headers)
-    assert (read.source_topic, read.source_partition, read.source_offset) == ("order-placed", 3, 41)
-    with pytest.raises(ValueError, match="source-offset"):
-        DeadLetterHeaders.from_headers(headers[:2])

@@ -6,6 +6,7 @@ from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.structs import ConsumeResult, OrderOutcome
 from schemas.topics import ORDER_OUTCOMES
 from streams.ledger.commands import CancelOrder, PlaceOrder
+from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.orders.forgetting import shelve
 from streams.ledger.orders.records import (
@@ -55,7 +56,13 @@ def publish_unknown(
     record.reason = NO_ORDER
     _complete(record, cancellation)
     _publish(rows, key, order, cancellation.source, now_ms, effects, record)
-    _notice("order_cancel_unknown", record.promotion_id, record.order_ref, Reason.NO_ORDER, effects)
+    fields: dict[str, str | int] = {
+        "promotion": record.promotion_id,
+        "order": record.order_ref,
+        "reason": NO_ORDER,
+        "recommendation": RECOMMENDATIONS[Reason.NO_ORDER],
+    }
+    effects.notices.append(Notice("warning", "order_cancel_unknown", fields))
 
 
 def answer(key: bytes, order: Order, source: Source, effects: Effects) -> None:
@@ -72,9 +79,8 @@ def conflict(command: PlaceOrder | CancelOrder, what: str, now_ms: int, effects:
     error = (
         f"{what} of promotion {command.promotion_id} came before with different content; the first one stands"
     )
-    effects.dead_letter(command.source, command.original, Reason.CONFLICT, error, now_ms)
-    effects.count(Reason.CONFLICT.value)
-    _notice("order_conflict", command.promotion_id, command.order_ref, Reason.CONFLICT, effects)
+    subject = {"promotion": command.promotion_id, "order": command.order_ref}
+    dead_letter(command.source, command.original, Reason.CONFLICT, error, now_ms, effects, **subject)
 
 
 def _record(
@@ -105,15 +111,5 @@ def _publish(
     order.revision = record.revision
     order.changed_at_ms = now_ms
     order.outcome = value = encode_outcome(record)
-    effects.count(record.outcome)
+    effects.count_outcome(record.outcome)
     effects.sends.append(Send(ORDER_OUTCOMES, record.order_ref.encode(), value, source.headers()))
-
-
-def _notice(event: str, promotion_id: str, order_ref: str, reason: Reason, effects: Effects) -> None:
-    fields: dict[str, str | int] = {
-        "promotion": promotion_id,
-        "order": order_ref,
-        "reason": reason.value,
-        "recommendation": RECOMMENDATIONS[reason],
-    }
-    effects.notices.append(Notice("warning", event, fields))

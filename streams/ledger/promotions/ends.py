@@ -5,6 +5,7 @@ from __future__ import annotations
 from schemas.reasons import Reason
 from schemas.topics import PROMOTION_COMMANDS, SKU_COMMANDS
 from streams.ledger.commands import Continue, End, EndPromotion, encode
+from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Send
 from streams.ledger.promotions.rows import (
     DEADLINES,
@@ -67,7 +68,8 @@ def give_up_waiting(rows: Rows, key: bytes, now_ms: int, effects: Effects) -> No
     if early is None or early.original is None:
         return
     error = f"No promotion {key.decode()} was started before this end or soon after it."
-    effects.dead_letter(early.source, early.original, Reason.NO_PROMOTION, error, now_ms)
+    reason = Reason.NO_PROMOTION
+    dead_letter(early.source, early.original, reason, error, now_ms, effects, promotion=key.decode())
     early.original = None
     rows.put(EARLY_ENDS, key, early)
 

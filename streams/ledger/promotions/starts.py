@@ -9,6 +9,7 @@ import msgspec
 from schemas.reasons import Reason
 from schemas.topics import PROMOTION_COMMANDS, SKU_COMMANDS
 from streams.ledger.commands import Continue, Reserve, StartPromotion, encode, reservation_key
+from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Send, iso_utc
 from streams.ledger.promotions.ends import take_early_end
 from streams.ledger.promotions.results import answer_repeat, answer_start, publish_refused
@@ -27,7 +28,7 @@ def start(rows: Rows, command: StartPromotion, now_ms: int, effects: Effects) ->
     if known is not None:
         _start_again(rows, key, known, command, now_ms, effects)
     elif error := _error_of(command):
-        effects.dead_letter(command.source, command.original, Reason.INVALID, error, now_ms)
+        _turn_away(command, Reason.INVALID, error, now_ms, effects)
     else:
         _start_new(rows, key, command, now_ms, effects)
 
@@ -78,7 +79,12 @@ def _start_again(
         f"Promotion {command.promotion_id} was started before with other content "
         f"(topic {first.topic}, partition {first.partition}, offset {first.offset})."
     )
-    effects.dead_letter(command.source, command.original, Reason.CONFLICT, error, now_ms)
+    _turn_away(command, Reason.CONFLICT, error, now_ms, effects)
+
+
+def _turn_away(command: StartPromotion, reason: Reason, error: str, now_ms: int, effects: Effects) -> None:
+    promotion = command.promotion_id
+    dead_letter(command.source, command.original, reason, error, now_ms, effects, promotion=promotion)
 
 
 def _start_new(rows: Rows, key: bytes, command: StartPromotion, now_ms: int, effects: Effects) -> None:

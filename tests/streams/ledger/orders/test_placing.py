@@ -54,7 +54,7 @@ def test_the_outcome_comes_when_every_line_is_decided_in_the_order_of_the_event(
         ("source-partition", b"0"),
         ("source-offset", b"1"),
     ]
-    assert bench.effects.decisions == {"ACCEPTED": 1}
+    assert bench.effects.outcomes == {"ACCEPTED": 1}
 
 
 @pytest.mark.parametrize(

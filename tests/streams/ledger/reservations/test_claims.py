@@ -108,4 +108,4 @@ def test_claims_are_counted_by_reason() -> None:
     effects = Effects()
     for order in ("O-1", "O-2", "O-3", "O-1"):
         decide(ledger.rows, claim_of(order), NOON_MS, effects)
-    assert effects.decisions == {"": 1, "EXHAUSTED": 2}
+    assert effects.reasons == {"": 1, "EXHAUSTED": 2}

@@ -1,9 +1,6 @@
-"""The headers of `dead-letters`; a dead letter's key and value are the original bytes."""
+"""The headers of our answers: which input record they answer, and of a dead letter what is wrong with it."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,17 +17,9 @@ class SourceHeaders(BaseModel):
     source_partition: int = Field(alias="source-partition", ge=0)
     source_offset: int = Field(alias="source-offset", ge=0)
 
-    @classmethod
-    def from_headers(cls, headers: Iterable[tuple[str, bytes | None]]) -> Self:
-        """The headers of a record as Kafka clients give them.
-
-        Raises ValueError (pydantic's ValidationError) where one is missing or is not what it should be.
-        """
-        return cls.model_validate({name: value.decode() for name, value in headers if value is not None})
-
 
 class DeadLetterHeaders(SourceHeaders):
-    """Headers of `dead-letters`: where the message came from, what is wrong with it, what to do."""
+    """Headers of `dead-letters`, whose key and value are the original bytes: what is wrong, what to do."""
 
     reason: Reason
     error: str
