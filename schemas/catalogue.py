@@ -1,4 +1,4 @@
-"""Every message in one table: its topic, key, headers, model and an example."""
+"""What travels in the topics that others see: the model of its values and headers, and examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue
 
-from schemas import examples
+from schemas import examples, topics
 from schemas.headers import DeadLetterHeaders, SourceHeaders
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.outcomes import OrderOutcome
@@ -15,116 +15,35 @@ from schemas.promotions import PromotionEnd, PromotionStart
 from schemas.reports import ReconciliationReport
 from schemas.results import PromotionResults, ReservationRelease, ReservationResult
 
+Examples = tuple[JsonValue, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class MessageKind:
-    """What travels in a topic. `action` is this software's: it receives inputs and sends outputs.
-
-    `payload` is None where the value is somebody else's bytes.
-    """
+    """What travels in a topic. `payload` is None where the value is somebody else's bytes."""
 
     topic: str
-    action: Literal["receive", "send"]
-    key: str
-    summary: str
     payload: type[BaseModel] | None
     headers: type[BaseModel] | None
-    examples: tuple[JsonValue, ...]
+    examples: Examples
 
+    @property
+    def action(self) -> Literal["receive", "send"]:
+        """What this software does: it receives inputs and sends outputs."""
+        return "receive" if topics.BY_NAME[self.topic].role is topics.Role.INPUT else "send"
 
-ANY_KEY = "any key or none; partitioning is free"
 
 MESSAGES: tuple[MessageKind, ...] = (
-    MessageKind(
-        "promotion-start",
-        "receive",
-        ANY_KEY,
-        "A sale begins: reserve these SKUs.",
-        PromotionStart,
-        None,
-        examples.PROMOTION_STARTS,
-    ),
-    MessageKind(
-        "promotion-end",
-        "receive",
-        ANY_KEY,
-        "A sale ends early: release what is left.",
-        PromotionEnd,
-        None,
-        examples.PROMOTION_ENDS,
-    ),
-    MessageKind(
-        "order-placed",
-        "receive",
-        ANY_KEY,
-        "An order takes units of a promotion.",
-        OrderPlaced,
-        None,
-        examples.ORDERS_PLACED,
-    ),
-    MessageKind(
-        "order-cancelled",
-        "receive",
-        ANY_KEY,
-        "An order, or part of it, gives units back.",
-        OrderCancelled,
-        None,
-        examples.ORDERS_CANCELLED,
-    ),
-    MessageKind(
-        "reservation-results",
-        "send",
-        "promotion id",
-        "One answer per SKU of a promotion.",
-        ReservationResult,
-        None,
-        examples.RESERVATION_RESULTS,
-    ),
-    MessageKind(
-        "promotion-results",
-        "send",
-        "promotion id",
-        "The answers of a promotion together, when every SKU is decided.",
-        PromotionResults,
-        SourceHeaders,
-        examples.PROMOTION_RESULTS,
-    ),
-    MessageKind(
-        "order-outcomes",
-        "send",
-        "order ref",
-        "The decision about an order, then one more record for each cancel.",
-        OrderOutcome,
-        SourceHeaders,
-        examples.ORDER_OUTCOMES,
-    ),
-    MessageKind(
-        "reservation-releases",
-        "send",
-        "SKU",
-        "Units of a SKU went back on sale.",
-        ReservationRelease,
-        None,
-        examples.RESERVATION_RELEASES,
-    ),
-    MessageKind(
-        "reconciliation-reports",
-        "send",
-        "promotion id",
-        "What adds up, per SKU, beside what Fluent holds.",
-        ReconciliationReport,
-        None,
-        examples.RECONCILIATION_REPORTS,
-    ),
-    MessageKind(
-        "dead-letters",
-        "send",
-        "the original key",
-        "What could not be decided: the original bytes, unchanged, and why.",
-        None,
-        DeadLetterHeaders,
-        (),
-    ),
+    MessageKind(topics.PROMOTION_START, PromotionStart, None, examples.PROMOTION_STARTS),
+    MessageKind(topics.PROMOTION_END, PromotionEnd, None, examples.PROMOTION_ENDS),
+    MessageKind(topics.ORDER_PLACED, OrderPlaced, None, examples.ORDERS_PLACED),
+    MessageKind(topics.ORDER_CANCELLED, OrderCancelled, None, examples.ORDERS_CANCELLED),
+    MessageKind(topics.RESERVATION_RESULTS, ReservationResult, None, examples.RESERVATION_RESULTS),
+    MessageKind(topics.PROMOTION_RESULTS, PromotionResults, SourceHeaders, examples.PROMOTION_RESULTS),
+    MessageKind(topics.ORDER_OUTCOMES, OrderOutcome, SourceHeaders, examples.ORDER_OUTCOMES),
+    MessageKind(topics.RESERVATION_RELEASES, ReservationRelease, None, examples.RESERVATION_RELEASES),
+    MessageKind(topics.RECONCILIATION_REPORTS, ReconciliationReport, None, examples.RECONCILIATION_REPORTS),
+    MessageKind(topics.DEAD_LETTERS, None, DeadLetterHeaders, ()),
 )
 
 PAYLOADS: dict[str, type[BaseModel]] = {kind.topic: kind.payload for kind in MESSAGES if kind.payload}

@@ -1,12 +1,14 @@
-"""The contract for machines: a JSON Schema per message and one AsyncAPI 3.0 document.
+"""What is generated: a JSON Schema per message, one AsyncAPI 3.0 document, and tables in docs/.
 
-Both are generated from the models: `python -m schemas` writes them, a test fails when they are stale.
+`python -m schemas` writes them from the models and tables of this package; a test fails when they are stale.
+A table in docs/ stands between a line that names it and a blank line: `<!-- generated: topics -->`.
 AsyncAPI: https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,21 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.catalogue import MESSAGES, PAYLOADS, MessageKind
+from schemas.drift import MEANINGS, REMEDIES, DriftKind
 from schemas.headers import DeadLetterHeaders
+from schemas.topics import BY_NAME, DAY_MS, TOPICS, Topic
 
 CONTRACT_VERSION = "1.0.0"
 """Version of the wire contract: it changes when a producer or consumer may notice."""
 
 HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFS = "#/$defs/{model}"
 COMPONENTS = "#/components/schemas/{model}"
 
 Document = dict[str, Any]
+Row = tuple[str, ...]
 
 
 class _Plain(GenerateJsonSchema):
@@ -42,7 +48,35 @@ def documents() -> dict[Path, str]:
     """Every generated file and its text."""
     written = {HERE / "json" / f"{name}.json": schema for name, schema in json_schemas().items()}
     written[HERE / "asyncapi.json"] = asyncapi()
-    return {path: f"{json.dumps(document, indent=2)}\n" for path, document in written.items()}
+    texts = {path: f"{json.dumps(document, indent=2)}\n" for path, document in written.items()}
+    return texts | dict(_with_table(DOCS / page, name, rows) for page, name, rows in tables())
+
+
+def tables() -> Iterator[tuple[str, str, Iterable[Row]]]:
+    """Each generated table of docs/: its page, its name, and its rows, the head first."""
+    kinds = ((f"`{kind}`", MEANINGS[kind], REMEDIES[kind]) for kind in DriftKind)
+    yield "reports.md", "drift", (("kind", "what was found", "what to do"), *kinds)
+    topics = ((f"`{each.name}`", each.role, each.purpose, each.key, *_kept(each)) for each in TOPICS)
+    head = ("topic", "kind", "what it carries", "key", "stamped by", "kept")
+    yield "operations.md", "topics", (head, *topics)
+
+
+def _kept(topic: Topic) -> tuple[str, str]:
+    """Who stamps a topic's records, and for how long they are kept."""
+    kept = "compacted" if topic.compacted else f"{topic.retention_ms // DAY_MS} days"
+    return "the broker" if topic.log_append_time else "the worker", kept
+
+
+def _with_table(page: Path, name: str, rows: Iterable[Row]) -> tuple[Path, str]:
+    """The page with this table. Raises ValueError when it does not say where the table stands."""
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    rule = f"|{' --- |' * (head.count('|') - 1)}"
+    mark = f"<!-- generated: {name} -->\n\n"
+    before, found, after = page.read_text(encoding="utf-8").partition(mark)
+    if not found:
+        raise ValueError(f"{page} has no line {mark.strip()}")
+    rest = after.partition("\n\n")[2]
+    return page, "\n".join((f"{before}{mark}{head}", rule, *body, "")) + (f"\n{rest}" if rest else "")
 
 
 def json_schemas() -> dict[str, Document]:
@@ -76,7 +110,7 @@ def asyncapi() -> Document:
             f"{kind.action}-{kind.topic}": {
                 "action": kind.action,
                 "channel": {"$ref": f"#/channels/{kind.topic}"},
-                "summary": kind.summary,
+                "summary": BY_NAME[kind.topic].purpose,
             }
             for kind in MESSAGES
         },
@@ -87,17 +121,18 @@ def asyncapi() -> Document:
 def _channel(kind: MessageKind) -> Document:
     return {
         "address": kind.topic,
-        "description": kind.summary,
+        "description": BY_NAME[kind.topic].purpose,
         "messages": {kind.topic: {"$ref": f"#/components/messages/{kind.topic}"}},
     }
 
 
 def _message(kind: MessageKind, shared: Document) -> Document:
+    topic = BY_NAME[kind.topic]
     message: Document = {
         "name": kind.topic,
-        "summary": kind.summary,
+        "summary": topic.purpose,
         "bindings": {
-            "kafka": {"key": {"type": "string", "description": kind.key}, "bindingVersion": "0.5.0"}
+            "kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": "0.5.0"}
         },
     }
     if kind.headers is not None:

@@ -85,9 +85,3 @@ REMEDIES: Mapping[DriftKind, str] = MappingProxyType(
     }
 )
 """For each kind what a person can do about it."""
-
-
-def table() -> str:
-    """The kinds as the Markdown table of docs/reports.md."""
-    rows = (f"| `{kind}` | {MEANINGS[kind]} | {REMEDIES[kind]} |" for kind in DriftKind)
-    return "\n".join(("| kind | what was found | what to do |", "| --- | --- | --- |", *rows))

@@ -39,7 +39,7 @@ DAY_MS = 86_400_000
 
 
 class Role(StrEnum):
-    """Who writes a topic, and therefore who decides about its partitions."""
+    """What a topic is for, and so whose it is."""
 
     INPUT = "input"
     COMMANDS = "commands"
@@ -49,8 +49,9 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: its role, its key, for how long (ms) records are kept, whether it is compacted.
+    """One topic: its role, its key, what it carries, for how long (ms) records are kept, whether compacted.
 
+    `key` and `purpose` stand in AsyncAPI and in docs/operations.md, which are generated.
     `partitions` is None where the configuration's `partitions` counts.
     """
 
@@ -82,24 +83,52 @@ class Topic:
         return config
 
 
+ANY_KEY = "any key or none; partitioning is free"
+
 TOPICS: tuple[Topic, ...] = (
-    Topic(PROMOTION_START, Role.INPUT, "any", "a sale begins: reserve these SKUs"),
-    Topic(PROMOTION_END, Role.INPUT, "any", "a sale ends early"),
-    Topic(ORDER_PLACED, Role.INPUT, "any", "an order takes units of a promotion"),
-    Topic(ORDER_CANCELLED, Role.INPUT, "any", "an order, or part of it, gives units back"),
-    Topic(ORDER_COMMANDS, Role.COMMANDS, "order", "everything about one order, in one log"),
-    Topic(PROMOTION_COMMANDS, Role.COMMANDS, "promotion", "everything about one promotion, in one log"),
-    Topic(SKU_COMMANDS, Role.COMMANDS, "SKU", "everything that changes one SKU, in one log"),
-    Topic(FLUENT_REQUESTS, Role.COMMANDS, "SKU", "what the ledger asks of Fluent"),
-    Topic(RESERVATION_RESULTS, Role.OUTPUT, "promotion id", "one answer per SKU of a promotion"),
-    Topic(PROMOTION_RESULTS, Role.OUTPUT, "promotion id", "the answers of a promotion together"),
-    Topic(ORDER_OUTCOMES, Role.OUTPUT, "order ref", "the decision about an order or a cancel"),
-    Topic(RESERVATION_RELEASES, Role.OUTPUT, "SKU", "units that went back on sale"),
-    Topic(RECONCILIATION_REPORTS, Role.OUTPUT, "promotion id", "what adds up, per SKU", 30 * DAY_MS),
-    Topic(DEAD_LETTERS, Role.OUTPUT, "original key", "what could not be decided, bytes unchanged"),
-    Topic(TASK_CHANGELOG, Role.STATE, "row", "every task's rows: the truth behind RocksDB", compacted=True),
+    Topic(PROMOTION_START, Role.INPUT, ANY_KEY, "A sale begins: reserve these SKUs."),
+    Topic(PROMOTION_END, Role.INPUT, ANY_KEY, "A sale ends early: release what is left."),
+    Topic(ORDER_PLACED, Role.INPUT, ANY_KEY, "An order takes units of a promotion."),
+    Topic(ORDER_CANCELLED, Role.INPUT, ANY_KEY, "An order, or part of it, gives units back."),
+    Topic(ORDER_COMMANDS, Role.COMMANDS, "order ref, promotion id", "Everything about an order, in one log."),
+    Topic(PROMOTION_COMMANDS, Role.COMMANDS, "promotion id", "Everything about a promotion, in one log."),
+    Topic(SKU_COMMANDS, Role.COMMANDS, "SKU", "Everything that changes a SKU, in one log."),
+    Topic(FLUENT_REQUESTS, Role.COMMANDS, "SKU", "What the ledger asks of Fluent."),
+    Topic(RESERVATION_RESULTS, Role.OUTPUT, "promotion id", "One answer per SKU of a promotion."),
     Topic(
-        INTAKE_POSITIONS, Role.STATE, "topic/partition", "how far intake read", compacted=True, partitions=1
+        PROMOTION_RESULTS,
+        Role.OUTPUT,
+        "promotion id",
+        "The answers of a promotion together, when every SKU is decided.",
+    ),
+    Topic(
+        ORDER_OUTCOMES,
+        Role.OUTPUT,
+        "order ref",
+        "The decision about an order, then one more record for each cancel.",
+    ),
+    Topic(RESERVATION_RELEASES, Role.OUTPUT, "SKU", "Units of a SKU went back on sale."),
+    Topic(
+        RECONCILIATION_REPORTS,
+        Role.OUTPUT,
+        "promotion id",
+        "What adds up, per SKU, beside what Fluent holds.",
+        30 * DAY_MS,
+    ),
+    Topic(
+        DEAD_LETTERS,
+        Role.OUTPUT,
+        "the original key",
+        "What could not be decided: the original bytes, unchanged, and why.",
+    ),
+    Topic(TASK_CHANGELOG, Role.STATE, "row", "Every task's rows: the truth behind its disk.", compacted=True),
+    Topic(
+        INTAKE_POSITIONS,
+        Role.STATE,
+        "topic/partition",
+        "How far each input partition was read; one partition.",
+        compacted=True,
+        partitions=1,
     ),
 )
 

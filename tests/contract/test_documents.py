@@ -16,7 +16,7 @@ from schemas.catalogue import MESSAGES, PAYLOADS
 from schemas.documents import asyncapi, documents, is_current, json_schemas
 from schemas.headers import DeadLetterHeaders
 from schemas.parsing import EVENTS
-from schemas.topics import TOPICS, Role
+from schemas.topics import BY_NAME, TOPICS, Role
 from streams.settings.config import ReservationConfig
 from streams.settings.mapping import compile_mappings
 
@@ -90,7 +90,7 @@ def test_the_asyncapi_document_has_every_channel_with_its_key() -> None:
         assert document["channels"][kind.topic]["address"] == kind.topic
         assert document["operations"][f"{kind.action}-{kind.topic}"]["action"] == kind.action
         message = document["components"]["messages"][kind.topic]
-        assert message["bindings"]["kafka"]["key"]["description"] == kind.key
+        assert message["bindings"]["kafka"]["key"]["description"] == BY_NAME[kind.topic].key
         assert ("headers" in message) == (kind.headers is not None)
 
 

@@ -3,17 +3,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from schemas.drift import MEANINGS, REMEDIES, DriftKind, table
+from schemas.drift import MEANINGS, REMEDIES, DriftKind
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_every_kind_has_a_meaning_and_a_remedy() -> None:
     assert list(MEANINGS) == list(REMEDIES) == list(DriftKind)
-
-
-def test_the_table_of_the_documentation_is_the_one_of_the_code() -> None:
-    assert (DOCS / "reports.md").read_text(encoding="utf-8").endswith(f"\n\n{table()}\n")
 
 
 def test_no_other_page_has_a_remedy_of_its_own() -> None:
