@@ -68,9 +68,9 @@ class Events:
         bridge = self._bridge
         if left_s <= 0 or bridge.waiters.is_full:
             return None
-        ending = event.identity if source.topic == PROMOTION_END else None
-        with bridge.waiters.waiting(source, str(ending) if ending else None) as waiter:
-            done = self._ended(str(ending), started_at) if ending else None
+        key, is_end = key_of(event), source.topic == PROMOTION_END
+        with bridge.waiters.waiting(source, key, final_report=is_end) as waiter:
+            done = self._ended(key, started_at) if is_end else None
             if done is not None:
                 return done
             acknowledged_at = asyncio.get_running_loop().time()

@@ -121,7 +121,7 @@ class Inbox:
         source, headers = source_of(given, self._settings.topic_prefix)
         # A dead letter's value is the caller's own event, of which nobody here wants a copy.
         value = b"" if topic == DEAD_LETTERS else message.value() or b""
-        return Arrival(topic, value, source, headers)
+        return Arrival(topic, (message.key() or b"").decode(errors="replace"), value, source, headers)
 
 
 def _is_record(message: Message) -> bool:

@@ -25,6 +25,7 @@ class Arrival(msgspec.Struct, frozen=True):
     """A committed record of an outcome topic (logical name), and the input that it answers."""
 
     topic: str
+    key: str
     value: bytes
     source: Source | None
     headers: dict[str, str]

@@ -1,9 +1,11 @@
 """`Prefer: wait=N`: how long a caller waits, which records it waits for, and what it is told.
 
 A caller waits for the record that names its own event as the source, so two callers with the same order ref
-never get each other's answer. From top to bottom: what the caller asked for (`wait_of`), who waits
-(`Waiters`, which `bridge.service` hands every committed record of the outcome topics), and the response
-that is made of the records that came (`answer_of`).
+never get each other's answer, and whose key is its own ref, so a topic that was deleted and made anew (its
+offsets begin again) never yields another order's.
+
+From top to bottom: what the caller asked for (`wait_of`), who waits (`Waiters`, which `bridge.service` hands
+every committed record of the outcome topics), and the response that is made of what came (`answer_of`).
 """
 
 from __future__ import annotations
@@ -37,8 +39,11 @@ MAX_EARLY_BYTES = 16 << 20
 MAX_WAITERS = 4_000
 """Beyond this nobody waits: callers get their 202 at once."""
 
-Key = Source | str
-"""A source, or the id of a promotion whose FINAL report is waited for."""
+Asked = tuple[Source, str]
+"""The place of an event and its key, which is the order's ref or the promotion's id."""
+
+Key = Asked | str
+"""An event, or the id of a promotion whose FINAL report is waited for."""
 
 STATUSES = {Reason.CONFLICT: 409, Reason.NO_PROMOTION: 404}
 """How a dead letter's reason is answered; every other one is 422."""
@@ -117,7 +122,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: defaultdict[Key, list[Waiter]] = defaultdict(list)
-        self._early: OrderedDict[Source, list[Arrival]] = OrderedDict()
+        self._early: OrderedDict[Asked, list[Arrival]] = OrderedDict()
         self._early_bytes = 0
         self._closed = False
         self.count = 0
@@ -128,28 +133,31 @@ class Waiters:
         return self._closed or self.count >= MAX_WAITERS
 
     @contextmanager
-    def waiting(self, source: Source, final_report_of: str | None = None) -> Iterator[Waiter]:
-        """A waiter for the answer to the event at `source`, or for the FINAL report of a promotion."""
+    def waiting(self, source: Source, key: str, *, final_report: bool = False) -> Iterator[Waiter]:
+        """A waiter for the answer to the event with `key` at `source`.
+
+        `final_report`: the FINAL report of the promotion that `key` names is an answer, too.
+        """
         waiter = Waiter()
-        keys: list[Key] = [source] if final_report_of is None else [source, final_report_of]
-        for arrival in self._taken_early(source):
+        keys: list[Key] = [(source, key), key] if final_report else [(source, key)]
+        for arrival in self._taken_early((source, key)):
             waiter.offer(arrival)
-        for key in keys:
-            self._waiting[key].append(waiter)
+        for each in keys:
+            self._waiting[each].append(waiter)
         self.count += 1
         try:
             yield waiter
         finally:
             self.count -= 1
-            for key in keys:
-                self._leave(key, waiter)
+            for each in keys:
+                self._leave(each, waiter)
 
     def arrived(self, arrival: Arrival) -> None:
-        """Give a record to who waits for it."""
+        """Give a record to the callers that wait for it."""
         if arrival.topic == RECONCILIATION_REPORTS:
             self._reported(arrival, read_report(arrival.value))
         elif arrival.source is not None:
-            self._answered(arrival.source, arrival)
+            self._answered((arrival.source, arrival.key), arrival)
 
     def close(self) -> None:
         """Nobody waits any longer, and nobody begins to."""
@@ -163,19 +171,19 @@ class Waiters:
             for waiter in self._waiting.get(report.promotion_id, ()):
                 waiter.offer(arrival)
 
-    def _answered(self, source: Source, arrival: Arrival) -> None:
-        waiters = self._waiting.get(source)
+    def _answered(self, asked: Asked, arrival: Arrival) -> None:
+        waiters = self._waiting.get(asked)
         if waiters:
             for waiter in waiters:
                 waiter.offer(arrival)
             return
-        self._early.setdefault(source, []).append(arrival)
+        self._early.setdefault(asked, []).append(arrival)
         self._early_bytes += len(arrival.value)
         while len(self._early) > MAX_EARLY or self._early_bytes > MAX_EARLY_BYTES:
             self._taken_early(next(iter(self._early)))
 
-    def _taken_early(self, source: Source) -> list[Arrival]:
-        arrivals = self._early.pop(source, [])
+    def _taken_early(self, asked: Asked) -> list[Arrival]:
+        arrivals = self._early.pop(asked, [])
         self._early_bytes -= sum(len(arrival.value) for arrival in arrivals)
         return arrivals
 

@@ -30,7 +30,7 @@ class Decider:
         self._producer.begin_transaction()
         for topic, value, headers in records:
             content = value if isinstance(value, bytes) else json.dumps(value).encode()
-            key = "" if isinstance(value, bytes) else value.get("orderRef") or value["promotionId"]
+            key = _key_of(value)
             texts: list[tuple[str, str | bytes | None]] = [
                 (name, str(text)) for name, text in headers.items()
             ]
@@ -78,6 +78,15 @@ class Decider:
             return [(place, value) for _, place, value in sorted(records, key=lambda record: record[0])]
         finally:
             consumer.close()
+
+
+def _key_of(value: Mapping[str, Any] | bytes) -> str:
+    """The key of a decision, or of the event that a dead letter has as its value."""
+    if isinstance(value, bytes):
+        return ""
+    if "order" in value:
+        return str(value["order"]["ref"])
+    return str(value.get("orderRef") or value["promotionId"])
 
 
 def outcome(ref: str, promotion: str = "P", *, taken: bool = True, revision: int = 1) -> dict[str, Any]:

@@ -135,7 +135,11 @@ def test_a_conflicting_caller_gets_409_and_the_first_one_its_own_answer(
     source = decider.source_of("order-placed", "TWICE", 1)
     second = ask(threads, caller, CONSUME, placed("TWICE", quantity=2))
     conflicting = decider.source_of("order-placed", "TWICE", 2)
-    letter = ("dead-letters", b"{}", {**dead_letter("CONFLICT", "TWICE came before"), **conflicting})
+    letter = (
+        "dead-letters",
+        placed("TWICE"),
+        {**dead_letter("CONFLICT", "TWICE came before"), **conflicting},
+    )
     decider.publish(letter)
     answer = second.result(30)
     assert answer.status_code == 409
@@ -162,7 +166,7 @@ def test_a_dead_letter_is_answered_by_its_reason(
     threads: ThreadPoolExecutor, caller: Caller, decider: Decider, reason: str, status: int
 ) -> None:
     ref = f"DEAD-{reason}"
-    record = ("dead-letters", b"{}", {"mark": ref, **dead_letter(reason, "It is dead")})
+    record = ("dead-letters", placed(ref), {"mark": ref, **dead_letter(reason, "It is dead")})
     answer = answered(threads, caller, decider, CONSUME, placed(ref), record)
     assert answer.status_code == status
     assert answer.json()["error"] == "It is dead" and answer.json()["reason"] == reason
@@ -171,11 +175,31 @@ def test_a_dead_letter_is_answered_by_its_reason(
 async def test_a_decision_that_comes_before_the_acknowledgement_is_kept_for_its_caller() -> None:
     waiters = Waiters()
     source = Source("order-placed", 0, 7)
-    waiters.arrived(Arrival("order-outcomes", b"{}", source, {}))
-    with waiters.waiting(source) as waiter:
+    waiters.arrived(Arrival("order-outcomes", "O", b"{}", source, {}))
+    with waiters.waiting(source, "O") as waiter:
         assert [arrival.source for arrival in await waiter.answer(0.01)] == [source]
-    with waiters.waiting(source) as again:
+    with waiters.waiting(source, "O") as again:
         assert await again.answer(0.01) == []
+
+
+def test_another_orders_decision_at_the_same_place_is_nobodys_answer(
+    threads: ThreadPoolExecutor, caller: Caller, decider: Decider
+) -> None:
+    waiting = ask(threads, caller, CONSUME, placed("ANEW-1"))
+    source = decider.source_of("order-placed", "ANEW-1")
+    decider.publish(("order-outcomes", outcome("BEFORE-ANEW-1"), source))
+    wait_until(lambda: caller.get("/orders/BEFORE-ANEW-1").is_success, "the other order's decision is here")
+    assert not waiting.done()
+    decider.publish(("order-outcomes", outcome("ANEW-1"), source))
+    assert waiting.result(30).json()["orderRef"] == "ANEW-1"
+
+
+async def test_an_early_decision_of_another_order_at_the_same_place_is_nobodys_answer() -> None:
+    waiters = Waiters()
+    source = Source("order-placed", 0, 7)
+    waiters.arrived(Arrival("order-outcomes", "OTHER", b"{}", source, {}))
+    with waiters.waiting(source, "O") as waiter:
+        assert await waiter.answer(0.01) == []
 
 
 async def test_only_so_many_early_decisions_are_kept_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,10 +208,11 @@ async def test_only_so_many_early_decisions_are_kept_the_newest(monkeypatch: pyt
     for size, kept in ((1, {7, 8, 9}), (50, {8, 9}), (101, set())):
         waiters = Waiters()
         for offset in range(10):
-            waiters.arrived(Arrival("order-outcomes", b"x" * size, Source("order-placed", 0, offset), {}))
+            place = Source("order-placed", 0, offset)
+            waiters.arrived(Arrival("order-outcomes", "O", b"x" * size, place, {}))
         found = set()
         for offset in range(10):
-            with waiters.waiting(Source("order-placed", 0, offset)) as waiter:
+            with waiters.waiting(Source("order-placed", 0, offset), "O") as waiter:
                 found |= {offset} if await waiter.answer(0) else set()
         assert found == kept
 
