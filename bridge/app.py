@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -25,7 +24,8 @@ from bridge.events import Events
 from bridge.fluent import FluentEvents
 from bridge.openapi import TEXTS, asking, document, problems, taking, taking_fluents
 from bridge.operations import Metrics, Operations
-from bridge.problems import Problem, failed
+from bridge.origins import LoopbackOnly
+from bridge.problems import HANDLERS, Problem, failed
 from bridge.service import Bridge
 from bridge.shapes import (
     AcceptedOrder,
@@ -71,15 +71,14 @@ def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents
         await bridge.stop()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _our_error)
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     takers = {route.path: partial(events.take, route.topic) for route in EVENT_ROUTES}
     _add_events(app, takers, fluent)
     _add_questions(app, Questions(bridge.status, guard, lambda: bridge.is_caught_up))
-    open_metrics = bridge.settings.config.bridge_metrics_open
-    _add_operations(app, Operations(bridge.metrics, bridge.not_ready, open_metrics=open_metrics))
-    return Counted(Direct(app, takers), bridge.metrics)
+    _add_operations(app, Operations(bridge.metrics, bridge.not_ready))
+    direct = Direct(app, takers)
+    return Counted(LoopbackOnly(direct) if guard.is_open else direct, bridge.metrics)
 
 
 def _add_events(app: FastAPI, takers: Mapping[str, Handler], fluent: FluentEvents) -> None:
@@ -97,10 +96,8 @@ def _add_questions(app: FastAPI, questions: Questions) -> None:
 def _add_operations(app: FastAPI, operations: Operations) -> None:
     healthy: dict[int | str, Any] = {200: {"model": Health, "description": "It is so."}}
     described: dict[int | str, Any] = {200: {"description": "The document."}}
-    figures: dict[int | str, Any] = {200: {"description": "The figures.", "content": {"text/plain": {}}}}
     _add(app, "GET", "/healthz", operations.healthz, {"responses": healthy})
     _add(app, "GET", "/readyz", operations.readyz, {"responses": healthy | problems((503,))})
-    _add(app, "GET", "/metrics", operations.metrics, {"responses": figures | problems((403,))})
     _add(app, "GET", "/openapi.json", OpenApi(app).get, {"responses": described})
 
 
@@ -178,21 +175,3 @@ class Counted:
             await send(message)
 
         await self._app(scope, receive, counting if scope["type"] == "http" else send)
-
-
-async def _problem(request: Request, problem: Any) -> Response:
-    answer: Response = problem.response()
-    return answer
-
-
-async def _http_error(request: Request, error: Any) -> Response:
-    """Routing's own: an unknown path, or a method that the path does not have."""
-    wrong_method = f"{request.method} is not what this route is for"
-    sentence = wrong_method if error.status_code == 405 else "There is no such route"
-    help_ = "GET /openapi.json lists every route."
-    return Problem(error.status_code, sentence, help_, headers=error.headers).response()
-
-
-async def _our_error(request: Request, error: Exception) -> Response:
-    """Whatever was not foreseen; uvicorn logs its trace."""
-    return failed().response()

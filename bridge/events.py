@@ -1,7 +1,7 @@
 """`POST` of an event: acknowledged once the broker has it, or answered with its decision.
 
-`Events.take` is the whole way of a request, in order: signature, room at the gate, body, signature over the
-body, the event in it, Kafka, and for callers that wait the decision (`bridge.waiting`).
+`Events.take` is the whole way of a request, in order: what its headers claim, its body, the signature over
+it, room at the gate, the event in it, Kafka, and for callers that wait the decision (`bridge.waiting`).
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Events:
         started_at = asyncio.get_running_loop().time()
         wait = wait_of(request.headers.getlist("prefer"), self._default_wait_s)
         self._guard.require_headers(request)
-        with self._bridge.gate.one_event() as incoming:
-            body = await incoming.read(request)
-            self._guard.require(request, body)
+        body = await self._bridge.gate.strangers.read(request)
+        client = self._guard.require(request, body)
+        with self._bridge.gate.one_event(len(body)):
             event = event_or_problem(self._bridge.settings, topic, body)
-            source = await self._bridge.send(topic, key_of(event), body)
+            source = await self._bridge.send(topic, key_of(event), body, client)
         self._bridge.metrics.acknowledge_seconds.observe(_since(started_at))
         try:
             answer = await self._decision(event, source, wait, started_at)

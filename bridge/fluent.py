@@ -1,7 +1,8 @@
 """`POST /fluent-events`: Fluent's own webhooks, signed with Fluent's key and mapped by `inputMapping`.
 
-Fluent signs the raw body with SHA512withRSA (PKCS #1 v1.5) and sends the signature in base64. There is no
-timestamp in it, so a repeat is told by the event's id.
+Fluent signs the raw body with SHA512withRSA (PKCS #1 v1.5) and sends the signature in base64. It signs for
+every account with the same key, so account and retailer are looked at as well. There is no timestamp in it,
+so a repeat is recognised by the event's id and its content.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import base64
 import binascii
 from collections import OrderedDict
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -17,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from pydantic import JsonValue
 from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,11 +31,21 @@ from bridge.service import Bridge
 from schemas.invalid import InvalidEvent
 from schemas.parsing import Event
 from schemas.reasons import RECOMMENDATIONS, Reason
+from streams.log import get_logger
 from streams.settings import ConfigurationError, Settings
 
 HEADER = "fluent-signature"
+CLIENT = "fluent"
+"""The client id in the records of Fluent's events."""
+
+MAX_LOGGED = 100
 MAX_SEEN = 100_000
 """Ids of events that are remembered, the newest ones. An older repeat is a repeat of the event itself."""
+
+Identity = tuple[str, bytes]
+"""An event's id, and a digest of its content: the same id with other content is another event."""
+
+log = get_logger("bridge")
 
 
 class FluentEvents:
@@ -41,47 +55,73 @@ class FluentEvents:
         self._bridge = bridge
         self._key = key
         self._unsigned = unsigned
-        self._seen: OrderedDict[str, asyncio.Task[Event]] = OrderedDict()
+        self._seen: OrderedDict[Identity, asyncio.Task[Event]] = OrderedDict()
 
     async def take(self, request: Request) -> Response:
         """Send what `inputMapping` finds in Fluent's event to its input topic. Raises Problem."""
-        with self._bridge.gate.one_event() as incoming:
-            body = await incoming.read(request)
-            if not self._unsigned:
-                self._require(body, request.headers.get(HEADER, ""))
+        signature = b"" if self._unsigned else self._signature(request)
+        body = await self._bridge.gate.strangers.read(request)
+        if not self._unsigned:
+            self._require(body, signature)
+        with self._bridge.gate.one_event(len(body)):
             topic, event = _mapped(self._bridge.settings, body)
-            event_id = _id_of(body)
-            if event_id is None:
-                await self._bridge.send(topic, key_of(event), body)
-                return accepted(event)
-            return accepted(await self._once(event_id, topic, event, body))
+            fields = _fields_of(body)
+            self._require_ours(fields)
+            event_id = fields.get("id")
+            if not isinstance(event_id, str | int) or not event_id:
+                return accepted(await self._send(topic, event, body))
+            return accepted(await self._once((str(event_id), sha256(body).digest()), topic, event, body))
 
-    async def _once(self, event_id: str, topic: str, event: Event, body: bytes) -> Event:
-        """The event that was sent under this id: a repeat waits for the first and sends nothing."""
-        task = self._seen.get(event_id)
+    async def _once(self, identity: Identity, topic: str, event: Event, body: bytes) -> Event:
+        """The event that was sent under this identity: a repeat waits for the first and sends nothing."""
+        task = self._seen.get(identity)
         if task is None:
-            task = asyncio.create_task(self._send(event_id, topic, event, body))
-            self._seen[event_id] = task
+            task = asyncio.create_task(self._send(topic, event, body))
+            task.add_done_callback(lambda done: self._forget_failed(identity, done))
+            self._seen[identity] = task
             if len(self._seen) > MAX_SEEN:
                 self._seen.popitem(last=False)
         return await asyncio.shield(task)
 
-    async def _send(self, event_id: str, topic: str, event: Event, body: bytes) -> Event:
-        try:
-            await self._bridge.send(topic, key_of(event), body)
-        except Problem:
-            self._seen.pop(event_id, None)
-            raise
+    def _forget_failed(self, identity: Identity, done: asyncio.Task[Event]) -> None:
+        """Whatever went wrong, the same event may be sent again."""
+        if done.cancelled() or done.exception() is not None:
+            self._seen.pop(identity, None)
+
+    async def _send(self, topic: str, event: Event, body: bytes) -> Event:
+        await self._bridge.send(topic, key_of(event), body, CLIENT)
         return event
 
-    def _require(self, body: bytes, signature: str) -> None:
+    def _signature(self, request: Request) -> bytes:
+        """What is given as the signature, before the body is read. Raises Problem."""
         try:
-            given = base64.b64decode(signature, validate=True)
+            given = base64.b64decode(request.headers.get(HEADER, ""), validate=True)
+        except (binascii.Error, ValueError):
+            raise unauthorized() from None
+        if self._key is None or len(given) != self._key.key_size // 8:
+            raise unauthorized()
+        return given
+
+    def _require(self, body: bytes, signature: bytes) -> None:
+        try:
             if self._key is None:
                 raise unauthorized()
-            self._key.verify(given, body, PKCS1v15(), SHA512())
-        except (InvalidSignature, binascii.Error, ValueError):
+            self._key.verify(signature, body, PKCS1v15(), SHA512())
+        except InvalidSignature:
             raise unauthorized() from None
+
+    def _require_ours(self, fields: Mapping[str, JsonValue]) -> None:
+        """Turn away another account's events, and another retailer's. Raises Problem."""
+        account, retailer = fields.get("accountId"), fields.get("retailerId")
+        our_account = self._bridge.settings.fluent.account
+        our_retailer = self._bridge.settings.config.retailer_id
+        signed_without = account is None and self._key is not None
+        if signed_without or (
+            account is not None and str(account).casefold() != (our_account or "").casefold()
+        ):
+            raise _foreign("account", account, "FLUENT_ACCOUNT")
+        if retailer is not None and str(retailer) != our_retailer:
+            raise _foreign("retailer", retailer, "retailerId in the configuration")
 
 
 def load_key(file: Path) -> RSAPublicKey:
@@ -126,8 +166,17 @@ def _mapped(settings: Settings, body: bytes) -> tuple[str, Event]:
     )
 
 
-def _id_of(body: bytes) -> str | None:
-    """The id of Fluent's event; None where it has none."""
+def _fields_of(body: bytes) -> dict[str, JsonValue]:
+    """Fluent's event by its fields; none where it is no JSON object."""
     value = from_json(body)
-    found = value.get("id") if isinstance(value, dict) else None
-    return str(found) if isinstance(found, str | int) and found else None
+    return value if isinstance(value, dict) else {}
+
+
+def _foreign(kind: str, given: JsonValue, setting: str) -> Problem:
+    named = "none" if given is None else str(given)[:MAX_LOGGED]
+    log.warning("fluent_event_foreign", named=named, kind=kind, recommendation=f"compare with {setting}")
+    return Problem(
+        403,
+        f"The event is not of this bridge's {kind}: it names {named}",
+        f"Have Fluent send the webhooks of the {kind} that {setting} names to this bridge.",
+    )

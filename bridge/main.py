@@ -6,16 +6,19 @@ import gc
 import resource
 import signal
 import socket
-from ipaddress import ip_address
+from dataclasses import dataclass
 
 from confluent_kafka.admin import AdminClient
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from starlette.types import ASGIApp
 
 from bridge.app import build_app
 from bridge.events import Events
 from bridge.fluent import FluentEvents, load_key
 from bridge.inbox import HISTORY
-from bridge.server import BACKLOG, Server, configuration
+from bridge.operations import ByPort, Operations
+from bridge.origins import LoopbackOnly, is_loopback
+from bridge.server import BACKLOG, Configuration, Server
 from bridge.service import Bridge
 from bridge.signing import Guard, Signatures
 from bridge.waiting import MAX_WAIT_S
@@ -31,59 +34,108 @@ SPARE_FILES = 200
 log = get_logger("bridge")
 
 
-def run(settings: Settings, host: str, port: int, unsigned: bool, default_wait: float | None) -> int:
-    """Serve on `host` and `port` (0: a free one) until SIGTERM; returns the exit status.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments of `flashsale bridge`. A port of 0 is a free one; `operations_port` None: there is none.
 
-    `unsigned` takes requests without a signature, on loopback only. `default_wait` is how many seconds
-    callers wait that send no `Prefer`. Raises ConfigurationError.
+    `unsigned` takes requests without a signature, on loopback only. `default_wait_s`: how long callers wait
+    that send no `Prefer`.
     """
-    _check_arguments(settings, host, unsigned, default_wait)
-    fluent_key_file = settings.bridge.fluent_public_key_file
-    fluent_key = load_key(fluent_key_file) if fluent_key_file is not None else None
+
+    host: str
+    port: int
+    operations_host: str
+    operations_port: int | None
+    unsigned: bool
+    default_wait_s: float | None
+
+
+def run(settings: Settings, options: Options) -> int:
+    """Serve until SIGTERM; returns the exit status. Raises ConfigurationError."""
+    _check_options(settings, options)
+    fluent_key = _fluent_key(settings)
     check_broker(settings)
     _check_topics(settings)
-    listener = _listen(host, port)
+    listener = _listen(options.host, options.port)
+    operations = None
+    if options.operations_port is not None:
+        operations = _listen(options.operations_host, options.operations_port)
     bridge = Bridge(settings)
-    guard = Guard(None if unsigned else Signatures(settings.bridge.secrets))
-    events = Events(bridge, guard, default_wait or 0)
-    app = build_app(bridge, guard, events, FluentEvents(bridge, fluent_key, unsigned=unsigned))
+    signatures = None if options.unsigned else Signatures(settings.bridge.secrets)
+    guard = Guard(signatures, settings.bridge.clients)
+    events = Events(bridge, guard, options.default_wait_s or 0)
+    app = build_app(bridge, guard, events, FluentEvents(bridge, fluent_key, unsigned=options.unsigned))
     for notice in settings.notices:
         log.warning("configuration", notice=notice)
-    log.info("bridge_listens", url=_url(listener), unsigned=unsigned, clients=len(settings.bridge.secrets))
-    _serve(app, bridge, listener)
+    log.info(
+        "bridge_listens",
+        url=_url(listener),
+        operations_url=None if operations is None else _url(operations),
+        unsigned=options.unsigned,
+        clients=len(settings.bridge.secrets),
+    )
+    _serve(app, bridge, listener, operations)
     return 0
 
 
-def _serve(app: ASGIApp, bridge: Bridge, listener: socket.socket) -> None:
-    config = configuration(app, _connections())
+def _serve(app: ASGIApp, bridge: Bridge, listener: socket.socket, operations: socket.socket | None) -> None:
+    config = Configuration(app, _connections())
+    sockets = [listener]
+    if operations is not None:
+        address, port = operations.getsockname()[:2]
+        routes = Operations(bridge.metrics, bridge.not_ready).app()
+        guarded = LoopbackOnly(routes) if is_loopback(address) else routes
+        config = Configuration(ByPort(app, guarded, port), _connections(), port)
+        sockets.append(operations)
     # What is there at the start stays: a collection that walked it all would halt every request for 0.15 s.
     gc.collect()
     gc.freeze()
     # uvicorn raises the signal again after a clean shutdown; the exit status says that it was clean.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    Server(config, bridge.begin_to_stop).run([listener])
+    Server(config, bridge.begin_to_stop).run(sockets)
 
 
-def _check_arguments(settings: Settings, host: str, unsigned: bool, default_wait: float | None) -> None:
-    if unsigned and not _is_loopback(host):
+def _check_options(settings: Settings, options: Options) -> None:
+    if options.unsigned and not is_loopback(options.host):
         raise ConfigurationError(
-            f"--unsigned takes requests from anybody, so it binds to loopback only, and {host} is not; "
-            "use --host 127.0.0.1, or set BRIDGE_SECRETS and leave --unsigned out."
+            f"--unsigned takes requests from anybody, so it binds to loopback only, and {options.host} "
+            "is not; use --host 127.0.0.1, or set BRIDGE_SECRETS and leave --unsigned out."
         )
-    if not unsigned and not settings.bridge.secrets:
+    if not options.unsigned and not settings.bridge.secrets:
         raise ConfigurationError(
             "BRIDGE_SECRETS is not set, so nobody could sign a request; set it to client:secret, "
             "or use --unsigned for development on this machine."
         )
-    if default_wait is not None and default_wait > MAX_WAIT_S:
-        raise ConfigurationError(f"--default-wait is at most {MAX_WAIT_S} seconds, but is {default_wait:g}.")
+    if options.default_wait_s is not None and options.default_wait_s > MAX_WAIT_S:
+        raise ConfigurationError(
+            f"--default-wait is at most {MAX_WAIT_S} seconds, but is {options.default_wait_s:g}."
+        )
+    if options.operations_port and options.operations_port == options.port:
+        raise ConfigurationError(
+            f"--operations-port is {options.port}, as --port is; the two need different ports."
+        )
+    _check_clients(settings)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _check_clients(settings: Settings) -> None:
+    unknown = sorted(set(settings.bridge.clients) - set(settings.bridge.secrets))
+    if unknown:
+        raise ConfigurationError(
+            f"BRIDGE_CLIENTS names {', '.join(unknown)}, but BRIDGE_SECRETS has no secret for it; "
+            "name each client alike in both."
+        )
+
+
+def _fluent_key(settings: Settings) -> RSAPublicKey | None:
+    file = settings.bridge.fluent_public_key_file
+    if file is None:
+        return None
+    if settings.fluent.account is None:
+        raise ConfigurationError(
+            "BRIDGE_FLUENT_PUBLIC_KEY_FILE is set, but FLUENT_ACCOUNT is not; Fluent signs for every account "
+            "with the same key, so the bridge has to know which one is yours."
+        )
+    return load_key(file)
 
 
 def _check_topics(settings: Settings) -> None:

@@ -62,10 +62,6 @@ TEXTS = {
         "Whether the bridge should get requests",
         "Says yes when Kafka answers and the outcome topics' recent past is read.",
     ),
-    "metrics": (
-        "Figures for Prometheus",
-        "Answers in Prometheus' text format, for clients on the bridge's own machine.",
-    ),
     "openapi.json": ("This document", "Describes every route, its bodies and its errors."),
 }
 """Summary and description of each operation, by its id."""
@@ -73,7 +69,7 @@ TEXTS = {
 PROBLEMS = {
     400: "The body is not JSON, or lacks what the seed requires.",
     401: "The request is not signed, or not signed correctly.",
-    403: "The client is not on the bridge's own machine.",
+    403: "The caller may not use this route (BRIDGE_CLIENTS), or asks from a foreign page or account.",
     404: "It was never seen, is not decided yet, or is too long ago.",
     408: "The body came too slowly.",
     409: "The same reference was used before with different content; only callers that wait are told.",
@@ -84,8 +80,8 @@ PROBLEMS = {
     503: "The bridge cannot take it now: send the same again after the seconds in Retry-After.",
 }
 
-TAKING = (400, 401, 408, 409, 413, 415, 422, 500, 503)
-ASKING = (401, 404, 500, 503)
+TAKING = (400, 401, 403, 408, 409, 413, 415, 422, 500, 503)
+ASKING = (401, 403, 404, 500, 503)
 
 _PREFER = {
     "name": "Prefer",
@@ -153,7 +149,7 @@ def taking_fluents(acknowledged: Any) -> Fields:
     return {
         "responses": {
             202: {"model": acknowledged, "description": "The broker has the event."},
-            **problems((400, 401, 408, 413, 415, 422, 500, 503)),
+            **problems((400, 401, 403, 408, 413, 415, 422, 500, 503)),
         },
         "openapi_extra": {
             "requestBody": {"required": True, "content": {"application/json": body}},

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: whether the bridge works, and what it measures.
+"""Whether the bridge works (`/healthz`, `/readyz`), and on the operations port what it measures (`/metrics`).
 
 docs/bridge.md says what each figure means and what to do about it.
 """
@@ -6,16 +6,17 @@ docs/bridge.md says what each figure means and what to do about it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bridge.problems import Problem, unavailable
+from bridge.problems import HANDLERS, unavailable
 
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -62,15 +63,11 @@ class Metrics:
 
 
 class Operations:
-    """The routes. `not_ready` says why the bridge should get no requests now, empty when it should.
+    """The routes. `not_ready` says why the bridge should get no requests now, empty when it should."""
 
-    `open_metrics`: the figures are for every address, not only for loopback.
-    """
-
-    def __init__(self, metrics: Metrics, not_ready: Callable[[], str], *, open_metrics: bool) -> None:
+    def __init__(self, metrics: Metrics, not_ready: Callable[[], str]) -> None:
         self._metrics = metrics
         self._not_ready = not_ready
-        self._open_metrics = open_metrics
 
     async def healthz(self, request: Request) -> Response:
         """The process serves requests."""
@@ -84,21 +81,31 @@ class Operations:
         return JSONResponse({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:
-        """Figures for Prometheus, for this machine only unless `bridgeMetricsOpen` is set. Raises Problem."""
-        if not self._open_metrics and not is_from_here(request):
-            raise Problem(
-                403,
-                "The metrics are for clients on the bridge's own machine",
-                "Ask from there, or set bridgeMetricsOpen in the configuration.",
-            )
+        """Figures for Prometheus."""
         return Response(self._metrics.page(), 200, media_type=MEDIA_TYPE)
 
+    def app(self) -> ASGIApp:
+        """The application of the operations port. Nothing on it is signed; its address protects it."""
+        routes = [
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+        ]
+        return Starlette(routes=routes, exception_handlers=HANDLERS)
 
-def is_from_here(request: Request) -> bool:
-    """Whether the client is on loopback, and no proxy on loopback speaks for somebody else."""
-    if request.client is None or any(name in request.headers for name in FORWARDED):
-        return False
-    try:
-        return ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
+
+class ByPort:
+    """ASGI: what comes in on `port` goes to `operations`, all else to `app`.
+
+    The port is the one on which the connection was accepted, not one that a header names.
+    """
+
+    def __init__(self, app: ASGIApp, operations: ASGIApp, port: int) -> None:
+        self._app = app
+        self._operations = operations
+        self._port = port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        is_operations = scope["type"] == "http" and scope["server"][1] == self._port
+        await (self._operations if is_operations else self._app)(scope, receive, send)

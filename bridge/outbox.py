@@ -25,6 +25,8 @@ QUEUE_KBYTES = 65_536
 POLL_EVERY_S = 0.002
 FLUSH_S = 10.0
 
+CLIENT_HEADER = "bridge-client"
+
 log = get_logger("bridge")
 
 
@@ -51,19 +53,23 @@ class Outbox:
         self.acknowledged_at = 0.0
         self.waiting = 0
 
-    async def send(self, topic: str, key: str, value: bytes) -> Source:
+    async def send(self, topic: str, key: str, value: bytes, client: str) -> Source:
         """Send an event to `topic` (logical name); returns its place once the broker has it.
 
+        `client` stands in the record's header, so that it can be told later who did it; empty: no header.
         Raises Undelivered.
         """
         future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
         producer = self._producer
+        headers: list[tuple[str, str | bytes | None]] = [(CLIENT_HEADER, client)] if client else []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             self._settle(producer, future, error, message)
 
         try:
-            producer.produce(self._settings.prefixed(topic), value, key, on_delivery=delivered)
+            producer.produce(
+                self._settings.prefixed(topic), value, key, headers=headers, on_delivery=delivered
+            )
         except BufferError:
             raise Undelivered("too many events wait for the broker") from None
         except KafkaException as error:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 JSON = "application/json"
@@ -48,6 +51,29 @@ class Problem(Exception):
         if self.reason is not None:
             content["reason"] = self.reason
         return Response(msgspec.json.encode(content), self.status, self.headers, PROBLEM_JSON)
+
+
+async def problem_response(request: Request, problem: Any) -> Response:
+    """The answer to a request whose handler raised a Problem."""
+    answer: Response = problem.response()
+    return answer
+
+
+async def no_route(request: Request, error: Any) -> Response:
+    """The answer to an unknown path, or to a method that the path does not have."""
+    wrong_method = f"{request.method} is not what this route is for"
+    sentence = wrong_method if error.status_code == 405 else "There is no such route"
+    help_ = "GET /openapi.json lists every route."
+    return Problem(error.status_code, sentence, help_, headers=error.headers).response()
+
+
+async def our_error(request: Request, error: Exception) -> Response:
+    """The answer where something happened that nobody foresaw; uvicorn logs its trace."""
+    return failed().response()
+
+
+HANDLERS: dict[Any, Any] = {Problem: problem_response, HTTPException: no_route, Exception: our_error}
+"""How an application answers what its routes raise."""
 
 
 def unauthorized() -> Problem:

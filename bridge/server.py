@@ -120,6 +120,13 @@ class Connection(H11Protocol):
         self._since = self.loop.time()
         self._unread_since: float | None = None
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody is there. The operations port answers however many connections the other one has."""
+        super().connection_made(transport)
+        if isinstance(self.config, Configuration) and self.server is not None:
+            is_operations = self.server[1] == self.config.operations_port
+            self.limit_concurrency = None if is_operations else self.limit_concurrency
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing of it stays, however it ended."""
         super().connection_lost(exc)
@@ -191,6 +198,27 @@ class Connection(H11Protocol):
         self.transport.write(_REFUSED.format(status=status, phrase=_REFUSALS[status]).encode())
 
 
+class Configuration(uvicorn.Config):
+    """How uvicorn serves an application. `operations_port` None: there is none."""
+
+    def __init__(self, app: ASGIApp, max_connections: int, operations_port: int | None = None) -> None:
+        super().__init__(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+            limit_concurrency=max_connections,
+            timeout_keep_alive=IDLE_S,
+            timeout_graceful_shutdown=FINISH_S,
+        )
+        self.operations_port = operations_port
+
+
 class Server(uvicorn.Server):
     """Looks after its connections. Calls `begin_to_stop` before it waits for the last of them."""
 
@@ -211,21 +239,3 @@ class Server(uvicorn.Server):
         """Finish what was accepted."""
         self._begin_to_stop()
         await super().shutdown(sockets)
-
-
-def configuration(app: ASGIApp, max_connections: int) -> uvicorn.Config:
-    """How uvicorn serves `app`."""
-    return uvicorn.Config(
-        app,
-        http=Connection,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        limit_concurrency=max_connections,
-        timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=FINISH_S,
-    )

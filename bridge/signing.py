@@ -11,11 +11,12 @@ import secrets
 import time
 from collections.abc import Mapping
 from hashlib import sha256
+from types import MappingProxyType
 
 from pydantic import SecretStr
 from starlette.requests import Request
 
-from bridge.problems import unauthorized
+from bridge.problems import Problem, unauthorized
 from streams.log import get_logger
 
 WINDOW_S = 300
@@ -23,6 +24,17 @@ WINDOW_S = 300
 
 PREFIX = "sha256="
 MAX_DIGITS = 12
+HEX_DIGITS = 64
+MAX_LOGGED = 200
+"""Characters of a path in the log, which is as long as its sender likes."""
+
+PATHS = {
+    "start": "/start-flash-sale",
+    "consume": "/consume-reservation",
+    "cancel": "/cancel-order",
+    "end": "/end-flash-sale",
+}
+"""The routes that BRIDGE_CLIENTS can limit a client to, by their names there."""
 
 log = get_logger("bridge")
 
@@ -50,6 +62,15 @@ class Signatures:
         # Somebody unknown costs the same time as somebody known.
         self._nobody = (secrets.token_bytes(32),)
 
+    def knows(self, client: str) -> bool:
+        """Whether a client of this name has a secret."""
+        return client in self._keys
+
+    def may_be(self, client: str, timestamp: str, signature: str, now_s: float) -> bool:
+        """Whether it is worth reading a body: a known client, a clock within WINDOW_S, a signature's form."""
+        formed = signature.startswith(PREFIX) and len(signature) == len(PREFIX) + HEX_DIGITS
+        return formed and client in self._keys and _in_window(timestamp, now_s)
+
     def accept(
         self,
         client: str,
@@ -71,25 +92,63 @@ class Signatures:
 
 
 class Guard:
-    """Lets signed requests pass. `signatures` None: every request passes, which only loopback may have."""
+    """Lets signed requests pass. `signatures` None: every request passes, which only loopback may have.
 
-    def __init__(self, signatures: Signatures | None) -> None:
+    `allowed`: clients that may use some routes only, by the names of PATHS; all others may use every one.
+    """
+
+    def __init__(
+        self, signatures: Signatures | None, allowed: Mapping[str, frozenset[str]] = MappingProxyType({})
+    ) -> None:
         self._signatures = signatures
+        self._allowed = {client: {PATHS[name] for name in names} for client, names in allowed.items()}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests need no signature."""
+        return self._signatures is None
 
     def require_headers(self, request: Request) -> None:
-        """Turn away what is not signed at all, before its body is read. Raises Problem."""
-        if self._signatures is not None and not all(_claims(request)):
+        """Turn away what cannot be signed correctly, before its body is read. Raises Problem."""
+        if self._signatures is not None and not self._signatures.may_be(*_claims(request), time.time()):
             raise unauthorized()
 
-    def require(self, request: Request, body: bytes) -> None:
-        """Turn away what is not signed by a known client. Raises Problem."""
+    def require(self, request: Request, body: bytes) -> str:
+        """The client that signed a request; empty where none has to. Raises Problem."""
         if self._signatures is None:
-            return
+            return ""
         client, timestamp, signature = _claims(request)
         path = path_on_the_wire(request)
-        if not self._signatures.accept(client, timestamp, signature, request.method, path, body, time.time()):
-            log.warning("request_not_signed", route=path.decode("latin-1"), client=client)
+        now_s = time.time()
+        if not self._signatures.accept(client, timestamp, signature, request.method, path, body, now_s):
+            self._log_refused(request, client)
             raise unauthorized()
+        self._require_route(request, client)
+        return client
+
+    def _require_route(self, request: Request, client: str) -> None:
+        path = request.scope["path"]
+        if path in PATHS.values() and path not in self._allowed.get(client, PATHS.values()):
+            log.warning(
+                "client_not_allowed",
+                client=client,
+                route=path,
+                recommendation="add the route to BRIDGE_CLIENTS if the client is meant to use it",
+            )
+            raise Problem(
+                403,
+                f"The client {client} may not use {path}",
+                "Use another client, or have the route added to the client's in BRIDGE_CLIENTS.",
+            )
+
+    def _log_refused(self, request: Request, client: str) -> None:
+        known = client if self._signatures is not None and self._signatures.knows(client) else "unknown"
+        log.warning(
+            "request_not_signed",
+            route=request.scope["path"][:MAX_LOGGED],
+            client=known,
+            recommendation="compare the client's secret and clock, where the request was meant well",
+        )
 
 
 def path_on_the_wire(request: Request) -> bytes:

@@ -175,6 +175,13 @@ def reconcile(
 def bridge(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0: any free one.")] = 8081,
+    operations_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port of /metrics, /healthz and /readyz; default: none."),
+    ] = None,
+    operations_host: Annotated[
+        str, typer.Option(help="Address of the operations port; nothing on it is signed.")
+    ] = "127.0.0.1",
     unsigned: Annotated[
         bool, typer.Option("--unsigned", help="Take requests without a signature; loopback only.")
     ] = False,
@@ -186,7 +193,9 @@ def bridge(
     """Run the HTTP bridge until SIGTERM."""
     from flashsale.cli.bridge import run_bridge
 
-    return run_bridge(host, port, unsigned=unsigned, default_wait_s=default_wait)
+    return run_bridge(
+        host, port, operations_host, operations_port, unsigned=unsigned, default_wait_s=default_wait
+    )
 
 
 @app.command()

@@ -66,7 +66,6 @@ class ReservationConfig(_Keys):
     partitions: int = Field(4, ge=1, le=1_000)
     replication_factor: int | None = Field(None, ge=1, le=32)
     kafka_session_timeout_ms: int = Field(6_000, ge=500, le=300_000)
-    bridge_metrics_open: bool = False
     input_mapping: dict[str, JsonValue] = Field(default_factory=dict)
     lock_timeout_ms: int | None = Field(None, ge=0)
 

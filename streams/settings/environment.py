@@ -80,10 +80,30 @@ def _client_secrets(pairs: object) -> object:
     return secrets
 
 
+CLIENT_ROUTES = frozenset({"start", "consume", "cancel", "end"})
+"""The bridge's routes that a client can be limited to."""
+
+
+def _client_routes(text: object) -> object:
+    """`client:route,route;client:route` as client to the routes that it may use."""
+    if not isinstance(text, str):
+        return text
+    routes: dict[str, frozenset[str]] = {}
+    for entry in filter(None, map(str.strip, text.split(";"))):
+        client, _, names = entry.partition(":")
+        given = frozenset(name.strip() for name in names.split(","))
+        if not client or client in routes or not given <= CLIENT_ROUTES:
+            known = ", ".join(sorted(CLIENT_ROUTES))
+            raise ValueError(f"must be client:route,route;… with each client once, and of the routes {known}")
+        routes[client] = given
+    return routes
+
+
 BootstrapServers = Annotated[str, AfterValidator(_servers)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 ClientSecrets = Annotated[dict[str, tuple[SecretStr, ...]], BeforeValidator(_client_secrets)]
+ClientRoutes = Annotated[dict[str, frozenset[str]], BeforeValidator(_client_routes)]
 TopicPrefix = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._-]*$")]
 
 
@@ -204,9 +224,10 @@ class FluentEnvironment(Environment):
 
 
 class BridgeEnvironment(Environment):
-    """Who may use the HTTP bridge: each client with its secrets, several during a rotation; Fluent's key."""
+    """Who may use the HTTP bridge: each client's secrets and, where limited, its routes; Fluent's key."""
 
     secrets: ClientSecrets = Field(default_factory=dict, alias="BRIDGE_SECRETS")
+    clients: ClientRoutes = Field(default_factory=dict, alias="BRIDGE_CLIENTS")
     fluent_public_key_file: ReadableFile | None = Field(None, alias="BRIDGE_FLUENT_PUBLIC_KEY_FILE")
 
 

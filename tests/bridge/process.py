@@ -35,7 +35,9 @@ class BridgeProcess:
             stdout=subprocess.DEVNULL,
             stderr=self._log,
         )
-        self.url = wait_until(self._announced_url, "the bridge listens", START_S)
+        announced = wait_until(self._announced, "the bridge listens", START_S)
+        self.url = str(announced["url"])
+        self.operations_url = str(announced["operations_url"] or "")
 
     def __enter__(self) -> BridgeProcess:
         return self
@@ -76,10 +78,10 @@ class BridgeProcess:
         self.process.wait(20)
         self._log.close()
 
-    def _announced_url(self) -> str:
+    def _announced(self) -> dict[str, Any]:
         if self.process.poll() is not None:
             raise AssertionError(f"the bridge ended:\n{self.log_path.read_text()[-3000:]}")
-        return next((str(event["url"]) for event in self.events() if "url" in event), "")
+        return next((event for event in self.events() if event.get("event") == "bridge_listens"), {})
 
 
 def signed(

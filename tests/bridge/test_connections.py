@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bridge import server
-from bridge.server import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, Server, configuration
+from bridge.server import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, Configuration, Server
 from tests.bridge.sockets import connect, read_answer
 from tests.support.system import wait_until
 
@@ -44,7 +44,7 @@ class SmallServer:
     def __init__(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = listener.getsockname()
-        self.server = Server(configuration(small_app, 100), lambda: None)
+        self.server = Server(Configuration(small_app, 100), lambda: None)
         self._thread = threading.Thread(target=self.server.run, args=([listener],))
         self._thread.start()
 
@@ -134,7 +134,7 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(small: SmallSer
 
 
 def test_an_idle_connection_is_kept_longer_than_a_load_balancer_keeps_it(small: SmallServer) -> None:
-    assert server.configuration(small_app, 1).timeout_keep_alive == server.IDLE_S
+    assert Configuration(small_app, 1).timeout_keep_alive == server.IDLE_S
     with closing(connect(small.address)) as connection:
         for _ in range(3):
             connection.sendall(GET)

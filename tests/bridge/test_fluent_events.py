@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -15,8 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from starlette.requests import Request
 
-from bridge.fluent import load_key
+from bridge.fluent import FluentEvents, load_key
+from bridge.gate import Gate
+from bridge.records import Source
+from bridge.service import Bridge
+from streams.settings import Settings, load_settings
 from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller, placed
 
@@ -30,6 +35,7 @@ def documented_mapping() -> Any:
     return json.loads(found[1])["inputMapping"]
 
 
+ACCOUNT = "ACME"
 KEY = generate_private_key(65_537, 2_048)
 DER = KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
@@ -41,8 +47,19 @@ def booked(event_id: str | None, ref: str) -> dict[str, Any]:
         {"lines": [{"article": "SKU-2", "units": 1}, {"article": "SKU-1", "units": 1}]},
     ]
     attributes = {"campaign": "FLASH", "baskets": baskets}
-    event = {"name": "ORDER_BOOKED", "entityRef": ref, "attributes": attributes}
+    event = {"name": "ORDER_BOOKED", "accountId": ACCOUNT, "entityRef": ref, "attributes": attributes}
     return event if event_id is None else event | {"id": event_id}
+
+
+def stopped_event(event_id: str, promotion: str, **more: Any) -> dict[str, Any]:
+    """Fluent's event that ends a sale."""
+    return {
+        "id": event_id,
+        "accountId": ACCOUNT,
+        "name": "CAMPAIGN_STOPPED",
+        "entityRef": promotion,
+        **more,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +70,12 @@ def fluent_bridge(
     directory = tmp_path_factory.mktemp("fluent")
     key, config = directory / "fluent.pub", directory / "config.json"
     key.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    config.write_text(json.dumps({"inputMapping": documented_mapping()}))
-    more = {"BRIDGE_FLUENT_PUBLIC_KEY_FILE": str(key), "RESERVATION_CONFIG": str(config)}
+    config.write_text(json.dumps({"retailerId": "7", "inputMapping": documented_mapping()}))
+    more = {
+        "BRIDGE_FLUENT_PUBLIC_KEY_FILE": str(key),
+        "FLUENT_ACCOUNT": ACCOUNT,
+        "RESERVATION_CONFIG": str(config),
+    }
     with BridgeProcess({**environment, **more}, directory) as process:
         yield process.wait_ready()
 
@@ -85,7 +106,7 @@ def test_fluents_event_goes_to_the_topic_whose_mapping_it_fits(
     content = answer.json()
     assert (content["orderRef"], content["promotionId"]) == ("FLUENT-1", "FLASH")
     assert sent(decider, "order-placed", "FLUENT-1") == [json.dumps(booked("E-1", "FLUENT-1")).encode()]
-    stopped = send(fluent_bridge, {"id": "E-2", "name": "CAMPAIGN_STOPPED", "entityRef": "FLUENT-FLASH"})
+    stopped = send(fluent_bridge, stopped_event("E-2", "FLUENT-FLASH"))
     assert stopped.json()["promotionId"] == "FLUENT-FLASH"
     assert len(sent(decider, "promotion-end", "FLUENT-FLASH")) == 1
 
@@ -99,6 +120,78 @@ def test_an_event_that_is_sent_again_is_answered_again_and_sent_once(
     for _ in range(2):
         send(fluent_bridge, booked(None, "FLUENT-NO-ID"))
     assert len(sent(decider, "order-placed", "FLUENT-NO-ID")) == 2
+
+
+FOREIGN: dict[str, dict[str, Any]] = {
+    "another account": {"accountId": "OTHER"},
+    "no account": {"accountId": None},
+    "an account in another form": {"accountId": ["ACME"]},
+    "another retailer": {"retailerId": 8},
+    "another retailer as a text": {"retailerId": "70"},
+}
+
+
+@pytest.mark.parametrize("fields", FOREIGN.values(), ids=FOREIGN)
+def test_another_accounts_event_is_403_and_ends_no_sale_of_ours(
+    fluent_bridge: BridgeProcess, decider: Decider, fields: dict[str, Any]
+) -> None:
+    answer = send(fluent_bridge, stopped_event("E-8", "FLUENT-FOREIGN", **fields))
+    assert answer.status_code == 403
+    assert answer.json()["error"] and answer.json()["recommendation"]
+    assert not sent(decider, "promotion-end", "FLUENT-FOREIGN")
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"accountId": "acme"}, {"retailerId": 7}, {"retailerId": "7"}], ids=str
+)
+def test_our_own_accounts_event_is_taken(fluent_bridge: BridgeProcess, fields: dict[str, Any]) -> None:
+    assert send(fluent_bridge, stopped_event(f"E-9 {fields}", "OWN", **fields)).status_code == 202
+
+
+def test_the_same_id_with_other_content_is_an_event_of_its_own(
+    fluent_bridge: BridgeProcess, decider: Decider
+) -> None:
+    for ref in ("FLUENT-10-A", "FLUENT-10-B"):
+        answer = send(fluent_bridge, booked("E-10", ref))
+        assert answer.status_code == 202 and answer.json()["orderRef"] == ref
+        assert len(sent(decider, "order-placed", ref)) == 1
+
+
+class Broken:
+    """A bridge whose producer fails the first time, with what nobody foresaw."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.gate = Gate()
+        self.sent: list[str] = []
+        self._failures = [RuntimeError("nobody thought of this")]
+
+    async def send(self, topic: str, key: str, value: bytes, client: str) -> Source:
+        """Fail once, then note the key."""
+        if self._failures:
+            raise self._failures.pop()
+        self.sent.append(f"{client} {topic} {key}")
+        return Source(topic, 0, 0)
+
+
+async def test_an_event_whose_sending_failed_in_any_way_can_be_sent_again(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"inputMapping": documented_mapping()}))
+    broken = Broken(load_settings({"RESERVATION_CONFIG": str(config), "FLUENT_ACCOUNT": ACCOUNT}))
+    events = FluentEvents(cast(Bridge, broken), None, unsigned=True)
+    body = json.dumps(stopped_event("E-11", "FLUENT-11")).encode()
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    def request() -> Request:
+        return Request({"type": "http", "method": "POST", "headers": [], "client": ("x", 1)}, receive)
+
+    with pytest.raises(RuntimeError):
+        await events.take(request())
+    for _ in range(2):
+        assert (await events.take(request())).status_code == 202
+    assert broken.sent == ["fluent promotion-end FLUENT-11"]
 
 
 def test_a_signature_of_somebody_else_is_401(fluent_bridge: BridgeProcess, decider: Decider) -> None:
@@ -115,7 +208,9 @@ def test_a_signature_of_somebody_else_is_401(fluent_bridge: BridgeProcess, decid
 
 
 def test_an_event_that_no_mapping_fits_is_a_422_that_says_why(fluent_bridge: BridgeProcess) -> None:
-    answer = send(fluent_bridge, {"id": "E-5", "name": "SOMETHING_ELSE", "entityRef": "X"})
+    answer = send(
+        fluent_bridge, {"id": "E-5", "accountId": ACCOUNT, "name": "SOMETHING_ELSE", "entityRef": "X"}
+    )
     assert answer.status_code == 422
     assert "order-placed: order.ref" in answer.json()["error"] and "promotion-end:" in answer.json()["error"]
     assert send(fluent_bridge, b"no json").status_code == 422

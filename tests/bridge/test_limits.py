@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
-from starlette.datastructures import Headers
-from starlette.requests import Request
 
-from bridge import gate
-from bridge.gate import BODY_S, MAX_BODY_BYTES, Gate
-from bridge.problems import Problem
+from bridge.gate import BODY_S, MAX_BODY_BYTES
 from bridge.server import MAX_HEAD_BYTES, REQUEST_S
 from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller, placed
@@ -125,30 +120,3 @@ def test_slow_clients_are_turned_away_and_others_are_served_meanwhile(
         took_s, answer = lingering.result()
         assert SLOW[name].limit_s - 1 < took_s < SLOW[name].limit_s + 8, name
         assert answer.startswith(b"HTTP/1.1 408 "), name
-
-
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    monkeypatch.setattr(gate, "MAX_EVENTS", 1)
-    monkeypatch.setattr(gate, "MAX_BYTES", 100)
-    yield Gate()
-
-
-def test_more_events_than_the_bridge_takes_are_503_until_there_is_room(narrow: Gate) -> None:
-    with narrow.one_event():
-        with pytest.raises(Problem) as refused, narrow.one_event():
-            pass
-        assert refused.value.status == 503 and refused.value.headers["Retry-After"]
-    with narrow.one_event():
-        assert narrow.events == 1
-    assert narrow.events == 0
-
-
-async def test_more_bytes_than_the_bridge_takes_are_503_and_are_given_back(narrow: Gate) -> None:
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b"x" * 101, "more_body": False}
-
-    request = Request({"type": "http", "method": "POST", "headers": Headers({}).raw}, receive)
-    with pytest.raises(Problem) as refused, narrow.one_event() as body:
-        await body.read(request)
-    assert refused.value.status == 503 and narrow.bytes == 0

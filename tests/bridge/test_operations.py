@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
 import pytest
-from starlette.requests import Request
 
-from bridge.operations import is_from_here
 from tests.bridge.process import BridgeProcess, Caller, placed, start_bridge_and_read
 
 SIGNED = {"BRIDGE_SECRETS": "a:b"}
@@ -22,7 +20,22 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], str]] = {
     "nobody could sign": ({}, [], "BRIDGE_SECRETS is not set"),
     "secrets that are none": ({"BRIDGE_SECRETS": "abc"}, [], "BRIDGE_SECRETS must be client:secret"),
     "too long a wait": (SIGNED, ["--default-wait", "31"], "at most 30 seconds"),
-    "a key that is none": (SIGNED | {"BRIDGE_FLUENT_PUBLIC_KEY_FILE": __file__}, [], "no RSA public key"),
+    "a key that is none": (
+        SIGNED | {"BRIDGE_FLUENT_PUBLIC_KEY_FILE": __file__, "FLUENT_ACCOUNT": "ACME"},
+        [],
+        "no RSA public key",
+    ),
+    "a key and no account": (
+        SIGNED | {"BRIDGE_FLUENT_PUBLIC_KEY_FILE": __file__},
+        [],
+        "FLUENT_ACCOUNT is not",
+    ),
+    "one port for both": (SIGNED, ["--operations-port", "8081", "--port", "8081"], "need different ports"),
+    "routes of a client without a secret": (
+        SIGNED | {"BRIDGE_CLIENTS": "b:start"},
+        [],
+        "BRIDGE_CLIENTS names b, but BRIDGE_SECRETS has no secret",
+    ),
     "no address": (SIGNED, ["--host", "203.0.113.7"], "Cannot listen on 203.0.113.7"),
     "no topics": (SIGNED | {"TOPIC_PREFIX": "nowhere-"}, [], "nowhere-promotion-start"),
     "no broker": (SIGNED | {"KAFKA_BOOTSTRAP_SERVERS": ""}, [], "KAFKA_BOOTSTRAP_SERVERS is not set"),
@@ -44,28 +57,57 @@ def test_health_readiness_and_the_api_document_answer(caller: Caller) -> None:
     assert caller.get("/readyz").json() == {"status": "ready"}
 
 
-def test_metrics_count_requests_and_time_acknowledgements(caller: Caller) -> None:
+@pytest.fixture(scope="module")
+def operated(
+    environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BridgeProcess]:
+    """A bridge with an operations port."""
+    directory = tmp_path_factory.mktemp("operated")
+    with BridgeProcess(environment, directory, "--operations-port", "0") as process:
+        yield process.wait_ready()
+
+
+def get(url: str, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(url + path, headers=headers, trust_env=False, timeout=30)
+
+
+def test_metrics_count_requests_and_time_acknowledgements(operated: BridgeProcess) -> None:
+    caller = Caller(operated.url)
     caller.post("/consume-reservation", placed("COUNTED-1"))
-    text = caller.get("/metrics").text
+    caller.close()
+    text = get(operated.operations_url, "/metrics").text
     assert 'flashsale_bridge_responses_total{route="/consume-reservation",status="202"}' in text
     assert "flashsale_bridge_acknowledge_seconds_bucket" in text
     assert "flashsale_bridge_ready 1.0" in text
 
 
-def test_metrics_are_for_this_machine_only(caller: Caller) -> None:
-    forwarded = caller.http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.7"})
-    assert forwarded.status_code == 403 and "bridgeMetricsOpen" in forwarded.json()["recommendation"]
-    for client, here in (("127.0.0.9", True), ("::1", True), ("203.0.113.7", False), ("nonsense", False)):
-        scope = {"type": "http", "client": (client, 1), "headers": []}
-        assert is_from_here(Request(scope)) is here
+def test_metrics_are_on_the_operations_port_only_whatever_headers_say(operated: BridgeProcess) -> None:
+    host = operated.operations_url.removeprefix("http://")
+    for headers in ({}, {"Host": host}, {"X-Forwarded-Port": host.rpartition(":")[2]}):
+        assert get(operated.url, "/metrics", **headers).status_code == 404
+    assert get(operated.operations_url, "/metrics").headers["content-type"].startswith("text/plain")
 
 
-def test_metrics_can_be_opened(environment: Mapping[str, str], directory: Path, tmp_path: Path) -> None:
-    config = tmp_path / "open.json"
-    config.write_text('{"bridgeMetricsOpen": true}')
-    with BridgeProcess({**environment, "RESERVATION_CONFIG": str(config)}, directory) as process:
-        headers = {"X-Forwarded-For": "203.0.113.7"}
-        assert httpx.get(f"{process.url}/metrics", headers=headers, trust_env=False).is_success
+def test_the_operations_port_serves_health_and_nothing_that_needs_a_signature(
+    operated: BridgeProcess,
+) -> None:
+    assert operated.operations_url.startswith("http://127.0.0.1:")
+    assert get(operated.operations_url, "/healthz").json() == {"status": "ok"}
+    assert get(operated.operations_url, "/readyz").json() == {"status": "ready"}
+    for path in ("/orders/O", "/openapi.json", "/consume-reservation"):
+        answer = get(operated.operations_url, path)
+        assert answer.status_code == 404 and answer.json()["recommendation"]
+    head = httpx.head(f"{operated.operations_url}/metrics", trust_env=False)
+    assert head.status_code == 200 and not head.content and int(head.headers["content-length"]) > 100
+
+
+def test_a_web_page_of_somebodys_own_name_does_not_read_the_operations_port(operated: BridgeProcess) -> None:
+    assert get(operated.operations_url, "/metrics", Host="page.example").status_code == 403
+    assert get(operated.operations_url, "/metrics", Origin="https://page.example").status_code == 403
+
+
+def test_without_an_operations_port_metrics_are_nowhere(bridge: BridgeProcess) -> None:
+    assert bridge.operations_url == "" and get(bridge.url, "/metrics").status_code == 404
 
 
 def test_sign_prints_a_curl_command_that_the_bridge_takes(bridge: BridgeProcess, tmp_path: Path) -> None:
