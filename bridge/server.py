@@ -150,14 +150,14 @@ class Connection(H11Protocol):
         """Close what has been in one state for too long; `now` by the loop's clock."""
         if self._is_unread(now):
             self.transport.abort()
-        elif not self.transport.is_closing() and now - self._since > self._allowed_s():
+        elif now - self._since > self._allowed_s() and not self.transport.is_closing():
             if self.conn.their_state is h11.IDLE and not self.conn.is_idle:
                 self._refuse(408)
             self.transport.close()
 
     def shutdown(self) -> None:
         """Close at once, or after the answer that is under way."""
-        if self._is_answering():
+        if self._is_answering() and not self.transport.is_closing():
             self.cycle.keep_alive = False
         else:
             self.transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from streams.settings import load_settings
 from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller
 from tests.support.kafka import KafkaUnderTest, unique_prefix
+
+OPEN_FILES = 5_000
 
 
 @pytest.fixture(scope="package")
@@ -47,6 +50,16 @@ def caller(bridge: BridgeProcess) -> Iterator[Caller]:
     client = Caller(bridge.url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """A connection is an open file, and some systems begin with 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

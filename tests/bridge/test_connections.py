@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from bridge.server import MAX_HEAD_BYTES, MAX_IGNORED_BYTES, Configuration, Serv
 from tests.bridge.sockets import connect, read_answer
 from tests.support.system import wait_until
 
+MAX_CONNECTIONS = 5
 LARGE = b"x" * 4_000_000
 
 
@@ -42,10 +43,12 @@ class SmallServer:
     """The bridge's server with `small_app`, in a thread, with deadlines of a second or two."""
 
     def __init__(self) -> None:
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.address: tuple[str, int] = listener.getsockname()
-        self.server = Server(Configuration(small_app, 100), lambda: None)
-        self._thread = threading.Thread(target=self.server.run, args=([listener],))
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        self.address: tuple[str, int] = sockets[0].getsockname()
+        self.operations: tuple[str, int] = sockets[1].getsockname()
+        config = Configuration(small_app, MAX_CONNECTIONS, self.operations[1])
+        self.server = Server(config, lambda: None)
+        self._thread = threading.Thread(target=self.server.run, args=(sockets,))
         self._thread.start()
 
     def is_empty(self) -> bool:
@@ -170,6 +173,18 @@ def test_all_of_a_request_that_is_not_its_body_shares_one_limit(
             with suppress(TimeoutError):
                 answer = connection.recv(1_000)
     assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+def test_the_operations_port_answers_when_the_main_one_has_all_the_connections_it_takes(
+    small: SmallServer,
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            stack.enter_context(connect(small.address))
+        for address, status in ((small.address, b"503"), (small.operations, b"200")):
+            connection = stack.enter_context(connect(address))
+            connection.sendall(GET)
+            assert read_answer(connection)[0].startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_refused_body_is_read_for_a_while_and_no_longer(small: SmallServer) -> None:

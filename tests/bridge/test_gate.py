@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
@@ -120,17 +118,6 @@ async def test_too_many_bytes_of_strangers_cost_the_address_that_sent_most(narro
 
 
 STRANGERS = MAX_EVENTS + 50
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """A connection is an open file, and some systems begin with 1,024 of them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = STRANGERS + 500
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_requests_that_nobody_signed_keep_no_signed_order_out(

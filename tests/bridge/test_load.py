@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import threading
 import time
 from collections import Counter
@@ -53,17 +52,6 @@ async def claim_all(bridges: list[BridgeProcess]) -> list[dict[str, Any]]:
     """Every claim at the same time, in turn to each bridge."""
     async with asyncio.timeout(60):
         return await asyncio.gather(*(claim(bridges[n % len(bridges)], n) for n in range(CLAIMS)))
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """A connection is an open file, and some systems begin with 1,024 of them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CLAIMS + 500
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.slow

@@ -119,6 +119,20 @@ def test_a_body_in_the_identity_coding_is_read(bridge: BridgeProcess) -> None:
         assert read_answer(connection)[0].startswith(b"HTTP/1.1 202 ")
 
 
+def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on(bridge: BridgeProcess) -> None:
+    body = order("EXPECTED")
+    with closing(connect(bridge.address)) as connection:
+        connection.sendall(head(body, f"Content-Length: {len(body)}", "Expect: 100-continue"))
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
+        assert read_answer(connection)[0].startswith(b"HTTP/1.1 202 ")
+    with closing(connect(bridge.address)) as connection:
+        connection.sendall(
+            b"POST /cancel-order HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert read_answer(connection)[0].startswith(b"HTTP/1.1 401 ")
+
+
 def test_line_ends_between_two_requests_are_ignored(bridge: BridgeProcess) -> None:
     with closing(connect(bridge.address)) as connection:
         for _ in range(3):
