@@ -1,1 +1,1 @@
-"""The HTTP bridge: webhooks in, events on the input topics out, and the decisions back to who asked."""
+"""The HTTP bridge: webhooks in, events on the input topics out, and the decisions back to the callers."""

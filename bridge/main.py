@@ -154,7 +154,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)  # before the log says so: who comes at once waits, and is not refused
+        listener.listen(BACKLOG)  # before the log says so: a caller that comes at once is not refused
     except OSError as error:
         raise ConfigurationError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
     listener.setblocking(False)

@@ -1,4 +1,4 @@
-"""What comes back: records of the outcome topics, read just far enough to find who waits for them."""
+"""What comes back: records of the outcome topics, read just far enough to find whose answer they are."""
 
 from __future__ import annotations
 

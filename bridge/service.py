@@ -51,7 +51,7 @@ class Bridge:
         self._watch = asyncio.create_task(self._look_at_kafka(self._outbox))
 
     def begin_to_stop(self) -> None:
-        """Not ready from now on; who waits for a decision gets a 202."""
+        """Not ready from now on; callers that wait for a decision get a 202."""
         self._stopping = True
         self.waiters.close()
 

@@ -68,7 +68,7 @@ class Signatures:
 
     def may_be(self, client: str, timestamp: str, signature: str, now_s: float) -> bool:
         """Whether it is worth reading a body: a known client, a clock within WINDOW_S, a signature's form."""
-        formed = signature.startswith(PREFIX) and len(signature) == len(PREFIX) + HEX_DIGITS
+        formed = signature.lower().startswith(PREFIX) and len(signature) == len(PREFIX) + HEX_DIGITS
         return formed and client in self._keys and _in_window(timestamp, now_s)
 
     def accept(

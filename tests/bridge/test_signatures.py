@@ -45,6 +45,12 @@ def test_a_signed_request_is_accepted_once_it_is_in_kafka(caller: Caller, decide
     ]
 
 
+def test_the_digits_and_the_scheme_may_be_in_capitals(bridge: BridgeProcess) -> None:
+    headers = signed("POST", ROUTE, body_of("CAPITALS"))
+    given = headers | {"X-Signature": headers["X-Signature"].upper()}
+    assert post(bridge, ROUTE, body_of("CAPITALS"), given).status_code == 202
+
+
 WRONG = {
     "no signature at all": {},
     "another secret": signed("POST", ROUTE, body_of("W"), secret="other"),
