@@ -1,4 +1,4 @@
-"""The Faust app with its settings: each is there for a reason that the engine's notes in docs give."""
+"""The Faust app that a worker runs: Faust as a host. What it does not do itself is switched off here."""
 
 from __future__ import annotations
 
