@@ -54,7 +54,12 @@ class Reserve(_Command, tag=10):
 
 
 class Claim(_Command, tag=11):
-    """An order's line takes `quantity` units, whole or not at all."""
+    """An order's line takes `quantity` units, whole or not at all.
+
+    With a `source` the line is the whole order: the ledger itself publishes the outcome, as the answer to
+    that event. Without one it answers the orders stage with LineDecided. A claim of a promotion that nobody
+    knows is kept for `retention_ms`.
+    """
 
     promotion_id: str
     sku: str
@@ -63,6 +68,7 @@ class Claim(_Command, tag=11):
     placed_at_ms: int
     grace_ms: int
     retention_ms: int
+    source: Source | None = None
 
 
 class Cancel(_Command, tag=12):
@@ -85,6 +91,17 @@ class End(_Command, tag=13):
 
     promotion_id: str
     sku: str
+
+
+class Recall(_Command, tag=14):
+    """Tell the orders stage what was decided about a claim whose outcome the ledger published itself.
+
+    It never decides anything: a claim that still waits is answered when it is decided.
+    """
+
+    promotion_id: str
+    sku: str
+    order_ref: str
 
 
 class HoldConfirmed(_Command, tag=20):
@@ -159,20 +176,25 @@ class Verified(_Command, tag=26):
 
 
 SkuCommand = (
-    Tick | Continue | Reserve | Claim | Cancel | End
+    Tick | Continue | Reserve | Claim | Cancel | End | Recall
     | HoldConfirmed | HoldFailed | SettleConfirmed | SettleFailed
     | ReleaseConfirmed | ReleaseFailed | Verified
 )  # fmt: skip
 
 
 class LineDecided(_Command, tag=30):
-    """The ledger's answer to a Claim: `reason` is "" when the units were taken."""
+    """The ledger's answer to a Claim: `reason` is "" when the units were taken.
+
+    `cancelled` units of them were given back before: the claim is one of an order that the orders stage has
+    forgotten meanwhile.
+    """
 
     promotion_id: str
     order_ref: str
     sku: str
     quantity: int
     reason: str
+    cancelled: int = 0
 
 
 class LineCancelled(_Command, tag=31):
@@ -185,7 +207,19 @@ class LineCancelled(_Command, tag=31):
     quantity: int
 
 
-OrderCommand = Tick | Continue | LineDecided | LineCancelled
+class LineRecalled(_Command, tag=32):
+    """The ledger's answer to a Recall: a claim's record. `quantity` 0 says that nothing is known any more."""
+
+    promotion_id: str
+    order_ref: str
+    sku: str
+    quantity: int = 0
+    reason: str = ""
+    cancelled: int = 0
+    decided_at_ms: int = 0
+
+
+OrderCommand = Tick | Continue | LineDecided | LineCancelled | LineRecalled
 
 
 class LineReserved(_Command, tag=40):

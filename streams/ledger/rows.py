@@ -9,6 +9,7 @@ the store; `reset` forgets everything that was not committed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from types import UnionType
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -69,13 +70,17 @@ class MemoryStore:
 class Table(Generic[R]):
     """One kind of row: a one- or two-byte key prefix, unique among all tables of a task, and the row type.
 
+    A union of tagged structs is one kind, too.
+
     `hot` rows stay decoded in memory after their commit (a reservation that every claim reads);
     the others leave with it. An `ordered` table is scanned often: its uncommitted keys are kept apart.
     """
 
     __slots__ = ("decode", "hot", "ordered", "prefix")
 
-    def __init__(self, prefix: bytes, row: type[R], *, hot: bool = False, ordered: bool = False) -> None:
+    def __init__(
+        self, prefix: bytes, row: type[R] | UnionType, *, hot: bool = False, ordered: bool = False
+    ) -> None:
         self.prefix = prefix
         self.hot = hot
         self.ordered = ordered

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+HOUR_MS = 3_600_000
+
 
 class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The settings that decisions depend on, recorded with each event.
@@ -26,6 +28,13 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     auto_release: bool = True
     all_or_nothing: bool = False
     book_sale: bool = False
+    max_backlog_ms: int = 600_000
+
+    @property
+    def claims_kept_ms(self) -> int:
+        """How long the ledger keeps a claim: longer than the orders stage remembers the order, so that a
+        repeat that was read before the order was forgotten still finds the claim."""
+        return self.retention_ms + self.max_backlog_ms + HOUR_MS
 
 
 class Source(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -25,6 +25,7 @@ from streams.ledger.commands import (
     Continue,
     LineCancelled,
     LineDecided,
+    LineRecalled,
     OrderCommand,
     PlaceOrder,
     Tick,
@@ -53,6 +54,7 @@ _HANDLERS: dict[type, Callable[[Rows, Any, int, Effects], None]] = {
     LineDecided: events.line_decided,
     CancelOrder: events.cancel,
     LineCancelled: events.line_cancelled,
+    LineRecalled: events.line_recalled,
     Tick: _tick,
     Continue: _continue,
 }

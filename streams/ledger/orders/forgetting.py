@@ -11,7 +11,17 @@ from __future__ import annotations
 import msgspec
 
 from streams.ledger.effects import MAX_EFFECTS
-from streams.ledger.orders.state import CANCELS, DEADLINES, FORGET, ORDERS, PAGE, WITHHELD, Order, sub_key
+from streams.ledger.orders.state import (
+    CANCELS,
+    DEADLINES,
+    FORGET,
+    ORDERS,
+    PAGE,
+    WITHHELD,
+    Handed,
+    Order,
+    sub_key,
+)
 from streams.ledger.rows import R, Rows, Table
 
 PAGE_KEYS = 64
@@ -85,8 +95,11 @@ def order_due(rows: Rows, key: bytes, now_ms: int, budget: int) -> tuple[int, bo
     order = rows.get(ORDERS, key)
     if order is None:
         return 0, True
-    forget_at_ms = order.changed_at_ms + order.retention_ms
-    if not order.resting or order.waiting:
+    if isinstance(order, Handed):
+        forget_at_ms = order.handed_at_ms + order.retention_ms
+    elif order.resting and not order.waiting:
+        forget_at_ms = order.changed_at_ms + order.retention_ms
+    else:
         forget_at_ms = now_ms + max(order.retention_ms, MINUTE_MS)
     if forget_at_ms > now_ms:
         DEADLINES.set(rows, forget_at_ms, FORGET, key)
@@ -94,9 +107,9 @@ def order_due(rows: Rows, key: bytes, now_ms: int, budget: int) -> tuple[int, bo
     return _forget(rows, key, order, budget)
 
 
-def _forget(rows: Rows, key: bytes, order: Order, budget: int) -> tuple[int, bool]:
+def _forget(rows: Rows, key: bytes, order: Order | Handed, budget: int) -> tuple[int, bool]:
     spent = 1
-    if order.cancels:
+    if isinstance(order, Order) and order.cancels:
         spent += _clear(rows, CANCELS, key, budget - spent)
         spent += _clear(rows, WITHHELD, key, budget - spent)
         if spent >= budget:

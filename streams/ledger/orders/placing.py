@@ -11,9 +11,11 @@ from streams.ledger.orders.publishing import publish_order
 from streams.ledger.orders.state import (
     CANCELLED,
     COMPENSATING,
+    CONFLICT,
     DECIDED,
     DECIDING,
     WITHHELD,
+    Handed,
     Line,
     Order,
     sub_key,
@@ -21,11 +23,12 @@ from streams.ledger.orders.state import (
 from streams.ledger.rows import Rows
 
 INCOMPLETE_ORDER = Reason.INCOMPLETE_ORDER.value
-CONFLICT = Reason.CONFLICT.value
 
 
-def same_content(order: Order, command: PlaceOrder) -> bool:
+def same_content(order: Order | Handed, command: PlaceOrder) -> bool:
     """Whether an event says what the order's first event said, whatever the order of its lines."""
+    if isinstance(order, Handed):
+        return command.lines == ((order.sku, order.quantity),)
     lines = order.lines
     if len(lines) != len(command.lines):
         return False
@@ -61,7 +64,7 @@ def claim(order: Order, command: PlaceOrder, effects: Effects) -> None:
             command.order_ref,
             command.placed_at_ms,
             terms.claim_grace_ms,
-            terms.retention_ms,
+            terms.claims_kept_ms,
         )
         sends.append(Send(SKU_COMMANDS, sku.encode(), encode(wish)))
 
@@ -82,7 +85,8 @@ def collect(rows: Rows, key: bytes, order: Order, answer: LineDecided, now_ms: i
     """One SKU is decided; the last one makes the outcome or, all-or-nothing, starts the giving back.
 
     The ledger answers from its record when it took units under this ref before, for an order that is
-    forgotten here. If that was another quantity, the units are not this order's.
+    forgotten here. If that was another quantity, the units are not this order's; what was given back
+    meanwhile is not either.
     """
     line = order.lines.get(answer.sku)
     if order.state != DECIDING or line is None or line.reason is not None:
@@ -91,7 +95,9 @@ def collect(rows: Rows, key: bytes, order: Order, answer: LineDecided, now_ms: i
     if not answer.reason:
         claimed = line.quantity - line.withheld
         if answer.quantity == claimed:
-            line.left = claimed
+            line.left = claimed - answer.cancelled
+            line.withheld += answer.cancelled
+            line.reason = "" if line.left else CANCELLED
         else:
             line.reason = CONFLICT
     pending = order.pending = order.pending - 1

@@ -9,19 +9,11 @@ from streams.ledger.commands import CancelOrder, PlaceOrder
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.orders.forgetting import shelve
-from streams.ledger.orders.records import (
-    cancel_results,
-    consume_results,
-    encode_outcome,
-    iso_utc_cached,
-)
+from streams.ledger.orders.records import cancel_results, consume_results
 from streams.ledger.orders.state import CANCELLED, NO_ORDER, Cancellation, Order
+from streams.ledger.outcomes import PARTIAL, REJECTED, encode_outcome, order_outcome
 from streams.ledger.rows import Rows
 from streams.ledger.terms import Source
-
-ACCEPTED = "ACCEPTED"
-PARTIAL = "PARTIAL"
-REJECTED = "REJECTED"
 
 
 def publish_order(rows: Rows, key: bytes, order: Order, now_ms: int, effects: Effects) -> None:
@@ -29,12 +21,7 @@ def publish_order(rows: Rows, key: bytes, order: Order, now_ms: int, effects: Ef
     source, order.source = order.source, None
     if source is None:
         return
-    results = consume_results(order.lines)
-    taken = 0
-    for result in results:
-        taken += result.consumed
-    outcome = ACCEPTED if taken == len(results) else PARTIAL if taken else REJECTED
-    record = _record(key, order, outcome, now_ms, results)
+    record = _record(key, order, consume_results(order.lines), now_ms)
     _publish(rows, key, order, source, now_ms, effects, record)
 
 
@@ -43,7 +30,8 @@ def publish_cancel(
 ) -> None:
     """The outcome after a cancel: CANCELLED when nothing of the order is left, otherwise PARTIAL."""
     left = any(line.left for line in order.lines.values())
-    record = _record(key, order, PARTIAL if left else CANCELLED, now_ms, consume_results(order.lines))
+    record = _record(key, order, consume_results(order.lines), now_ms)
+    record.outcome = PARTIAL if left else CANCELLED
     _complete(record, cancellation)
     _publish(rows, key, order, cancellation.source, now_ms, effects, record)
 
@@ -52,7 +40,8 @@ def publish_unknown(
     rows: Rows, key: bytes, order: Order, cancellation: Cancellation, now_ms: int, effects: Effects
 ) -> None:
     """The outcome of a cancel whose order has not come within the grace."""
-    record = _record(key, order, REJECTED, now_ms, [])
+    record = _record(key, order, [], now_ms)
+    record.outcome = REJECTED
     record.reason = NO_ORDER
     _complete(record, cancellation)
     _publish(rows, key, order, cancellation.source, now_ms, effects, record)
@@ -83,18 +72,11 @@ def conflict(command: PlaceOrder | CancelOrder, what: str, now_ms: int, effects:
     dead_letter(command.source, command.original, Reason.CONFLICT, error, now_ms, effects, **subject)
 
 
-def _record(
-    key: bytes, order: Order, outcome: str, now_ms: int, results: list[ConsumeResult]
-) -> OrderOutcome:
+def _record(key: bytes, order: Order, results: list[ConsumeResult], now_ms: int) -> OrderOutcome:
     ref, promotion_id = key.decode().split("\0")
-    return OrderOutcome(
-        order_ref=ref,
-        promotion_id=promotion_id,
-        outcome=outcome,
-        consume_results=results,
-        decided_at=iso_utc_cached(now_ms),
-        revision=order.revision + 1,
-    )
+    record = order_outcome(ref, promotion_id, results, now_ms)
+    record.revision = order.revision + 1
+    return record
 
 
 def _complete(record: OrderOutcome, cancellation: Cancellation) -> None:

@@ -70,7 +70,7 @@ def _answer(rows: Rows, key: bytes, order: Order, event: Waiting, now_ms: int, e
 def resume(rows: Rows, key: bytes, now_ms: int, effects: Effects, spent: int = 0) -> int:
     """Go on with an order's queue, if it is known and nothing is under way. Returns the effects used."""
     order = rows.get(ORDERS, key)
-    if order is None or not order.resting or not order.waiting:
+    if not isinstance(order, Order) or not order.resting or not order.waiting:
         return spent
     spent = drain(rows, key, order, now_ms, effects, spent)
     rows.put(ORDERS, key, order)

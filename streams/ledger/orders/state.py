@@ -22,9 +22,12 @@ DECIDED: Final = 3
 """The newest outcome is the order's state; nothing is under way."""
 CANCELLING: Final = 4
 """Cancels are with the ledger."""
+RECALLING: Final = 5
+"""The ledger has answered this order of one SKU itself, and is asked what it said."""
 
 CANCELLED: Final = Reason.CANCELLED.value
 NO_ORDER: Final = Reason.NO_ORDER.value
+CONFLICT: Final = Reason.CONFLICT.value
 
 
 class Line(msgspec.Struct, array_like=True, gc=False):
@@ -64,7 +67,7 @@ class Cancellation(msgspec.Struct, array_like=True, gc=False):
     asks: dict[str, Ask]
 
 
-class Order(msgspec.Struct, array_like=True, gc=False):
+class Order(msgspec.Struct, array_like=True, gc=False, tag=0):
     """An order's row. `lines` are in the order of the event.
 
     `outcome` is the newest outcome record (empty: none yet), kept so that a repeat is byte-identical.
@@ -100,6 +103,18 @@ class Order(msgspec.Struct, array_like=True, gc=False):
         return self.queue_head != self.queue_tail
 
 
+class Handed(msgspec.Struct, array_like=True, gc=False, tag=1):
+    """An order of one SKU that was handed to the ledger, which answers it: its identity and nothing more.
+
+    It becomes an `Order` when a repeat or a cancel asks about it.
+    """
+
+    sku: str
+    quantity: int
+    retention_ms: int
+    handed_at_ms: int
+
+
 class Seen(msgspec.Struct, array_like=True, gc=False):
     """A cancel that was seen, under its identity: the digest of its content."""
 
@@ -115,7 +130,8 @@ class Withheld(msgspec.Struct, array_like=True, gc=False):
 class Waiting(msgspec.Struct, array_like=True, gc=False):
     """A queued event: a cancel, or (`is_cancel` false) a repeat that only wants the newest outcome.
 
-    While the order is unknown, a cancel is not answered before `due_ms`.
+    While the order is unknown, a cancel is not answered before `due_ms`. A repeat of an order that the ledger
+    has forgotten is placed anew, as of `placed_at_ms`; its claim then waits for a promotion until `due_ms`.
     """
 
     source: Source
@@ -123,9 +139,10 @@ class Waiting(msgspec.Struct, array_like=True, gc=False):
     due_ms: int = 0
     cancellation_ref: str = ""
     lines: Lines = ()
+    placed_at_ms: int = 0
 
 
-ORDERS = Table(b"OO", Order)
+ORDERS: Table[Order | Handed] = Table(b"OO", Order | Handed)
 CANCELS = Table(b"OC", Seen)
 WITHHELD = Table(b"OW", Withheld)
 QUEUE = Table(b"OQ", Waiting)

@@ -8,8 +8,8 @@ UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─
   │                 └─HoldFailed─► REJECTED                                                       │
   └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
 
-`LIFE` is the same as a table, and the code is driven by it. Claims and cancels are taken in every state:
-`claims.reason_for` decides what becomes of a claim.
+`LIFE` is the same as a table, and the code is driven by it. Claims, recalls and cancels are taken in every
+state: `claims.reason_for` decides what becomes of a claim.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from streams.ledger.commands import (
     End,
     HoldConfirmed,
     HoldFailed,
+    Recall,
     ReleaseConfirmed,
     ReleaseFailed,
     Reserve,
@@ -37,7 +38,7 @@ from streams.ledger.commands import (
 from streams.ledger.effects import Effects
 from streams.ledger.reservations import lifecycle, settling
 from streams.ledger.reservations.cancels import on_cancel
-from streams.ledger.reservations.claims import on_claim
+from streams.ledger.reservations.claims import on_claim, on_recall
 from streams.ledger.reservations.forgetting import on_forget
 from streams.ledger.reservations.queue import on_drain
 from streams.ledger.reservations.state import (
@@ -146,6 +147,7 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     **{command: _live for steps in LIFE.values() for command in steps},
     Claim: on_claim,
     Cancel: on_cancel,
+    Recall: on_recall,
     Tick: _tick,
     Continue: _continue,
 }

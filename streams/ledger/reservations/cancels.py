@@ -12,6 +12,7 @@ from streams.ledger.reservations.state import (
     CANCELLED,
     CLAIMS,
     CLOSED,
+    INCOMPLETE_ORDER,
     TAKEN,
     WAITING,
     ClaimRow,
@@ -36,7 +37,11 @@ def on_cancel(turn: Turn, command: Cancel) -> None:
         units = _units(claim, command.quantity)
     _answer(turn, command, units)
     if units:
-        claim.cancelled += units
+        if command.compensation and units == claim.quantity - claim.cancelled:
+            claim.reason = INCOMPLETE_ORDER
+        else:
+            claim.cancelled += units
+            claim.cancelled_at_ms = turn.now_ms
         turn.rows.put(CLAIMS, claim_key(key, command.order_ref), claim)
         _give_back(reservation, claim, units, command.compensation)
     reservation.finish()

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from streams.ledger.commands import Claim, reservation_key
-from streams.ledger.reservations.publishing import line_decided
+from streams.ledger.commands import Claim, Recall, reservation_key
+from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.settling import ripen_later
 from streams.ledger.reservations.state import (
     ACTIVE,
@@ -35,7 +35,10 @@ from streams.ledger.turn import Turn
 
 
 def on_claim(turn: Turn, command: Claim) -> None:
-    """Decide a claim, or let it wait; a repeat is answered from the row with the same bytes."""
+    """Decide a claim, or let it wait; a repeat is answered from the row with the same bytes.
+
+    A repeat comes from an order that the orders stage has forgotten: the answer is what it still holds.
+    """
     rows, effects = turn.rows, turn.effects
     promotion_id, sku, order_ref = command.promotion_id, command.sku, command.order_ref
     quantity = command.quantity
@@ -43,8 +46,7 @@ def on_claim(turn: Turn, command: Claim) -> None:
     own_key = claim_key(key, order_ref)
     claim = rows.get(CLAIMS, own_key)
     if claim is not None:
-        if claim.reason != WAITING:  # one that waits is answered when it is decided
-            effects.sends.append(line_decided(promotion_id, order_ref, sku, claim.quantity, claim.reason))
+        _repeat(turn, command, claim)
         return
     row = rows.get(RESERVATIONS, key) or Reservation()
     reason = reason_for(row, quantity, command.placed_at_ms) if row.head == row.tail else WAITING
@@ -52,11 +54,53 @@ def on_claim(turn: Turn, command: Claim) -> None:
         _wait(ReservationTurn(rows, effects, turn.now_ms, turn.log, promotion_id, sku, key, row), command)
         return
     ripe_at_ms = record_decision(row, quantity, reason, turn.now_ms)
-    rows.put(CLAIMS, own_key, ClaimRow(quantity, reason, 0, ripe_at_ms))
+    claim = ClaimRow(quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
+    rows.put(CLAIMS, own_key, claim)
     arm_sooner(rows, key, row)
     rows.put(RESERVATIONS, key, row)
-    effects.sends.append(line_decided(promotion_id, order_ref, sku, quantity, reason))
     effects.count(reason)
+    if command.source is None:
+        tell_line(effects, promotion_id, sku, order_ref, claim)
+    else:
+        publish_decision(effects, promotion_id, sku, order_ref, claim, command.source, quantity)
+
+
+def on_recall(turn: Turn, command: Recall) -> None:
+    """Answer from the claim's record, or see to it that the answer follows the decision."""
+    subject = command.promotion_id, command.sku, command.order_ref
+    key = reservation_key(command.promotion_id, command.sku)
+    claim = turn.rows.get(CLAIMS, claim_key(key, command.order_ref))
+    if claim is None:
+        tell_recalled(turn.effects, *subject, ClaimRow(0, ""))
+    elif claim.reason != WAITING:
+        tell_recalled(turn.effects, *subject, claim)
+    else:
+        waiter = turn.rows.get(WAITERS, waiter_key(key, claim.seq))
+        if waiter is not None:
+            waiter.recalled = True
+            turn.rows.put(WAITERS, waiter_key(key, claim.seq), waiter)
+
+
+def _repeat(turn: Turn, command: Claim, claim: ClaimRow) -> None:
+    subject = command.promotion_id, command.sku, command.order_ref
+    if claim.reason == WAITING:
+        key = waiter_key(reservation_key(command.promotion_id, command.sku), claim.seq)
+        waiter = turn.rows.get(WAITERS, key)
+        if waiter is not None:
+            _owe(waiter, command)
+            turn.rows.put(WAITERS, key, waiter)
+    elif command.source is None:
+        tell_line(turn.effects, *subject, claim)
+    else:
+        publish_decision(turn.effects, *subject, claim, command.source, command.quantity)
+
+
+def _owe(waiter: WaitingRow, command: Claim) -> None:
+    """Note who is to be answered when the claim is decided."""
+    if command.source is None:
+        waiter.line_wanted = True
+    else:
+        waiter.events.append((command.source, command.quantity))
 
 
 def _wait(turn: ReservationTurn, command: Claim) -> None:
@@ -71,6 +115,7 @@ def _wait(turn: ReservationTurn, command: Claim) -> None:
     waiter = WaitingRow(
         command.order_ref, command.quantity, command.placed_at_ms, due_at_ms, command.retention_ms
     )
+    _owe(waiter, command)
     turn.rows.put(CLAIMS, claim_key(turn.key, command.order_ref), claim)
     turn.rows.put(WAITERS, waiter_key(turn.key, row.tail), waiter)
     row.tail += 1
@@ -113,5 +158,5 @@ def record_decision(row: Reservation, quantity: int, reason: str, now_ms: int) -
     row.rejected_units += quantity
     row.rejected_orders += 1
     if row.state in CLOSED_STATES and not row.forget_at_ms:
-        row.forget_at_ms = now_ms + row.terms.retention_ms
+        row.forget_at_ms = now_ms + row.terms.claims_kept_ms
     return 0

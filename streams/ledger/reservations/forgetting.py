@@ -1,13 +1,24 @@
 """Forgetting: claims go when their retention is over, reservations never.
 
-A claim of an unknown promotion has a deadline of its own; the others go together, long after the close.
+Claims go together, long after the close. Two kinds of claims have a deadline of their own: those of an
+unknown promotion, and those of which units were given back late, because their order is remembered longer
+and may give back more.
 """
 
 from __future__ import annotations
 
 from streams.ledger.effects import MAX_EFFECTS
-from streams.ledger.reservations.state import CLAIMS, DEADLINES, RESERVATIONS, UNKNOWN, WAITING, WAKE
-from streams.ledger.reservations.turn import ReservationTurn, Work
+from streams.ledger.reservations.state import (
+    CLAIMS,
+    DEADLINES,
+    FORGET,
+    RESERVATIONS,
+    UNKNOWN,
+    WAITING,
+    WAKE,
+    ClaimRow,
+)
+from streams.ledger.reservations.turn import ReservationTurn, Work, take_known
 from streams.ledger.turn import Turn
 
 MAX_FORGOTTEN = MAX_EFFECTS - 1
@@ -24,18 +35,23 @@ def on_forget(turn: Turn, cursor: bytes) -> None:
     promotion_id, sku = cursor.split(b"\0", 2)[:2]
     end = promotion_id + b"\0" + sku + b"\x01"
     found = turn.rows.scan(CLAIMS, cursor, end, MAX_FORGOTTEN)
+    reservation = take_known(turn, cursor)
+    kept_ms = 0 if reservation is None else reservation.row.terms.claims_kept_ms
     for key, claim in found:
-        if claim.reason != WAITING:
-            turn.rows.delete(CLAIMS, key)
+        _forget(turn, key, claim, kept_ms)
     if len(found) == MAX_FORGOTTEN:
         turn.go_on(Work.FORGET, found[-1][0] + b"\0", sku)
 
 
 def forget_one(turn: ReservationTurn, claim: bytes) -> None:
-    """Delete one claim of a promotion that is still unknown, and the placeholder with the last of them."""
+    """A claim's own deadline has come. The placeholder of an unknown promotion goes with its last claim."""
     row, rows = turn.row, turn.rows
     decided = rows.get(CLAIMS, claim)
-    if row.state is not UNKNOWN or decided is None or decided.reason == WAITING:
+    if decided is None or decided.reason == WAITING:
+        return
+    if row.state is not UNKNOWN:
+        if decided.cancelled_at_ms:
+            _forget(turn, claim, decided, row.terms.claims_kept_ms)
         return
     rows.delete(CLAIMS, claim)
     row.unknown_claims -= 1
@@ -45,3 +61,14 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
     if row.wake_at_ms:
         DEADLINES.clear(rows, row.wake_at_ms, WAKE, turn.key)
     rows.delete(RESERVATIONS, turn.key)
+
+
+def _forget(turn: Turn, key: bytes, claim: ClaimRow, kept_ms: int) -> None:
+    """Delete a claim, or give it a deadline of its own where units of it were given back not long ago."""
+    if claim.reason == WAITING:
+        return
+    until_ms = claim.cancelled_at_ms + kept_ms
+    if claim.cancelled_at_ms and until_ms > turn.now_ms:
+        DEADLINES.set(turn.rows, until_ms, FORGET, key)
+    else:
+        turn.rows.delete(CLAIMS, key)

@@ -222,5 +222,5 @@ def _close(turn: ReservationTurn) -> None:
 
 def _report_closed(turn: ReservationTurn) -> None:
     """Nothing is held any more: report it, and forget the claims after the retention."""
-    turn.row.forget_at_ms = turn.now_ms + turn.row.terms.retention_ms
+    turn.row.forget_at_ms = turn.now_ms + turn.row.terms.claims_kept_ms
     report_now(turn)

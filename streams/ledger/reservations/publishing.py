@@ -6,21 +6,55 @@ import msgspec
 
 from schemas.drift import REMEDIES
 from schemas.structs import ReservationRelease
-from schemas.topics import ORDER_COMMANDS, PROMOTION_COMMANDS, RESERVATION_RELEASES
-from streams.ledger.commands import Figures, LineDecided, LineFigures, LineReserved, order_key
+from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, PROMOTION_COMMANDS, RESERVATION_RELEASES
+from streams.ledger.commands import (
+    Figures,
+    LineDecided,
+    LineFigures,
+    LineRecalled,
+    LineReserved,
+    order_key,
+)
 from streams.ledger.commands import encode as encode_command
-from streams.ledger.effects import Send, iso_utc
+from streams.ledger.effects import Effects, Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
-from streams.ledger.reservations.state import CLOSED, UNKNOWN
+from streams.ledger.outcomes import consume_results, encode_outcome, order_outcome
+from streams.ledger.reservations.state import CLOSED, CONFLICT, UNKNOWN, ClaimRow
 from streams.ledger.reservations.turn import ReservationTurn
+from streams.ledger.terms import Source
 
 _to_json = msgspec.json.encode
 
 
-def line_decided(promotion_id: str, order_ref: str, sku: str, quantity: int, reason: str) -> Send:
-    """The answer to a claim: the same claim always gets the same bytes."""
-    value = encode_command(LineDecided(promotion_id, order_ref, sku, quantity, reason))
-    return Send(ORDER_COMMANDS, order_key(order_ref, promotion_id), value)
+def publish_decision(
+    effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow, event: Source, asked: int
+) -> None:
+    """The outcome of an order that is this one line, as the answer to `event`, which asked for `asked` units.
+
+    The same claim always gives the same bytes. Another quantity than that of the claim is another order's
+    under the same ref, which the orders stage has forgotten: nothing is taken for it.
+    """
+    if asked == claim.quantity:
+        results = consume_results(sku, asked, claim.cancelled, claim.reason)
+    else:
+        results = consume_results(sku, asked, 0, CONFLICT)
+    record = order_outcome(order_ref, promotion_id, results, claim.decided_at_ms)
+    effects.count_outcome(record.outcome)
+    effects.sends.append(Send(ORDER_OUTCOMES, order_ref.encode(), encode_outcome(record), event.headers()))
+
+
+def tell_line(effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow) -> None:
+    """LineDecided: the orders stage makes the outcome. The same claim always gives the same bytes."""
+    told = LineDecided(promotion_id, order_ref, sku, claim.quantity, claim.reason, claim.cancelled)
+    effects.sends.append(Send(ORDER_COMMANDS, order_key(order_ref, promotion_id), encode_command(told)))
+
+
+def tell_recalled(effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow) -> None:
+    """LineRecalled: the orders stage learns what was published in its name."""
+    told = LineRecalled(
+        promotion_id, order_ref, sku, claim.quantity, claim.reason, claim.cancelled, claim.decided_at_ms
+    )
+    effects.sends.append(Send(ORDER_COMMANDS, order_key(order_ref, promotion_id), encode_command(told)))
 
 
 def answer_reserve(turn: ReservationTurn, error: str = "") -> None:

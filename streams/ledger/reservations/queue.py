@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.reservations.claims import reason_for, record_decision
-from streams.ledger.reservations.publishing import line_decided
+from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.state import (
     CANCELLED,
     CLAIMS,
@@ -25,8 +25,9 @@ from streams.ledger.reservations.state import (
 )
 from streams.ledger.reservations.turn import ReservationTurn, Work
 
-MAX_CLAIMS = MAX_EFFECTS // 4 - 10
-"""A waiting claim's decision is at most four effects: the answer, two rows, and when to forget it.
+MAX_CLAIMS = MAX_EFFECTS // 5 - 10
+"""A waiting claim's decision is five effects: the answer, one more if it was recalled, two rows, and when to
+forget it.
 Some effects are left for the command that caused the decisions."""
 
 
@@ -85,10 +86,16 @@ def _decide(turn: ReservationTurn, waiter: WaitingRow) -> bool:
 
 def _answer(turn: ReservationTurn, seq: int, waiter: WaitingRow, reason: str, ripe_at_ms: int = 0) -> None:
     key = claim_key(turn.key, waiter.order_ref)
-    turn.rows.put(CLAIMS, key, ClaimRow(waiter.quantity, reason, 0, ripe_at_ms))
+    claim = ClaimRow(waiter.quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
+    turn.rows.put(CLAIMS, key, claim)
     turn.rows.delete(WAITERS, waiter_key(turn.key, seq))
     if turn.row.state is UNKNOWN:
         DEADLINES.set(turn.rows, turn.now_ms + waiter.retention_ms, FORGET, key)
-    answer = line_decided(turn.promotion_id, waiter.order_ref, turn.sku, waiter.quantity, reason)
-    turn.effects.sends.append(answer)
     turn.effects.count(reason)
+    subject = turn.promotion_id, turn.sku, waiter.order_ref
+    for event, asked in waiter.events:
+        publish_decision(turn.effects, *subject, claim, event, asked)
+    if waiter.line_wanted:
+        tell_line(turn.effects, *subject, claim)
+    if waiter.recalled:
+        tell_recalled(turn.effects, *subject, claim)

@@ -13,7 +13,7 @@ from schemas.drift import DriftKind
 from schemas.reasons import Reason
 from streams.ledger.deadlines import Deadlines
 from streams.ledger.rows import Table
-from streams.ledger.terms import Terms
+from streams.ledger.terms import Source, Terms
 
 
 class State(StrEnum):
@@ -53,6 +53,8 @@ FLUENT_UNAVAILABLE = Reason.FLUENT_UNAVAILABLE.value
 EXHAUSTED = Reason.EXHAUSTED.value
 CANCELLED = Reason.CANCELLED.value
 INVALID = Reason.INVALID.value
+CONFLICT = Reason.CONFLICT.value
+INCOMPLETE_ORDER = Reason.INCOMPLETE_ORDER.value
 
 
 class Reservation(msgspec.Struct, array_like=True, gc=False):
@@ -135,11 +137,17 @@ class Details(msgspec.Struct, array_like=True, gc=False):
 
 
 class ClaimRow(msgspec.Struct, array_like=True, gc=False):
-    """The decision about one order's claim: `reason` is TAKEN, WAITING or a `schemas.reasons.Reason`."""
+    """The decision about one order's claim: `reason` is TAKEN, WAITING or a `schemas.reasons.Reason`.
+
+    The order still holds `quantity` - `cancelled` units of a claim that is TAKEN.
+    """
 
     quantity: int
     reason: str
+    decided_at_ms: int = 0
     cancelled: int = 0
+    cancelled_at_ms: int = 0
+    """When units were given back last: the claim is kept for a retention after that as well."""
     ripe_at_ms: int = 0
     """From when its units may be settled."""
     seq: int = 0
@@ -147,13 +155,20 @@ class ClaimRow(msgspec.Struct, array_like=True, gc=False):
 
 
 class WaitingRow(msgspec.Struct, array_like=True, gc=False):
-    """A waiting claim's place in the queue."""
+    """A waiting claim's place in the queue, and whom its decision is owed to."""
 
     order_ref: str
     quantity: int
     placed_at_ms: int
     due_at_ms: int
     retention_ms: int
+    events: list[tuple[Source, int]] = []
+    """Events that the outcome answers, with the units that each asked for. There is more than one where the
+    orders stage forgot the order while the claim waited."""
+    line_wanted: bool = False
+    """The orders stage collects this line: it gets LineDecided."""
+    recalled: bool = False
+    """The orders stage has sent a Recall: it gets LineRecalled."""
 
 
 RESERVATIONS: Table[Reservation] = Table(b"RR", Reservation, hot=True)

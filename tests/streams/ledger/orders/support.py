@@ -17,6 +17,7 @@ from streams.ledger.commands import (
     LineDecided,
     Lines,
     PlaceOrder,
+    Recall,
     SkuCommand,
     Tick,
     decode_order_command,
@@ -24,6 +25,8 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.orders import decide, earliest_deadline_ms
+from streams.ledger.reservations.publishing import publish_decision, tell_recalled
+from streams.ledger.reservations.state import ClaimRow
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Source, Terms
 
@@ -50,6 +53,12 @@ class Bench:
         self.sent: list[Send] = []
         self.continues: list[Continue] = []
         self.effects = Effects()
+        self.claims: dict[tuple[str, str], Claim] = {}
+        """Orders that were handed to the ledger, by (ref, promotion)."""
+        self.records: dict[tuple[str, str], ClaimRow] = {}
+        """What it decided about them."""
+        self.answers_recalls = True
+        """Whether the ledger answers a Recall at once, or a claim still waits for Fluent."""
 
     def feed(self, command: Any) -> list[Send]:
         """Decide one command; returns what it sent. Its own Continues wait in `continues`."""
@@ -67,7 +76,20 @@ class Bench:
                 assert send.value is not None
                 self.continues.append(decode_order_command(send.value))
         self.sent += sends
-        return sends
+        return sends + self._ask_the_ledger(sends)
+
+    def _ask_the_ledger(self, sends: list[Send]) -> list[Send]:
+        """Note what was handed to the ledger, and answer Recalls from its records."""
+        said: list[Send] = []
+        for command in asked(sends):
+            if isinstance(command, Claim) and command.source is not None:
+                self.claims[command.order_ref, command.promotion_id] = command
+            elif isinstance(command, Recall) and self.answers_recalls:
+                effects = Effects()
+                record = self.records.get((command.order_ref, command.promotion_id)) or ClaimRow(0, "")
+                tell_recalled(effects, command.promotion_id, command.sku, command.order_ref, record)
+                said += self.feed(decode_order_command(effects.sends[0].value or b""))
+        return said
 
     def settle(self) -> list[Send]:
         """Feed the Continues until none is left."""
@@ -102,8 +124,19 @@ class Bench:
         return self.feed(command)
 
     def decided(self, sku: str, quantity: int, reason: str = "", ref: str = "ORD-1") -> list[Send]:
-        """The ledger's answer to a Claim."""
-        return self.feed(LineDecided(self.promotion, ref, sku, quantity, reason))
+        """The ledger decides a Claim: it answers, or publishes the outcome of an order of one SKU itself."""
+        claim = self.claims.pop((ref, self.promotion), None)
+        if claim is None or claim.source is None:
+            return self.feed(LineDecided(self.promotion, ref, sku, quantity, reason))
+        record = self.records[ref, self.promotion] = ClaimRow(quantity, reason, self.now_ms)
+        effects = Effects()
+        publish_decision(effects, claim.promotion_id, sku, ref, record, claim.source, claim.quantity)
+        self.sent += effects.sends
+        return effects.sends
+
+    def feed_line(self, sku: str, quantity: int, cancelled: int) -> list[Send]:
+        """The ledger's answer about units that were taken, and partly given back, under this ref before."""
+        return self.feed(LineDecided(self.promotion, "ORD-1", sku, quantity, "", cancelled))
 
     def given_back(self, sku: str, quantity: int, operation: int = 1, ref: str = "ORD-1") -> list[Send]:
         """The ledger's answer to a Cancel."""
@@ -141,7 +174,7 @@ def asked(sends: list[Send]) -> list[SkuCommand]:
     """What was asked of the ledger; each command is keyed by its SKU."""
     commands = [decode_sku_command(send.value or b"") for send in sends if send.topic == SKU_COMMANDS]
     keys = [send.key for send in sends if send.topic == SKU_COMMANDS]
-    assert keys == [command.sku.encode() for command in commands if isinstance(command, Claim | Cancel)]
+    assert keys == [c.sku.encode() for c in commands if isinstance(c, Claim | Cancel | Recall)]
     return commands
 
 

@@ -99,7 +99,7 @@ class Orders(RuleBasedStateMachine):
     @precondition(lambda self: self.ledger.busy_skus())
     @rule(data=st.data())
     def the_ledger_answers(self, data: st.DataObject) -> None:
-        self.log.append(self.ledger.answer(data.draw(st.sampled_from(self.ledger.busy_skus()))))
+        self.ledger.answer(data.draw(st.sampled_from(self.ledger.busy_skus())), self.log)
 
     @rule(passed_ms=st.sampled_from([0, 1, 1_000, 5_000, 60_000, HOUR_MS]))
     def tick(self, passed_ms: int) -> None:
@@ -117,15 +117,19 @@ class Orders(RuleBasedStateMachine):
             audit.events_are_answered_in_log_order(records)
             audit.an_order_takes_what_earlier_cancels_left(records)
             left = audit.units_left(records)
-            assert left == {sku: self.ledger.held[ref, promotion, sku] for sku in left}
+            assert left == {sku: self.ledger.held[promotion, sku, ref] for sku in left}
         held = sum(self.ledger.held.values())
         assert held == sum(sum(audit.units_left(records).values()) for records in orders.values())
 
 
 class ForgetfulOrders(Orders):
-    """The same with a retention so short that orders are forgotten all the time."""
+    """The same with a retention so short that orders are forgotten all the time, and claims at any time."""
 
     retention_ms = 90_000
+
+    @rule()
+    def the_ledger_forgets(self) -> None:
+        self.ledger.records.clear()
 
     def teardown(self) -> None:
         run_to_rest(self.log, self.ledger, self.log.now_ms + YEAR_MS)

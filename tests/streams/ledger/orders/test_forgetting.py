@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.ledger.commands import Claim, Tick
+from streams.ledger.commands import Cancel, Claim, Tick
 from streams.ledger.terms import Terms
 from tests.streams.ledger.orders.support import (
     HOUR_MS,
@@ -42,7 +42,7 @@ def test_units_that_the_ledger_still_counts_for_a_forgotten_order_are_not_a_new_
     outcome = only_outcome(bench.decided("SKU-1", 2))
     assert outcome["outcome"] == "REJECTED"
     assert refusals(outcome) == [("SKU-1", 5, "CONFLICT")]
-    assert asked(bench.cancel()) == []
+    assert not any(isinstance(command, Cancel) for command in asked(bench.cancel()))
 
 
 def test_a_forgotten_order_takes_its_cancels_along() -> None:

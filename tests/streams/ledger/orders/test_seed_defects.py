@@ -9,6 +9,7 @@ import pytest
 from schemas.invalid import InvalidEvent
 from schemas.parsing import parse
 from schemas.reasons import RECOMMENDATIONS, Reason
+from streams.ledger.commands import Claim
 from tests.streams.ledger.orders.support import Bench, asked, dead_letters, only_outcome, outcomes, plain
 
 
@@ -18,9 +19,9 @@ def test_no_order_dedupe() -> None:
     first = bench.accepted((("SKU-1", 2),))
     for _ in range(3):
         sends = bench.place((("SKU-1", 2),))
-        assert asked(sends) == []
+        assert not any(isinstance(command, Claim) for command in asked(sends))
         assert only_outcome(sends) == first
-    assert len(asked(bench.sent)) == 1
+    assert sum(isinstance(command, Claim) for command in asked(bench.sent)) == 1
 
 
 @pytest.mark.parametrize("quantity", [-2, 0, 2.0, "2", True, None])

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.topics import FLUENT_REQUESTS, ORDER_COMMANDS, SKU_COMMANDS
+from schemas.topics import FLUENT_REQUESTS, ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
 from streams.ledger import reservations
 from streams.ledger.commands import (
     CancelOrder,
@@ -56,6 +56,8 @@ class Sale:
         for send in effects.sends:
             if send.topic == ORDER_COMMANDS:
                 self.log.append(decode_order_command(send.value or b""))
+            if send.topic == ORDER_OUTCOMES:
+                self.log.published.append(send)
             if send.topic == FLUENT_REQUESTS:
                 request = decode_request(send.value or b"")
                 if isinstance(request, HoldRequest):

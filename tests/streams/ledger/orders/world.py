@@ -10,13 +10,15 @@ from streams.ledger.commands import (
     Cancel,
     Claim,
     LineCancelled,
-    LineDecided,
+    Recall,
     Tick,
     decode_order_command,
     decode_sku_command,
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.orders import decide, earliest_deadline_ms
+from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
+from streams.ledger.reservations.state import ClaimRow
 from streams.ledger.rows import MemoryStore, Rows
 
 
@@ -86,14 +88,15 @@ class Ledger:
     def __init__(self, stock: dict[str, int]) -> None:
         self.stock = dict(stock)
         self.held: dict[tuple[str, str, str], int] = defaultdict(int)
-        self.logs: dict[str, deque[Claim | Cancel]] = defaultdict(deque)
+        self.logs: dict[str, deque[Claim | Cancel | Recall]] = defaultdict(deque)
+        self.records: dict[tuple[str, str, str], ClaimRow] = {}
 
     def take_in(self, sends: list[Send]) -> None:
         """What the orders stage has sent."""
         for send in sends:
             if send.topic == SKU_COMMANDS:
                 command = decode_sku_command(send.value or b"")
-                assert isinstance(command, Claim | Cancel)
+                assert isinstance(command, Claim | Cancel | Recall)
                 assert send.key == command.sku.encode()
                 self.logs[command.sku].append(command)
 
@@ -101,25 +104,47 @@ class Ledger:
         """SKUs with something to answer."""
         return sorted(sku for sku, log in self.logs.items() if log)
 
-    def answer(self, sku: str) -> LineDecided | LineCancelled:
-        """Decide the next command of a SKU."""
+    def answer(self, sku: str, log: Log) -> None:
+        """Decide the next command of a SKU; what it says is appended to the log, or published."""
         command = self.logs[sku].popleft()
-        subject = (command.order_ref, command.promotion_id, sku)
-        if isinstance(command, Claim):
-            return self._claim(command, subject)
+        subject = (command.promotion_id, sku, command.order_ref)
+        effects = Effects()
+        match command:
+            case Claim():
+                self._claim(command, subject, log.now_ms, effects)
+            case Recall():
+                tell_recalled(effects, *subject, self.records.get(subject) or ClaimRow(0, ""))
+            case Cancel():
+                self._cancel(command, subject)
+                log.append(LineCancelled(subject[0], subject[2], sku, command.operation, command.quantity))
+        for send in effects.sends:
+            if send.topic == ORDER_COMMANDS:
+                log.append(decode_order_command(send.value or b""))
+            else:
+                log.published.append(send)
+
+    def _claim(self, command: Claim, subject: tuple[str, str, str], now_ms: int, effects: Effects) -> None:
+        record = self.records.get(subject)
+        if record is None:
+            reason = "" if self.stock[command.sku] >= command.quantity else "EXHAUSTED"
+            record = self.records[subject] = ClaimRow(command.quantity, reason, now_ms)
+            if not reason:
+                self.stock[command.sku] -= command.quantity
+                self.held[subject] += command.quantity
+        if command.source is None:
+            tell_line(effects, *subject, record)
+        else:
+            publish_decision(effects, *subject, record, command.source, command.quantity)
+
+    def _cancel(self, command: Cancel, subject: tuple[str, str, str]) -> None:
         assert 0 < command.quantity <= self.held[subject], "more is asked back than was taken"
         self.held[subject] -= command.quantity
-        self.stock[sku] += command.quantity
-        return LineCancelled(
-            command.promotion_id, command.order_ref, sku, command.operation, command.quantity
-        )
-
-    def _claim(self, command: Claim, subject: tuple[str, str, str]) -> LineDecided:
-        reason = "" if self.stock[command.sku] >= command.quantity else "EXHAUSTED"
-        if not reason:
-            self.stock[command.sku] -= command.quantity
-            self.held[subject] += command.quantity
-        return LineDecided(command.promotion_id, command.order_ref, command.sku, command.quantity, reason)
+        self.stock[command.sku] += command.quantity
+        record = self.records.get(subject)
+        if record is not None and command.compensation:
+            record.reason = "INCOMPLETE_ORDER"
+        elif record is not None:
+            record.cancelled += command.quantity
 
 
 def run_to_rest(log: Log, ledger: Ledger, until_ms: int) -> None:
@@ -130,8 +155,8 @@ def run_to_rest(log: Log, ledger: Ledger, until_ms: int) -> None:
         while log.in_flight:
             ledger.take_in(log.end_commit())
         for sku in ledger.busy_skus():
-            log.append(ledger.answer(sku))
-        if log.decided < len(log.records):
+            ledger.answer(sku, log)
+        if log.decided < len(log.records) or ledger.busy_skus():
             continue
         deadline_ms = log.deadline_ms()
         if deadline_ms is None or deadline_ms > until_ms:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
-from schemas.topics import FLUENT_REQUESTS, ORDER_COMMANDS, PROMOTION_COMMANDS, RESERVATION_RELEASES
+from schemas.topics import (
+    FLUENT_REQUESTS,
+    ORDER_COMMANDS,
+    ORDER_OUTCOMES,
+    PROMOTION_COMMANDS,
+    RESERVATION_RELEASES,
+)
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.effects import Send
@@ -23,12 +30,26 @@ class Taken:
 
 
 @dataclass
+class Decision:
+    """What was decided first about an order's claim, and what was given back of it since."""
+
+    quantity: int
+    reason: str
+    cancelled: int = 0
+    compensated: bool = False
+
+    def now(self) -> tuple[int, str, int]:
+        """Quantity, reason and cancelled units, as a repeat must be told them."""
+        return self.quantity, "INCOMPLETE_ORDER" if self.compensated else self.reason, self.cancelled
+
+
+@dataclass
 class Account:
     """What the records so far say about one reservation."""
 
     reserved: int = 0
     answered: bytes = b""
-    decided: dict[str, bytes] = field(default_factory=dict)
+    decided: dict[str, Decision] = field(default_factory=dict)
     arrivals: list[str] = field(default_factory=list)
     """Orders that were claimed and not decided, in order of arrival."""
     taken: dict[str, Taken] = field(default_factory=dict)
@@ -37,6 +58,12 @@ class Account:
     version: int = 0
     number: int = 0
     requests: dict[int, bytes] = field(default_factory=dict)
+    compensations: set[str] = field(default_factory=set)
+    """Orders whose next LineCancelled answers a compensation."""
+    owed: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """(topic, offset) of the events that the ledger itself must answer."""
+    recalls: Counter[str] = field(default_factory=Counter)
+    """Orders that were recalled and not told about yet."""
 
     def held(self) -> int:
         """Units that orders hold."""
@@ -50,9 +77,22 @@ class Auditor:
         self.accounts: dict[Subject, Account] = defaultdict(Account)
         self.settle_delay_ms = settle_delay_ms
 
-    def claimed(self, command: c.Claim) -> None:
-        """A claim goes in."""
+    def asked(self, command: c.SkuCommand) -> None:
+        """A command of the orders stage goes in."""
+        if isinstance(command, c.Claim):
+            self._claimed(command)
+        elif isinstance(command, c.Recall):
+            self.accounts[command.promotion_id, command.sku].recalls[command.order_ref] = 1
+        elif isinstance(command, c.Cancel):
+            compensations = self.accounts[command.promotion_id, command.sku].compensations
+            compensations.discard(command.order_ref)
+            if command.compensation:
+                compensations.add(command.order_ref)
+
+    def _claimed(self, command: c.Claim) -> None:
         account = self.accounts[command.promotion_id, command.sku]
+        if command.source is not None:
+            account.owed[command.source.topic, command.source.offset] += 1
         if command.order_ref not in account.decided and command.order_ref not in account.arrivals:
             account.arrivals.append(command.order_ref)
 
@@ -62,9 +102,15 @@ class Auditor:
         if send.topic == ORDER_COMMANDS:
             command = c.decode_order_command(value)
             if isinstance(command, c.LineDecided):
-                self._decided(command, value, now_ms)
+                account = self.accounts[command.promotion_id, command.sku]
+                told = (command.quantity, command.reason, command.cancelled)
+                self._decided(account, command.order_ref, told, now_ms)
             elif isinstance(command, c.LineCancelled):
                 self._cancelled(command)
+            elif isinstance(command, c.LineRecalled):
+                self._recalled(command)
+        elif send.topic == ORDER_OUTCOMES:
+            self._published(json.loads(value), send, now_ms)
         elif send.topic == PROMOTION_COMMANDS:
             answer = c.decode_promotion_command(value)
             if isinstance(answer, c.LineReserved):
@@ -76,29 +122,59 @@ class Auditor:
         elif send.topic == FLUENT_REQUESTS:
             self._requested(f.decode_request(value), value, now_ms)
 
-    def _decided(self, command: c.LineDecided, value: bytes, now_ms: int) -> None:
-        account = self.accounts[command.promotion_id, command.sku]
-        order = command.order_ref
+    def _decided(self, account: Account, order: str, told: tuple[int, str, int], now_ms: int) -> None:
         if order in account.decided:
-            assert account.decided[order] == value, "a repeat got another answer"
+            assert told == account.decided[order].now(), "a repeat was told something else than what is held"
             return
-        account.decided[order] = value
-        if command.reason == "CANCELLED":
+        quantity, reason, cancelled = told
+        assert not cancelled, "units were given back before they were taken"
+        account.decided[order] = Decision(quantity, reason)
+        if reason == "CANCELLED":
             account.arrivals.remove(order)
             return
         assert account.arrivals.pop(0) == order, "not first come first served"
         left = account.reserved - account.held()
-        if command.reason == "":
-            assert command.quantity <= left, "oversold"
-            account.taken[order] = Taken(command.quantity, now_ms)
-        elif command.reason == "EXHAUSTED":
-            assert command.quantity > left, "refused although there was enough"
+        if reason == "":
+            assert quantity <= left, "oversold"
+            account.taken[order] = Taken(quantity, now_ms)
+        elif reason == "EXHAUSTED":
+            assert quantity > left, "refused although there was enough"
+
+    def _published(self, outcome: dict[str, Any], send: Send, now_ms: int) -> None:
+        """The outcome of an order that is one line: each event is answered once."""
+        headers = dict(send.headers or [])
+        event = headers["source-topic"].decode(), int(headers["source-offset"])
+        parts = outcome["consumeResults"]
+        account = self.accounts[outcome["promotionId"], parts[0]["sku"]]
+        assert account.owed[event] == 1, "an event was answered twice, or nobody asked"
+        del account.owed[event]
+        cut = sum(part["quantity"] for part in parts if part.get("reason") == "CANCELLED")
+        quantity = sum(part["quantity"] for part in parts)
+        reasons = [part.get("reason", "") for part in parts]
+        known = account.decided.get(outcome["orderRef"])
+        if known is None or known.reason == "CANCELLED":
+            cut = 0  # the order cancelled the claim while it waited: nothing was taken
+        reason = known.reason if cut == quantity and known is not None else reasons[0]
+        self._decided(account, outcome["orderRef"], (quantity, reason, cut), now_ms)
+
+    def _recalled(self, command: c.LineRecalled) -> None:
+        account = self.accounts[command.promotion_id, command.sku]
+        assert account.recalls.pop(command.order_ref, 0), "nobody asked"
+        if command.quantity:
+            told = command.quantity, command.reason, command.cancelled
+            assert told == account.decided[command.order_ref].now()
 
     def _cancelled(self, command: c.LineCancelled) -> None:
+        account = self.accounts[command.promotion_id, command.sku]
         if command.quantity:
-            taken = self.accounts[command.promotion_id, command.sku].taken[command.order_ref]
+            taken = account.taken[command.order_ref]
             taken.units -= command.quantity
             assert taken.units >= 0, "more given back than was taken"
+            decision = account.decided[command.order_ref]
+            if command.order_ref in account.compensations and not taken.units:
+                decision.compensated = True
+            else:
+                decision.cancelled += command.quantity
 
     def _reserved(self, answer: c.LineReserved, value: bytes) -> None:
         account = self.accounts[answer.promotion_id, answer.sku]

@@ -41,8 +41,7 @@ class Partition:
 
     def decide(self, command: c.SkuCommand) -> None:
         """One command at the partition's time: its records are audited and go where they belong."""
-        if isinstance(command, c.Claim):
-            self.auditor.claimed(command)
+        self.auditor.asked(command)
         before = self._states()
         sends = self._apply(command, self.now_ms)
         self._life_is_as_documented(command, before)

@@ -11,6 +11,7 @@ import msgspec
 from schemas.topics import (
     FLUENT_REQUESTS,
     ORDER_COMMANDS,
+    ORDER_OUTCOMES,
     PROMOTION_COMMANDS,
     RESERVATION_RELEASES,
     SKU_COMMANDS,
@@ -35,6 +36,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
     FLUENT_REQUESTS: f.decode_request,
     SKU_COMMANDS: c.decode_sku_command,
     RESERVATION_RELEASES: json.loads,
+    ORDER_OUTCOMES: json.loads,
 }
 
 

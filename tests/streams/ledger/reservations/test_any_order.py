@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from streams.ledger.reservations.state import (
     Reservation,
     next_wake_ms,
 )
-from streams.ledger.terms import Terms
+from streams.ledger.terms import Source, Terms
 from tests.streams.ledger.reservations.partition import Partition
 
 SUBJECTS = [("A", "1"), ("B", "1")]
@@ -42,6 +43,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.partition = Partition(self.terms.settle_delay_ms)
         self.refused: set[tuple[str, str]] = set()
         self.placed: dict[tuple[str, str, str], c.Claim] = {}
+        self.events = 0
 
     @rule(subject=subjects, quantity=st.integers(0, 9), lasts_ms=st.sampled_from([-5_000, 20_000, 200_000]))
     def reserve(self, subject: tuple[str, str], quantity: int, lasts_ms: int) -> None:
@@ -59,12 +61,27 @@ class LedgerMachine(RuleBasedStateMachine):
         for order, quantity in rush:
             self.claim(subject, order, quantity, 0)
 
-    @rule(subject=subjects, order=orders, quantity=units, age_ms=st.sampled_from([0, 15_000]))
-    def claim(self, subject: tuple[str, str], order: str, quantity: int, age_ms: int) -> None:
-        """New, or a repeat of the order's first claim."""
+    @rule(
+        subject=subjects,
+        order=orders,
+        quantity=units,
+        age_ms=st.sampled_from([0, 15_000]),
+        whole=st.booleans(),
+    )
+    def claim(
+        self, subject: tuple[str, str], order: str, quantity: int, age_ms: int, whole: bool = False
+    ) -> None:
+        """New, or a repeat of the order's first claim; the `whole` order, or a line of it."""
         placed_at_ms = self.partition.now_ms - age_ms
         command = c.Claim(*subject, quantity, order, placed_at_ms, 5_000, RETENTION_MS)
-        self.partition.decide(self.placed.setdefault((*subject, order), command))
+        command = self.placed.setdefault((*subject, order), command)
+        self.events += 1
+        source = Source("order-placed", 0, self.events) if whole else None
+        self.partition.decide(msgspec.structs.replace(command, source=source))
+
+    @rule(subject=subjects, order=orders)
+    def recall(self, subject: tuple[str, str], order: str) -> None:
+        self.partition.decide(c.Recall(*subject, order))
 
     @rule(subject=subjects, order=orders, quantity=st.integers(0, 3), compensation=st.booleans())
     def cancel(self, subject: tuple[str, str], order: str, quantity: int, compensation: bool) -> None:
@@ -142,6 +159,8 @@ class LedgerMachine(RuleBasedStateMachine):
         partition.settle_down()
         for subject, account in partition.auditor.accounts.items():
             assert account.arrivals == [], "a claim was never answered"
+            assert not +account.owed, "an event was never answered"
+            assert not account.recalls, "a recall was never answered"
             assert account.ends == (1 if account.reserved else 0) or subject in self.refused
             assert account.state in ("CLOSED", "REJECTED")
         assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA"}

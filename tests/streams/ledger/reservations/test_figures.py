@@ -69,7 +69,7 @@ def test_a_closed_verified_and_forgotten_reservation_keeps_its_row_and_has_no_de
     ledger.close()
     ledger.after(TERMS.verify_ms)
     ledger.do(c.Verified(*IDS, ledger.row().number, 0))
-    ledger.after(TERMS.retention_ms)
+    ledger.after(TERMS.claims_kept_ms)
     assert earliest_deadline_ms(ledger.rows) is None
     assert ledger.claim_row("O-1") is None
     assert ledger.row().state == "CLOSED"
@@ -83,7 +83,7 @@ def test_claims_are_kept_for_the_retention_after_the_close() -> None:
     ledger.close()
     ledger.after(TERMS.verify_ms)
     ledger.do(c.Verified(*IDS, ledger.row().number, 0))
-    ledger.after(TERMS.retention_ms - TERMS.verify_ms - 1)
+    ledger.after(TERMS.claims_kept_ms - TERMS.verify_ms - 1)
     assert ledger.claim_row("O-1") is not None
     assert ledger.claim("O-1") == [decided("O-1")]
 
@@ -96,7 +96,7 @@ def test_thousands_of_claims_are_forgotten_in_bounded_steps() -> None:
     ledger.close()
     ledger.after(TERMS.verify_ms)
     ledger.do(c.Verified(*IDS, ledger.row().number, 0))
-    ledger.after(TERMS.retention_ms)
+    ledger.after(TERMS.claims_kept_ms)
     assert len(ledger.store.rows) == 1
 
 
@@ -106,9 +106,9 @@ def test_claims_that_come_after_the_forgetting_are_forgotten_as_well() -> None:
     ledger.close()
     ledger.after(TERMS.verify_ms)
     ledger.do(c.Verified(*IDS, ledger.row().number, 0))
-    ledger.after(TERMS.retention_ms)
+    ledger.after(TERMS.claims_kept_ms)
     ledger.claim("O-1")
-    ledger.after(TERMS.retention_ms)
+    ledger.after(TERMS.claims_kept_ms)
     assert ledger.claim_row("O-1") is None
     assert earliest_deadline_ms(ledger.rows) is None
 
