@@ -13,7 +13,8 @@ from schemas.parsing import parse
 from schemas.topics import ORDER_CANCELLED, ORDER_COMMANDS, ORDER_PLACED
 from streams.engine.host.app import EngineApp
 from streams.ledger import orders as core
-from streams.ledger.commands import CancelOrder, Lines, PlaceOrder, decode_order_command
+from streams.ledger.commands import Lines, decode_order_command
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.terms import Envelope
 
 

@@ -13,7 +13,8 @@ from schemas.promotions import MS_PER_MINUTE, PromotionEnd, PromotionStart
 from schemas.topics import PROMOTION_COMMANDS, PROMOTION_END, PROMOTION_START
 from streams.engine.host.app import EngineApp
 from streams.ledger import promotions as core
-from streams.ledger.commands import EndPromotion, StartPromotion, decode_promotion_command
+from streams.ledger.commands import decode_promotion_command
+from streams.ledger.inputs import EndPromotion, StartPromotion
 from streams.ledger.terms import Envelope
 
 

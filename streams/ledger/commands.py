@@ -267,56 +267,6 @@ class LineFigures(_Command, tag=41):
 PromotionCommand = Tick | Continue | LineReserved | LineFigures
 
 
-class PlaceOrder(_Command):
-    """An order event: `original` are the bytes as they came in, for a dead letter."""
-
-    source: Source
-    terms: Terms
-    placed_at_ms: int
-    order_ref: str
-    promotion_id: str
-    lines: Lines
-    original: bytes
-
-
-class CancelOrder(_Command):
-    """A cancel event; `lines` empty means the whole order."""
-
-    source: Source
-    terms: Terms
-    placed_at_ms: int
-    order_ref: str
-    promotion_id: str
-    cancellation_ref: str
-    lines: Lines
-    original: bytes
-
-
-class StartPromotion(_Command):
-    """A promotion-start event. `expires_at_ms` is 0 and `duration_ms` 0 where the event leaves them out."""
-
-    source: Source
-    terms: Terms
-    placed_at_ms: int
-    promotion_id: str
-    lines: Lines
-    duration_ms: int
-    expires_at_ms: int
-    attributes: bytes
-    original: bytes
-
-
-class EndPromotion(_Command):
-    """A promotion-end event."""
-
-    source: Source
-    terms: Terms
-    placed_at_ms: int
-    promotion_id: str
-    reason: str
-    original: bytes
-
-
 encode = msgspec.msgpack.Encoder().encode
 decode_sku_command = msgspec.msgpack.Decoder(SkuCommand).decode
 decode_order_command = msgspec.msgpack.Decoder(OrderCommand).decode

@@ -13,8 +13,9 @@ from schemas.headers import DeadLetterHeaders
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.topics import DEAD_LETTERS
 from streams.ledger import orders, promotions
-from streams.ledger.commands import CancelOrder, PlaceOrder, Tick
+from streams.ledger.commands import Tick
 from streams.ledger.effects import Effects
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Source
 from tests.agents.test_intake import Rec, taken_in

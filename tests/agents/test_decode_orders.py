@@ -14,7 +14,8 @@ from agents.orders import decode
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import parse
-from streams.ledger.commands import CancelOrder, LineDecided, PlaceOrder, Tick, encode
+from streams.ledger.commands import LineDecided, Tick, encode
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.terms import Envelope, Source, Terms
 
 TERMS = Terms(retention_ms=1, all_or_nothing=True)

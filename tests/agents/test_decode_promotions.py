@@ -7,7 +7,8 @@ import pytest
 
 from agents.promotions import decode
 from schemas.invalid import InvalidEvent
-from streams.ledger.commands import Continue, EndPromotion, LineReserved, StartPromotion, Tick, encode
+from streams.ledger.commands import Continue, LineReserved, Tick, encode
+from streams.ledger.inputs import EndPromotion, StartPromotion
 from streams.ledger.terms import Envelope, Source, Terms
 
 NOON_MS = 1_800_000_000_000

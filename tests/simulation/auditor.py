@@ -17,7 +17,7 @@ from schemas.topics import (
     RECONCILIATION_REPORTS,
     RESERVATION_RELEASES,
 )
-from streams.ledger.commands import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
+from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from tests.simulation.broker import Broker, Record
 from tests.simulation.fluent import Fluent
 from tests.simulation.sale import Event

@@ -15,11 +15,12 @@ from schemas.topics import (
     PROMOTION_END,
     PROMOTION_START,
 )
-from streams.ledger import commands as c
+from streams.ledger.commands import Lines, order_key
+from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from streams.ledger.terms import Source, Terms
 from tests.simulation.broker import Broker
 
-Event = c.PlaceOrder | c.CancelOrder | c.StartPromotion | c.EndPromotion
+Event = PlaceOrder | CancelOrder | StartPromotion | EndPromotion
 
 
 @dataclass
@@ -43,8 +44,8 @@ class World:
             original=f"{topic} {offset}".encode(),
         )
         self.sent[topic, offset] = event
-        if isinstance(event, c.PlaceOrder | c.CancelOrder):
-            target, key = ORDER_COMMANDS, c.order_key(event.order_ref, event.promotion_id)
+        if isinstance(event, PlaceOrder | CancelOrder):
+            target, key = ORDER_COMMANDS, order_key(event.order_ref, event.promotion_id)
         else:
             target, key = PROMOTION_COMMANDS, event.promotion_id.encode()
         self.broker.clock.after(self.rng.randint(1, 400), lambda: self.broker.append(target, key, event))
@@ -77,14 +78,14 @@ def plan_sale(world: World, promotions: list[Promotion], orders: int) -> None:
 def _plan_promotion(world: World, promotion: Promotion) -> None:
     rng = world.rng
     lines = tuple(promotion.lines.items())
-    start = c.StartPromotion(
+    start = StartPromotion(
         Source("", 0, 0), world.terms, 0, promotion.id, lines, promotion.duration_ms, 0, b"", b""
     )
     world.plan(promotion.starts_at_ms, PROMOTION_START, start)
     if rng.random() < 0.1:
         other = msgspec.structs.replace(start, lines=((*lines[0][:1], 999), *lines[1:]))
         world.plan(promotion.starts_at_ms + rng.randint(500, 9_000), PROMOTION_START, other)
-    end = c.EndPromotion(Source("", 0, 0), world.terms, 0, promotion.id, "", b"")
+    end = EndPromotion(Source("", 0, 0), world.terms, 0, promotion.id, "", b"")
     if rng.random() < 0.5:
         latest_ms = rng.choice([5_000, promotion.duration_ms])
         world.plan(promotion.starts_at_ms + rng.randint(-500, latest_ms), PROMOTION_END, end)
@@ -99,7 +100,7 @@ def _plan_order(world: World, promotion: Promotion, ref: str) -> None:
         skus.append("SKU-NOT-IN-THIS-PROMOTION")
     lines = tuple((sku, rng.randint(1, 4)) for sku in skus)
     at_ms = promotion.starts_at_ms + rng.randint(-2_000, promotion.duration_ms + 10_000)
-    order = c.PlaceOrder(Source("", 0, 0), world.terms, 0, ref, promotion.id, lines, b"")
+    order = PlaceOrder(Source("", 0, 0), world.terms, 0, ref, promotion.id, lines, b"")
     world.plan(at_ms, ORDER_PLACED, order)
     if rng.random() < 0.03:
         other = msgspec.structs.replace(order, lines=((lines[0][0], lines[0][1] + 1), *lines[1:]))
@@ -108,12 +109,12 @@ def _plan_order(world: World, promotion: Promotion, ref: str) -> None:
         _plan_cancel(world, order, at_ms, number)
 
 
-def _plan_cancel(world: World, order: c.PlaceOrder, at_ms: int, number: int) -> None:
+def _plan_cancel(world: World, order: PlaceOrder, at_ms: int, number: int) -> None:
     rng = world.rng
     ref = f"RMA-{number}" if rng.random() < 0.7 else ""
     sku, quantity = rng.choice(order.lines)
-    lines: c.Lines = () if rng.random() < 0.4 else ((sku, rng.randint(1, quantity)),)
-    cancel = c.CancelOrder(
+    lines: Lines = () if rng.random() < 0.4 else ((sku, rng.randint(1, quantity)),)
+    cancel = CancelOrder(
         Source("", 0, 0), world.terms, 0, order.order_ref, order.promotion_id, ref, lines, b""
     )
     world.plan(at_ms + rng.choice([-8_000, -200, 100, 3_000, 40_000, 200_000]), ORDER_CANCELLED, cancel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from streams.ledger.commands import CancelOrder
+from streams.ledger.inputs import CancelOrder
 from streams.ledger.terms import Terms
 from tests.simulation.auditor import Audit
 from tests.simulation.broker import Broker, Clock

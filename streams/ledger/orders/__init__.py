@@ -20,17 +20,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from streams.ledger.commands import (
-    CancelOrder,
-    Continue,
-    LineCancelled,
-    LineDecided,
-    LineRecalled,
-    OrderCommand,
-    PlaceOrder,
-    Tick,
-)
+from streams.ledger.commands import Continue, LineCancelled, LineDecided, LineRecalled, OrderCommand, Tick
 from streams.ledger.effects import Effects
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import due, events, queue
 from streams.ledger.orders.state import DEADLINES
 from streams.ledger.rows import Rows

@@ -7,8 +7,9 @@ import hashlib
 import msgspec
 
 from schemas.topics import SKU_COMMANDS
-from streams.ledger.commands import Cancel, CancelOrder, LineCancelled, Lines, encode
+from streams.ledger.commands import Cancel, LineCancelled, Lines, encode
 from streams.ledger.effects import Effects, Send
+from streams.ledger.inputs import CancelOrder
 from streams.ledger.orders.publishing import publish_cancel, publish_unknown
 from streams.ledger.orders.state import (
     CANCELLED,

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from streams.ledger.commands import (
-    CancelOrder,
-    LineCancelled,
-    LineDecided,
-    LineRecalled,
-    PlaceOrder,
-    order_key,
-)
+from streams.ledger.commands import LineCancelled, LineDecided, LineRecalled, order_key
 from streams.ledger.effects import Effects
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import cancelling, placing, recalling
 from streams.ledger.orders.publishing import answer, conflict
 from streams.ledger.orders.queue import drain, enqueue

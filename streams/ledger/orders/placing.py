@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from schemas.reasons import Reason
 from schemas.topics import SKU_COMMANDS
-from streams.ledger.commands import Claim, LineCancelled, LineDecided, PlaceOrder, encode
+from streams.ledger.commands import Claim, LineCancelled, LineDecided, encode
 from streams.ledger.effects import Effects, Send
+from streams.ledger.inputs import PlaceOrder
 from streams.ledger.orders.cancelling import ask_back
 from streams.ledger.orders.publishing import publish_order
 from streams.ledger.orders.state import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.structs import ConsumeResult, OrderOutcome
 from schemas.topics import ORDER_OUTCOMES
-from streams.ledger.commands import CancelOrder, PlaceOrder
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Notice, Send
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders.forgetting import shelve
 from streams.ledger.orders.records import cancel_results, consume_results
 from streams.ledger.orders.state import CANCELLED, NO_ORDER, Cancellation, Order

@@ -8,8 +8,9 @@ other: the ledger is asked for its record, what came meanwhile waits in the orde
 from __future__ import annotations
 
 from schemas.topics import SKU_COMMANDS
-from streams.ledger.commands import Claim, LineRecalled, PlaceOrder, Recall, encode
+from streams.ledger.commands import Claim, LineRecalled, Recall, encode
 from streams.ledger.effects import Effects, Send
+from streams.ledger.inputs import PlaceOrder
 from streams.ledger.orders.forgetting import shelve
 from streams.ledger.orders.queue import drain
 from streams.ledger.orders.state import (

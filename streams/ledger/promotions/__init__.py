@@ -9,16 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from streams.ledger.commands import (
-    Continue,
-    EndPromotion,
-    LineFigures,
-    LineReserved,
-    PromotionCommand,
-    StartPromotion,
-    Tick,
-)
+from streams.ledger.commands import Continue, LineFigures, LineReserved, PromotionCommand, Tick
 from streams.ledger.effects import Effects
+from streams.ledger.inputs import EndPromotion, StartPromotion
 from streams.ledger.promotions.ends import end, send_ends
 from streams.ledger.promotions.lines import line_figures, line_reserved
 from streams.ledger.promotions.results import answer_waiting_repeats

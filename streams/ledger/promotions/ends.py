@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from schemas.reasons import Reason
 from schemas.topics import PROMOTION_COMMANDS, SKU_COMMANDS
-from streams.ledger.commands import Continue, End, EndPromotion, encode
+from streams.ledger.commands import Continue, End, encode
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Send
+from streams.ledger.inputs import EndPromotion
 from streams.ledger.promotions.rows import (
     DEADLINES,
     EARLY_ENDS,

@@ -8,9 +8,10 @@ import msgspec
 
 from schemas.reasons import Reason
 from schemas.topics import PROMOTION_COMMANDS, SKU_COMMANDS
-from streams.ledger.commands import Continue, Reserve, StartPromotion, encode, reservation_key
+from streams.ledger.commands import Continue, Reserve, encode, reservation_key
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Send, iso_utc
+from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.ends import take_early_end
 from streams.ledger.promotions.results import answer_repeat, answer_start, publish_refused
 from streams.ledger.promotions.rows import BACKLOGS, LINES, PROMOTIONS, Backlog, Line, Promotion

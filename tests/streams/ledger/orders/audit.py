@@ -9,8 +9,8 @@ from typing import Any
 
 from schemas.outcomes import OrderOutcome
 from schemas.topics import DEAD_LETTERS, ORDER_OUTCOMES
-from streams.ledger.commands import CancelOrder, PlaceOrder
 from streams.ledger.effects import Send
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 
 Key = tuple[str, str]
 Identity = tuple[str, str, object]

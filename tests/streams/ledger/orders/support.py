@@ -10,13 +10,11 @@ import msgspec
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
 from streams.ledger.commands import (
     Cancel,
-    CancelOrder,
     Claim,
     Continue,
     LineCancelled,
     LineDecided,
     Lines,
-    PlaceOrder,
     Recall,
     SkuCommand,
     Tick,
@@ -24,6 +22,7 @@ from streams.ledger.commands import (
     decode_sku_command,
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import decide, earliest_deadline_ms
 from streams.ledger.reservations.publishing import publish_decision, tell_recalled
 from streams.ledger.reservations.state import ClaimRow

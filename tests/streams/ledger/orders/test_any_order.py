@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from streams.ledger.commands import CancelOrder, Lines, PlaceOrder, Tick
+from streams.ledger.commands import Lines, Tick
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.terms import Source, Terms
 from tests.streams.ledger.orders import audit
 from tests.streams.ledger.orders.support import HOUR_MS, START_MS

@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from schemas.topics import FLUENT_REQUESTS, ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
 from streams.ledger import reservations
 from streams.ledger.commands import (
-    CancelOrder,
     HoldConfirmed,
     Lines,
-    PlaceOrder,
     Reserve,
     Tick,
     decode_order_command,
@@ -22,6 +20,7 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import Effects
 from streams.ledger.fluent_requests import HoldRequest, decode_request
+from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.reservations.state import RESERVATIONS
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Source, Terms

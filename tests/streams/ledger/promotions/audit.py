@@ -11,8 +11,9 @@ from schemas.fields import milliseconds
 from schemas.reports import ReconciliationReport
 from schemas.results import PromotionResults, ReservationResult
 from schemas.topics import PROMOTION_RESULTS, RECONCILIATION_REPORTS, RESERVATION_RESULTS
-from streams.ledger.commands import Continue, EndPromotion, Lines, StartPromotion, Tick
+from streams.ledger.commands import Continue, Lines, Tick
 from streams.ledger.effects import Send
+from streams.ledger.inputs import EndPromotion, StartPromotion
 from streams.ledger.promotions.schedule import DRIFT_SHARE
 from tests.streams.ledger.promotions.stage import TERMS, Command, dead_letters, of
 from tests.streams.ledger.promotions.world import Ledgers, Log

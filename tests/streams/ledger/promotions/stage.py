@@ -16,19 +16,18 @@ from schemas.topics import (
 from streams.ledger.commands import (
     Continue,
     End,
-    EndPromotion,
     Figures,
     LineFigures,
     LineReserved,
     Lines,
     PromotionCommand,
     Reserve,
-    StartPromotion,
     Tick,
     decode_promotion_command,
     decode_sku_command,
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
+from streams.ledger.inputs import EndPromotion, StartPromotion
 from streams.ledger.promotions import decide, earliest_deadline_ms
 from streams.ledger.rows import MemoryStore, R, Rows, Table
 from streams.ledger.terms import Source, Terms

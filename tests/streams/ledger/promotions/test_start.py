@@ -6,7 +6,8 @@ import pytest
 
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.topics import PROMOTION_RESULTS, RESERVATION_RESULTS
-from streams.ledger.commands import Reserve, StartPromotion
+from streams.ledger.commands import Reserve
+from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.starts import digest
 from tests.streams.ledger.promotions.stage import (
     NOON_MS,
