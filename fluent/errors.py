@@ -101,6 +101,10 @@ class NotSettled(Unclear):
     """What was read does not (yet) show what was written."""
 
 
+class HeldByAnother(Unanswered):
+    """Too little is free, but another promotion's hold on the SKU is about to end."""
+
+
 class BrokenPaging(Unanswered):
     """A cursor repeats or is missing: the pages do not cover everything, so nothing may be concluded."""
 

@@ -1,6 +1,7 @@
 """The gateway carries out one request of the ledger. It returns the answer, or None when Fluent cannot tell.
 
-It remembers nothing: the ledger owns a request and asks again, and every request starts by reading.
+It remembers nothing but how often a request failed in the same way: the ledger owns a request and asks again,
+and every request starts by reading.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from fluent.client import FluentClient
 from fluent.client.lease import no_lease_needed
 from fluent.client.limits import full_jitter_s
 from fluent.errors import (
-    BrokenPaging,
     BudgetSpent,
     FluentError,
+    HeldByAnother,
     LeaseTooShort,
     LoginRefused,
-    Refused,
     Unanswered,
     Unclear,
 )
+from fluent.giving_up import FAILURES, Failures, refusal, stays
 from fluent.hold import Hold
 from fluent.meters import Meters
 from fluent.options import FluentOptions, options_from
@@ -63,6 +64,7 @@ class Gateway:
         self.client = FluentClient(
             options, lease_expires_at=lease_expires_at, transport=transport, clock=clock
         )
+        self._failures = Failures()
 
     @classmethod
     def from_settings(
@@ -90,29 +92,56 @@ class Gateway:
         """Sends nothing more, waits for the calls under way and closes the connections."""
         await self.client.aclose()
 
-    async def handle(self, request: FluentRequest) -> SkuCommand | None:
-        """Does what the ledger asks. None: not known now (Fluent is away, or time is up); ask again."""
-        deadline = self.client.clock() + self.options.budget_s
+    async def handle(self, request: FluentRequest, *, may_wait: bool = False) -> SkuCommand | None:
+        """Does what the ledger asks. None: not known now (Fluent is away, or time is up); ask again.
+
+        `may_wait`: raises HeldByAnother rather than refuse a hold whose units are about to be given back.
+        """
         answer: SkuCommand | None = None
-        for attempt in range(self.options.max_retries + 1):
+        try:
+            answer = await self._tried(request, may_wait)
+            self._failures.forget(request)
+        except HeldByAnother:
+            raise
+        except Exception as error:
+            self._unanswered(request, error)
+            if stays(error) and self._failures.count(request, error) >= FAILURES:
+                answer = await self._given_up(request, error)
+        self.meters.answers[type(request).__name__, type(answer).__name__ if answer else "Unanswered"] += 1
+        return answer
+
+    async def _tried(self, request: FluentRequest, may_wait: bool) -> SkuCommand:
+        """The answer, after as many tries as are sensible now. Raises what the last one raised."""
+        deadline = self.client.clock() + self.options.budget_s
+        attempt = 0
+        while True:
             try:
-                answer = await self._once(request, deadline)
-                break
-            except (BudgetSpent, LeaseTooShort, LoginRefused) as error:
-                self._unanswered(request, error)
-                break
+                return await self._once(request, deadline, may_wait)
+            except (BudgetSpent, LeaseTooShort, LoginRefused, HeldByAnother):
+                raise
             except Unanswered as error:
                 pause_s = self._pause_s(attempt, error)
                 last = attempt == self.options.max_retries or self.client.clock() + pause_s >= deadline
                 if last or error.exhausted:
-                    self._unanswered(request, error)
-                    break
-                self.meters.retries[type(request).__name__] += 1
-                await asyncio.sleep(pause_s)
-            except Refused as error:
-                self._unanswered(request, error)
-                break
-        self.meters.answers[type(request).__name__, type(answer).__name__ if answer else "Unanswered"] += 1
+                    raise
+            self.meters.retries[type(request).__name__] += 1
+            await asyncio.sleep(pause_s)
+            attempt += 1
+
+    async def _given_up(self, request: FluentRequest, error: Exception) -> SkuCommand | None:
+        deadline = self.client.clock() + self.options.budget_s
+        stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline)
+        answer = await refusal(stock, request, error, self.options.read_back_pause_s)
+        if answer is not None:
+            self._failures.forget(request)
+            log.error(
+                "fluent_request_given_up",
+                request=type(request).__name__,
+                promotion=request.promotion_id,
+                sku=request.sku,
+                error=f"{type(error).__name__}: {error}",
+                recommendation="Mend the cause; flashsale reconcile shows what Fluent holds.",
+            )
         return answer
 
     def _pause_s(self, attempt: int, error: FluentError) -> float:
@@ -123,10 +152,11 @@ class Gateway:
         # What may have been written is looked for only when a look-up must show it, however much reads lag.
         return max(pause_s, options.read_back_pause_s) if isinstance(error, Unclear) else pause_s
 
-    def _unanswered(self, request: FluentRequest, error: FluentError) -> None:
-        for_people = isinstance(error, Refused | BrokenPaging)
-        (log.error if for_people else log.info)(
-            "fluent_request_unanswered",
+    def _unanswered(self, request: FluentRequest, error: Exception) -> None:
+        """A trace where the failure is ours, a line for people where asking again is no help."""
+        ours = not isinstance(error, FluentError)
+        (log.exception if ours else log.error if stays(error) else log.info)(
+            "fluent_request_failed" if ours else "fluent_request_unanswered",
             request=type(request).__name__,
             promotion=request.promotion_id,
             sku=request.sku,
@@ -135,12 +165,13 @@ class Gateway:
             recommendation="Run flashsale check; the ledger asks again by itself.",
         )
 
-    async def _once(self, request: FluentRequest, deadline: float) -> SkuCommand:
+    async def _once(self, request: FluentRequest, deadline: float, may_wait: bool) -> SkuCommand:
         stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline)
         pause_s = self.options.read_back_pause_s
         match request:
             case HoldRequest():
-                return await Hold(stock, request, pause_s).run()
+                wait_s = self.options.hold_timeout_s if may_wait else 0.0
+                return await Hold(stock, request, pause_s, wait_s).run()
             case SettleRequest():
                 return await settle(stock, request, pause_s)
             case ReleaseRequest():

@@ -15,8 +15,9 @@ confirmation changes nothing, even where the hold has been settled meanwhile.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
-from fluent.errors import Duplicate, NotFound, NotSettled, Refused
+from fluent.errors import Duplicate, HeldByAnother, NotFound, NotSettled, Refused
 from fluent.parts import (
     WINDOW,
     Attributes,
@@ -24,6 +25,7 @@ from fluent.parts import (
     by_number,
     hold_attributes,
     iso_time,
+    owed_by_part,
     part_ref,
     shed,
     spread,
@@ -44,11 +46,15 @@ MAX_ROUNDS = 12
 class Hold:
     """One hold request; `run()` may be called again after any failure."""
 
-    def __init__(self, stock: Stock, request: HoldRequest, pause_s: float) -> None:
-        """`pause_s`: before a second look, where the first one shows something that a lag may explain."""
+    def __init__(self, stock: Stock, request: HoldRequest, pause_s: float, wait_s: float = 0.0) -> None:
+        """`pause_s`: before a second look, where the first one shows something that a lag may explain.
+
+        `wait_s`: holds of other promotions that end within this time are waited for; 0: none is.
+        """
         self._stock = stock
         self._request = request
         self._pause_s = pause_s
+        self._wait_s = wait_s
         self._elsewhere: dict[str, int] = {}
         self._duplicates = 0
         self._found_short = False
@@ -95,7 +101,7 @@ class Hold:
         self._elsewhere = free
         plan = spread(free, missing)
         if plan is None:
-            return await self._short(parts, free)
+            return await self._short(parts, free, missing)
         first = parts[-1].number + 1 if parts else 1
         # Up to the end of this window of refs; the next round goes on when these are known to exist.
         room = WINDOW - (first - 1) % WINDOW
@@ -162,7 +168,7 @@ class Hold:
             await asyncio.sleep(self._pause_s)
             await self._restore(parts)
             return None
-        owed = _owed(parts, free, self._elsewhere)
+        owed = owed_by_part(parts, free, self._elsewhere)
         if any(owed):
             log.warning("fluent_race_lost", sku=self._stock.sku, hold=self._stock.stem, units=sum(owed))
             await self._replan(parts, [part.planned - units for part, units in zip(parts, owed, strict=True)])
@@ -220,16 +226,34 @@ class Hold:
             f"SKU {self._request.sku}.",
         )
 
-    async def _short(self, parts: list[Part], free: dict[str, int]) -> HoldFailed | None:
+    async def _short(self, parts: list[Part], free: dict[str, int], missing: int) -> HoldFailed | None:
         """A refusal is for good, and a look-up that lags may not show units that came, or came back, a moment
-        ago: it takes two looks."""
+        ago: it takes two looks, and nobody who is about to give units back.
+
+        Raises HeldByAnother where it is worth waiting.
+        """
         if not self._found_short:
             self._found_short = True
             await asyncio.sleep(self._pause_s)
             return None
+        soon = await self._free_soon(free)
+        if soon and total_free(free) + soon >= missing:
+            raise HeldByAnother(f"{missing} are missing, {soon} are about to be given back")
         if parts:
             return await self._given_up(parts)
         return self._failed(Reason.INSUFFICIENT_INVENTORY, self._too_few(free))
+
+    async def _free_soon(self, free: dict[str, int]) -> int:
+        """Units that other promotions hold and are about to give back, for their time is over."""
+        if not self._wait_s:
+            return 0
+        now = datetime.now(UTC)
+        return sum(
+            part.units
+            for part in await self._stock.holds_at(free)
+            if part.promotion not in ("", self._request.promotion_id)
+            and part.expires_within(self._wait_s, now)
+        )
 
     def _too_few(self, free: dict[str, int]) -> str:
         if not free:
@@ -265,21 +289,3 @@ async def end_all(stock: Stock, parts: list[Part], pause_s: float) -> None:
         parts = stock.ours(await stock.parts())
     if any(part.live for part in parts):
         raise NotSettled(f"parts of {stock.stem} are still live after they were ended")
-
-
-def _owed(parts: list[Part], free: dict[str, int], elsewhere: dict[str, int]) -> list[int]:
-    """Units of each part that somebody else has taken, from the last part on.
-
-    `elsewhere` is what planning saw at the SKU's positions; a debt there counts, too.
-    """
-    owed = [0] * len(parts)
-    short = {position: max(0, -units) for position, units in free.items()}
-    for index in reversed(range(len(parts))):
-        take = min(parts[index].planned, short.get(parts[index].position, 0))
-        owed[index] = take
-        short[parts[index].position] = short.get(parts[index].position, 0) - take
-    in_all = max(0, -sum((elsewhere | free).values())) - sum(owed)
-    if elsewhere and in_all > 0:
-        kept = shed([part.planned - units for part, units in zip(parts, owed, strict=True)], in_all)
-        owed = [part.planned - units for part, units in zip(parts, kept, strict=True)]
-    return owed

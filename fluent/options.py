@@ -39,6 +39,8 @@ class FluentOptions:
     connect_timeout_s: float = CONNECT_S
     call_timeout_s: float = 10.0
     """A whole HTTP call, the last byte of its answer included. A write needs a lease longer than this."""
+    hold_timeout_s: float = 60.0
+    """How long a hold waits for units that another promotion is about to give back."""
     budget_s: float = 60.0
     """A whole request of the ledger; after that it is unanswered and the ledger asks again."""
     read_back_pause_s: float = 1.2
@@ -74,6 +76,7 @@ def options_from(login: FluentEnvironment, config: ReservationConfig) -> FluentO
         requests_per_second=config.fluent_requests_per_second,
         max_in_flight=config.fluent_max_in_flight,
         max_retries=config.max_retries,
+        hold_timeout_s=config.hold_timeout_seconds,
         call_timeout_s=config.fluent_timeout_seconds,
         connect_timeout_s=min(CONNECT_S, config.fluent_timeout_seconds),
     )

@@ -69,9 +69,22 @@ class Part:
         return str(self.attributes.get(CONFIRMED, "")).lower() == "true"
 
     @property
+    def promotion(self) -> str:
+        """The id of its promotion; empty where it does not say."""
+        return str(self.attributes.get(PROMOTION) or "")
+
+    @property
     def expires_at(self) -> str:
         """When its reservation expires, as `iso_time` writes it; empty where it does not say."""
         return str(self.attributes.get(EXPIRES_AT) or "")
+
+    def expires_within(self, seconds: float, now: datetime) -> bool:
+        """Whether its reservation expires soon or has expired a moment ago, either by `seconds` at most."""
+        try:
+            moment = datetime.fromisoformat(self.expires_at)
+            return abs((moment - now).total_seconds()) <= seconds
+        except (ValueError, TypeError):
+            return False
 
     def is_of(self, promotion_id: str, sku: str, kind: str) -> bool:
         """Whether it belongs to this reservation, and not to somebody who uses the same ref."""
@@ -208,3 +221,21 @@ def shed(units: Sequence[int], excess: int) -> list[int]:
         kept[index] -= take
         excess -= take
     return kept
+
+
+def owed_by_part(parts: Sequence[Part], free: Mapping[str, int], elsewhere: Mapping[str, int]) -> list[int]:
+    """Units of each part that somebody else has taken, from the last part on.
+
+    `elsewhere` is what planning saw at the SKU's positions; a debt there counts, too.
+    """
+    owed = [0] * len(parts)
+    short = {position: max(0, -units) for position, units in free.items()}
+    for index in reversed(range(len(parts))):
+        take = min(parts[index].planned, short.get(parts[index].position, 0))
+        owed[index] = take
+        short[parts[index].position] = short.get(parts[index].position, 0) - take
+    in_all = max(0, -sum({**elsewhere, **free}.values())) - sum(owed)
+    if elsewhere and in_all > 0:
+        kept = shed([part.planned - units for part, units in zip(parts, owed, strict=True)], in_all)
+        owed = [part.planned - units for part, units in zip(parts, kept, strict=True)]
+    return owed

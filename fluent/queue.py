@@ -1,43 +1,29 @@
-"""The queue in front of the gateway: many SKUs at once, one request per SKU at a time.
-
-Requests of one SKU are carried out in the order in which they came, those of different SKUs in any order.
-"""
+"""The queue in front of the gateway: many SKUs at once, one request per SKU at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import OrderedDict
 from dataclasses import dataclass
 
+from fluent.backlog import Backlog, Entry, OnAnswer, OnDone, Reservation
 from fluent.check import warn_of_misfits
+from fluent.errors import HeldByAnother
 from fluent.gateway import Gateway
 from fluent.meters import Meters
 from streams.ledger.commands import HoldConfirmed, HoldFailed, SkuCommand
-from streams.ledger.fluent_requests import FluentRequest
+from streams.ledger.fluent_requests import FluentRequest, ReleaseRequest
 from streams.log import get_logger
 
 log = get_logger("fluent")
 
-OnAnswer = Callable[[SkuCommand], None]
-OnDone = Callable[[], None]
-
 REMEMBERED = 50_000
 """Reservations of which the newest number (and a hold's answer) is kept, so that an old repeat is not carried
 out again."""
+WAIT_S = 1.0
+"""Until a hold that waits for another promotion's units is tried again."""
 PROGRESS_S = 5.0
-
-
-@dataclass(slots=True)
-class _Entry:
-    request: FluentRequest
-    on_answer: OnAnswer
-    on_done: OnDone | None
-
-    def done(self) -> None:
-        if self.on_done is not None:
-            self.on_done()
 
 
 @dataclass(slots=True)
@@ -62,13 +48,12 @@ class RequestQueue:
         self._documents_unchecked = check_documents
         self._max_queued = max_queued
         self._max_skus = max_skus
-        self._queues: dict[str, OrderedDict[str, _Entry]] = {}
-        """By SKU, then by promotion: a reservation has one place, however often it is asked for."""
-        self._ready: deque[str] = deque()
-        self._busy: dict[str, _Entry] = {}
+        self._backlog = Backlog()
+        self._waiting: dict[Reservation, Entry] = {}
+        """Holds that wait for another promotion's units."""
+        self._busy: dict[str, Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
-        self._queued = 0
+        self._known: OrderedDict[Reservation, _Known] = OrderedDict()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -80,49 +65,46 @@ class RequestQueue:
         """What gateway and queue count."""
         return self.gateway.meters
 
+    # --- taking in ----------------------------------------------------------------------------------
+
     def submit(self, request: FluentRequest, on_answer: OnAnswer, on_done: OnDone | None = None) -> bool:
-        """Takes a request; False when the queue is full, and nothing was done with it.
+        """Takes a request; False when the queue is full, and nothing was done with it. A release always fits.
 
         `on_answer` gets the answer, if there is one. `on_done` is called once for each request that was
         taken: when it was answered, could not be, was superseded by a newer one, or repeats a waiting one.
         A closed queue does nothing with what it takes, and calls neither.
         """
-        entry = _Entry(request, on_answer, on_done)
+        entry = Entry(request, on_answer, on_done)
         if self._closed:
             return True
         if self._is_old(entry):
             self.meters.dropped_repeats += 1
             entry.done()
             return True
-        queue = self._queues.setdefault(request.sku, OrderedDict())
-        before = queue.get(request.promotion_id)
-        if before is None and self._queued >= self._max_queued:
-            self.meters.refused_full += 1
-            if not queue:
-                del self._queues[request.sku]
-            return False
-        queue[request.promotion_id] = entry
-        if before is None:
-            self._count_queued(+1)
-        else:
+        before = self._waiting.pop(entry.reservation, None) or self._backlog.take(entry.reservation)
+        if before is not None:
             self.meters.superseded += 1
             before.done()
-        if len(queue) == 1 and before is None and request.sku not in self._busy:
-            self._ready.append(request.sku)
+        elif self._queued >= self._max_queued and not isinstance(request, ReleaseRequest):
+            self.meters.refused_full += 1
+            return False
+        self._backlog.put(entry)
         self._start()
         return True
 
-    def _is_old(self, entry: _Entry) -> bool:
-        """A repeat of what is queued or in flight, or older than that; an answered hold is answered again."""
-        request = entry.request
-        queue = self._queues.get(request.sku)
-        queued = queue.get(request.promotion_id) if queue else None
-        if queued is not None and queued.request.number >= request.number:
-            return True
+    @property
+    def _queued(self) -> int:
+        return len(self._backlog) + len(self._waiting)
+
+    def _is_old(self, entry: Entry) -> bool:
+        """A repeat of what waits or is in flight, or outdated; an answered hold is answered again."""
+        request, reservation = entry.request, entry.reservation
         busy = self._busy.get(request.sku)
-        if busy is not None and busy.request.promotion_id == request.promotion_id:
-            return busy.request.number >= request.number
-        known = self._known.get((request.promotion_id, request.sku))
+        same = [self._backlog.get(reservation), self._waiting.get(reservation)]
+        same += [busy] if busy is not None and busy.reservation == reservation else []
+        if any(other is not None and other.request.number >= request.number for other in same):
+            return True
+        known = self._known.get(reservation)
         if known is None or known.number < request.number:
             return False
         if known.number == request.number and known.answer is not None:
@@ -130,19 +112,20 @@ class RequestQueue:
             return True
         return known.number > request.number
 
+    # --- carrying out -------------------------------------------------------------------------------
+
     def _start(self) -> None:
         if self._documents_unchecked:
             self._documents_unchecked = False
             self._keep(asyncio.create_task(self._check_documents()))
-        while self._ready and len(self._busy) < self._max_skus and not self._closed:
-            sku = self._ready.popleft()
-            queue = self._queues[sku]
-            _, entry = queue.popitem(last=False)
-            self._count_queued(-1)
-            self._busy[sku] = entry
+        while len(self._busy) < self._max_skus and not self._closed:
+            entry = self._backlog.next(self._busy)
+            if entry is None:
+                break
+            self._busy[entry.request.sku] = entry
             self._idle.clear()
-            self.meters.skus_in_flight = len(self._busy)
-            self._keep(asyncio.create_task(self._work(sku, entry)))
+            self._keep(asyncio.create_task(self._work(entry)))
+        self._note()
         if self._progress is None and self._busy:
             self._progress = asyncio.create_task(self._show_progress())
 
@@ -154,44 +137,78 @@ class RequestQueue:
         found = await warn_of_misfits(self.gateway.client, self.gateway.profile)
         self.meters.document_misfits = len(found)
 
-    async def _work(self, sku: str, entry: _Entry) -> None:
-        request = entry.request
-        answer = None
+    async def _work(self, entry: Entry) -> None:
+        """Whatever a request raises, its SKU is free again afterwards, and it is done or waits."""
+        request, answer, waits = entry.request, None, False
+        self._remember(entry, None)
         try:
-            answer = await self.gateway.handle(request)
-        except Exception:
-            log.exception("fluent_request_failed", request=type(request).__name__, sku=sku)
+            answer = await self.gateway.handle(request, may_wait=self._may_wait(entry))
+        except HeldByAnother as held:
+            waits = True
+            log.info("fluent_hold_waits", promotion=request.promotion_id, sku=request.sku, why=str(held))
         finally:
-            self._finish(sku, request, answer)
-        if answer is not None:
-            self._answered += 1
-            entry.on_answer(answer)
-        entry.done()
+            self._finish(entry, answer, waits=waits)
 
-    def _finish(self, sku: str, request: FluentRequest, answer: SkuCommand | None) -> None:
+    def _may_wait(self, entry: Entry) -> bool:
+        if entry.waits_since is None:
+            return True
+        return self.gateway.client.clock() - entry.waits_since < self.gateway.options.hold_timeout_s
+
+    def _finish(self, entry: Entry, answer: SkuCommand | None, *, waits: bool) -> None:
+        sku = entry.request.sku
         del self._busy[sku]
-        self.meters.skus_in_flight = len(self._busy)
-        if answer is not None:
-            kept = answer if isinstance(answer, HoldConfirmed | HoldFailed) else None
-            self._remember(request, kept)
-        if self._queues.get(sku):
-            self._ready.append(sku)
-        else:
-            self._queues.pop(sku, None)
+        if isinstance(answer, HoldConfirmed | HoldFailed):
+            self._remember(entry, answer)
+        waits = waits and not self._closed and self._backlog.get(entry.reservation) is None
+        if waits:
+            self._wait(entry)
+        self._backlog.free(sku)
         self._start()
-        if not self._busy:
-            self._idle.set()
+        if not waits:
+            self._answer(entry, answer)
 
-    def _remember(self, request: FluentRequest, answer: HoldConfirmed | HoldFailed | None) -> None:
-        reservation = (request.promotion_id, request.sku)
-        self._known[reservation] = _Known(request.number, answer)
-        self._known.move_to_end(reservation)
+    def _answer(self, entry: Entry, answer: SkuCommand | None) -> None:
+        try:
+            if answer is not None:
+                self._answered += 1
+                entry.on_answer(answer)
+        except Exception:
+            log.exception(
+                "fluent_answer_not_sent",
+                promotion=entry.request.promotion_id,
+                sku=entry.request.sku,
+                recommendation="Nothing: the ledger asks again. Report it with the trace.",
+            )
+        finally:
+            entry.done()
+
+    def _wait(self, entry: Entry) -> None:
+        """Other requests of the SKU go first: it is their units that are waited for."""
+        entry.waits_since = entry.waits_since or self.gateway.client.clock()
+        self._waiting[entry.reservation] = entry
+        asyncio.get_running_loop().call_later(WAIT_S, self._try_again, entry)
+
+    def _try_again(self, entry: Entry) -> None:
+        if self._waiting.get(entry.reservation) is entry:
+            del self._waiting[entry.reservation]
+            self._backlog.put(entry)
+            self._start()
+
+    def _remember(self, entry: Entry, answer: HoldConfirmed | HoldFailed | None) -> None:
+        """From its beginning on, older requests of the reservation are outdated."""
+        self._known[entry.reservation] = _Known(entry.request.number, answer)
+        self._known.move_to_end(entry.reservation)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-    def _count_queued(self, change: int) -> None:
-        self._queued += change
+    # --- coming to rest -----------------------------------------------------------------------------
+
+    def _note(self) -> None:
+        """Meters, and whether there is nothing to do."""
+        self.meters.skus_in_flight = len(self._busy)
         self.meters.requests_queued = self._queued
+        if not self._busy and not self._waiting:
+            self._idle.set()
 
     async def drain(self) -> None:
         """Waits until nothing is queued or in flight."""
@@ -199,12 +216,11 @@ class RequestQueue:
 
     def forget(self) -> None:
         """Drops what is queued, as when the partitions were taken away; what is in flight ends by itself."""
-        for queue in self._queues.values():
-            for entry in queue.values():
-                entry.done()
-        self._queues.clear()
-        self._ready.clear()
-        self._count_queued(-self._queued)
+        dropped = [*self._backlog.clear(), *self._waiting.values()]
+        self._waiting.clear()
+        self._note()
+        for entry in dropped:
+            entry.done()
 
     async def close(self, grace_s: float = 10.0) -> None:
         """Takes and begins nothing more; what is in flight gets `grace_s` seconds, then it is cut off."""

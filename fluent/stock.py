@@ -135,17 +135,25 @@ class Stock:
         return seen, int(answer["available"] or 0)
 
     @_readable
-    async def foreign_holds(self, positions: Iterable[str]) -> list[Part]:
-        """Live holds at these positions that carry this promotion's id under refs that are not ours."""
+    async def holds_at(self, positions: Iterable[str]) -> list[Part]:
+        """Live holds at these positions, whoever made them; none where the profile does not show them."""
+        if not (self.profile.has(names.POSITION_HOLDS) or self.profile.has(names.HELD_ROWS)):
+            return []
         name = names.POSITION_HOLDS if self.profile.has(names.POSITION_HOLDS) else names.HELD_ROWS
         found: dict[str, Part] = {}
         for position in positions if name == names.POSITION_HOLDS else [""]:
             for row in await self._pages(name, position=position):
                 part = self._part({"position": position, **row, "status": next(iter(self.profile.live))})
-                mine = part.ref.startswith(self.stem + "-")
-                if part.attributes.get("promotion_id") == self.promotion_id and not mine:
-                    found[part.ref] = part
+                found[part.ref] = part
         return list(found.values())
+
+    async def foreign_holds(self, positions: Iterable[str]) -> list[Part]:
+        """Live holds at these positions that carry this promotion's id under refs that are not ours."""
+        return [
+            part
+            for part in await self.holds_at(positions)
+            if part.promotion == self.promotion_id and not part.ref.startswith(self.stem + "-")
+        ]
 
     async def _pages(self, name: str, **values: Any) -> list[Mapping[str, Any]]:
         """All rows. Raises BrokenPaging where the pages do not lead to the end."""

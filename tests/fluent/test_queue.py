@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from fluent import Gateway, RequestQueue
-from streams.ledger.commands import HoldConfirmed, SettleConfirmed
-from streams.ledger.fluent_requests import FluentRequest
+from streams.ledger.commands import HoldConfirmed, HoldFailed, SettleConfirmed
+from streams.ledger.fluent_requests import FluentRequest, HoldRequest
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests, live
 from tests.support.fluent import FluentSimulator
@@ -117,6 +119,121 @@ async def test_a_full_queue_says_so_and_has_room_again(new_gateway: NewGateway) 
     await queue.close()
     assert len(answers) == 5
     assert queue.meters.refused_full == 2
+
+
+async def test_a_release_always_finds_room_and_goes_before_everything_that_waits(
+    new_gateway: NewGateway,
+) -> None:
+    queue = RequestQueue(new_gateway(), max_queued=3, max_skus=1, check_documents=False)
+    answers: list[Any] = []
+    first, *others = (Requests(f"ONE-{number}") for number in range(550, 555))
+    waiting: list[FluentRequest] = [others[0].verify(0), others[1].settle(0, 0), others[2].hold(1)]
+    for request in (first.hold(1), *waiting):
+        assert queue.submit(request, answers.append)
+    assert not queue.submit(others[3].hold(1), answers.append)
+    assert queue.submit(others[3].release(), answers.append)
+    await queue.drain()
+    await queue.close()
+    assert [type(answer).__name__ for answer in answers] == [
+        "HoldConfirmed", "ReleaseConfirmed", "HoldConfirmed", "SettleConfirmed", "Verified",
+    ]  # fmt: skip
+
+
+def expiring_in(seconds: float, request: HoldRequest) -> HoldRequest:
+    return msgspec.structs.replace(request, expires_at_ms=int((time.time() + seconds) * 1_000))
+
+
+@pytest.mark.parametrize("profile", ["inventory-quantity", "template"])
+@pytest.mark.parametrize("expires_in_s", [-1.0, 1.0])
+async def test_a_hold_waits_for_the_units_of_a_promotion_that_is_about_to_end(
+    simulator: FluentSimulator, new_gateway: NewGateway, one: Requests, expires_in_s: float, profile: str
+) -> None:
+    """The next sale right behind: its start is asked for before the units of the last one are back."""
+    queue = RequestQueue(new_gateway(profile=profile), check_documents=False)
+    answers: list[Any] = []
+    queue.submit(expiring_in(expires_in_s, one.hold(100)), answers.append)
+    await queue.drain()
+    following = Requests(one.sku, "FLASH-2")
+    queue.submit(following.hold(100), answers.append)
+    await asyncio.sleep(1.5)
+    assert len(answers) == 1, "it waits"
+    queue.submit(one.release(), answers.append)
+    await queue.drain()
+    await queue.close()
+    assert [type(answer).__name__ for answer in answers] == [
+        "HoldConfirmed", "ReleaseConfirmed", "HoldConfirmed",
+    ]  # fmt: skip
+    assert list(live(simulator, one.sku).values()) == [100]
+
+
+@pytest.mark.parametrize(("expires_in_s", "waits_s"), [(3_600.0, 0.0), (-3_600.0, 0.0), (0.5, 2.0)])
+async def test_a_hold_waits_no_longer_than_its_time_out_and_only_for_what_is_about_to_end(
+    new_gateway: NewGateway, one: Requests, expires_in_s: float, waits_s: float
+) -> None:
+    queue = RequestQueue(new_gateway(hold_timeout_s=2.0), check_documents=False)
+    answers: list[Any] = []
+    queue.submit(expiring_in(expires_in_s, one.hold(100)), answers.append)
+    await queue.drain()
+    began = time.monotonic()
+    queue.submit(Requests(one.sku, "FLASH-2").hold(100), answers.append)
+    await queue.drain()
+    await queue.close()
+    assert waits_s <= time.monotonic() - began < waits_s + 1.5
+    assert isinstance(answers[1], HoldFailed) and answers[1].reason == "INSUFFICIENT_INVENTORY"
+
+
+async def test_a_hold_that_waits_gives_way_to_a_newer_request_and_to_a_rebalance(
+    new_gateway: NewGateway, one: Requests
+) -> None:
+    queue = RequestQueue(new_gateway(), check_documents=False)
+    answers: list[Any] = []
+    done: list[int] = []
+    queue.submit(expiring_in(1.0, one.hold(100)), answers.append)
+    await queue.drain()
+    following = Requests(one.sku, "FLASH-2")
+    hold = following.hold(100)
+    requests: list[FluentRequest] = [hold, following.release(), following.hold(100)]
+    for request in requests:
+        queue.submit(request, answers.append, partial(done.append, request.number))
+        await asyncio.sleep(0.4)
+    assert queue.submit(hold, answers.append, partial(done.append, 0)), "a repeat is dropped"
+    assert done == [1, 2, 0]
+    queue.forget()
+    await asyncio.wait_for(queue.drain(), 1)
+    await queue.close()
+    assert done == [1, 2, 0, 3] and queue.meters.requests_queued == 0
+
+
+async def test_an_old_number_is_not_done_after_a_newer_one_that_has_no_answer(
+    simulator: FluentSimulator, new_gateway: NewGateway, one: Requests
+) -> None:
+    """The newer settle may have been carried out: only its answer is missing."""
+    queue = RequestQueue(new_gateway(max_retries=0), check_documents=False)
+    answers: list[Any] = []
+    queue.submit(one.hold(100), answers.append)
+    await queue.drain()
+    old, new = one.settle(90, 10), one.settle(50, 50)
+    simulator.next("closeAfter", match="ResizePart", contains=one.ref)
+    queue.submit(new, answers.append)
+    await queue.drain()
+    queue.submit(old, answers.append)
+    await queue.drain()
+    await queue.close()
+    assert len(answers) == 1 and live(simulator, one.sku) == {f"{one.ref}-1": 50}
+
+
+async def test_an_answer_that_cannot_be_sent_holds_up_nobody(new_gateway: NewGateway, one: Requests) -> None:
+    queue = RequestQueue(new_gateway(), check_documents=False)
+    done: list[int] = []
+
+    def fails(_: object) -> None:
+        raise BufferError("the producer's queue is full")
+
+    queue.submit(one.hold(10), fails, partial(done.append, 1))
+    queue.submit(Requests(one.sku, "FLASH-2").hold(10), fails, partial(done.append, 2))
+    await queue.drain()
+    await queue.close()
+    assert done == [1, 2] and queue.meters.skus_in_flight == 0
 
 
 async def test_fluent_away_is_no_answer_and_the_next_ask_recovers(
