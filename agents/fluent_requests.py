@@ -1,7 +1,9 @@
 """The agent of `fluent-requests`: asks Fluent what the ledger wants asked, sends answers to `sku-commands`.
 
 It keeps nothing: the ledger asks again. A partition's offset is committed only below its oldest unanswered
-request, so a restart takes in again what may not have been answered.
+request, so a restart takes in again what may not have been answered. Some of that was outdated long ago, and
+Fluent must not be asked for it once more: a partition is read to the end that its log had when it was taken
+over, and only then the newest request of each reservation is carried out.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from typing import cast
 
 import faust
 from msgspec import MsgspecError
@@ -18,6 +21,7 @@ from fluent import RequestQueue
 from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
+from streams.engine.host.consumer import Consumer
 from streams.engine.sender import Sender
 from streams.ledger.commands import SkuCommand, encode
 from streams.ledger.fluent_requests import FluentRequest, decode_request
@@ -26,12 +30,41 @@ from streams.log import get_logger
 log = get_logger("agents")
 
 
+Taken = tuple[int, FluentRequest]
+"""A request and its offset."""
+
+
 class Unanswered:
     """Which requests of one partition are not answered yet, and so how far its offset may be committed."""
 
     def __init__(self, following: int = 0) -> None:
         self._open: OrderedDict[int, None] = OrderedDict()
         self._following = following
+        self._replay_ends_at: int | None = None
+        self._newest: dict[tuple[str, str], Taken] = {}
+
+    def starts_at(self, log_end: int) -> None:
+        """What lies below `log_end` at the first fetch is a replay."""
+        if self._replay_ends_at is None:
+            self._replay_ends_at = log_end
+
+    def keep_newest(self, offset: int, request: FluentRequest) -> None:
+        """Keeps a request until the replay is over; one that it outdates needs nothing more."""
+        reservation = (request.promotion_id, request.sku)
+        kept = self._newest.pop(reservation, None)
+        if kept is not None and kept[1].number > request.number:
+            (offset, request), kept = kept, (offset, request)
+        if kept is not None:
+            self.answered(kept[0])
+        self._newest[reservation] = (offset, request)
+
+    def due(self) -> list[Taken]:
+        """The requests to be carried out now: none before the replay is over."""
+        if self._following < (self._replay_ends_at or 0):
+            return []
+        due = list(self._newest.values())
+        self._newest.clear()
+        return due
 
     def took_in(self, offset: int) -> None:
         """A request was taken in."""
@@ -71,16 +104,24 @@ class FluentRequests:
     def register(self, app: EngineApp) -> None:
         """Let `app` take in what comes on `fluent-requests`."""
 
+        async def take_in(fetched: Fetched) -> None:
+            consumer = cast(Consumer, app.consumer)
+            await self.take(fetched, consumer.end_offset(fetched.topic, fetched.partition))
+
         @app.agent(channel(app, FLUENT_REQUESTS), name=FLUENT_REQUESTS)
         async def fluent_requests(stream: faust.StreamT[bytes]) -> None:
             async for event in stream.events():
-                await take(app, event, self.take)
+                await take(app, event, take_in)
 
         app.on_partitions_revoked.connect(lambda *_, **__: self.revoked())
 
-    async def take(self, fetched: Fetched) -> None:
-        """Take a fetch of requests in. What finds no room is dropped: the ledger asks again."""
+    async def take(self, fetched: Fetched, log_end: int | None) -> None:
+        """Take a fetch of requests in; `log_end` is that of the partition now.
+
+        What finds no room is dropped: the ledger asks again.
+        """
         unanswered = self._partitions.setdefault(fetched.partition, Unanswered())
+        unanswered.starts_at(log_end or fetched.following)
         for record in fetched.records:
             try:
                 request: FluentRequest = decode_request(record.value or b"")
@@ -88,8 +129,10 @@ class FluentRequests:
                 log.error("not_a_fluent_request", offset=record.offset, error=str(error))
                 continue
             unanswered.took_in(record.offset)
-            self._submit(request, unanswered, record.offset)
+            unanswered.keep_newest(record.offset, request)
         unanswered.fetched_up_to(fetched.following)
+        for offset, request in unanswered.due():
+            self._submit(request, unanswered, offset)
 
     def _submit(self, request: FluentRequest, unanswered: Unanswered, offset: int) -> None:
         key = request.sku.encode()
