@@ -8,6 +8,7 @@ another revision is checked out beside, and does the same work in the same run, 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from benchmarks.jit import warm_up
 from benchmarks.result import Arena, Result, Row, table
 from benchmarks.subject import TODAY, NoRevisionError, Subject, checked_out
 from rehearsal.kafka import EmbeddedKafka
+
+EXIT_TERMINATED = 143
 
 INSIDE: dict[str, Callable[[Arena], list[Result]]] = {
     "raw": raw.run,
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subjects = [TODAY]
         try:
             if given.against:
-                subjects.append(closing.enter_context(checked_out(given.against, Path(directory))))
+                subjects.append(checked_out(given.against, Path(directory)))
         except NoRevisionError as error:
             print(error, file=sys.stderr)
             return 2
@@ -104,4 +107,5 @@ def _compared(
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # clears away as Ctrl-C does
     sys.exit(main())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,16 +40,14 @@ class Subject:
 TODAY = Subject("today", HERE)
 
 
-@contextmanager
-def checked_out(revision: str, directory: Path) -> Iterator[Subject]:
-    """A revision's tree in a Git work tree of its own, removed at the end. Raises NoRevisionError."""
+def checked_out(revision: str, directory: Path) -> Subject:
+    """A revision's files in a folder of their own. Raises NoRevisionError where Git does not have it."""
     commit = _git("rev-parse", "--verify", "--short", f"{revision}^{{commit}}")
-    tree = directory / f"tree-{commit}"
-    _git("worktree", "add", "--detach", str(tree), commit)
-    try:
-        yield Subject(commit, tree)
-    finally:
-        _git("worktree", "remove", "--force", str(tree))
+    tree, archive = directory / f"tree-{commit}", directory / f"{commit}.zip"
+    _git("archive", "--format=zip", f"--output={archive}", commit)
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(tree)
+    return Subject(commit, tree)
 
 
 def _git(*arguments: str) -> str:

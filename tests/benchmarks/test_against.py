@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import EXIT_TERMINATED, main
 from benchmarks.open_loop import offer
 from benchmarks.result import BOUND, Arena, Result, Row, table
 from benchmarks.subject import HERE, TODAY, NoRevisionError, checked_out
 from benchmarks.trial import Trial
 from tests.support.kafka import KafkaUnderTest
+from tests.support.system import wait_until
 
 ORDERS = 300
 
@@ -45,25 +47,31 @@ def test_what_has_piled_up_is_decided_after_ready_and_each_order_of_an_open_loop
 
 
 @in_git
-def test_a_revision_is_checked_out_with_its_command_and_is_gone_afterwards(tmp_path: Path) -> None:
-    with checked_out("HEAD", tmp_path) as subject:
-        assert subject.tree.parent == tmp_path
-        assert subject.command("worker") == TODAY.command("worker") == ["flashsale.cli", "worker"]
-    listed = subprocess.run(
-        ["git", "-C", str(HERE), "worktree", "list"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert not subject.tree.exists() and str(subject.tree) not in listed.stdout
+def test_a_revision_is_checked_out_with_its_command(tmp_path: Path) -> None:
+    subject = checked_out("HEAD", tmp_path)
+    assert subject.tree.parent == tmp_path
+    assert subject.command("worker") == TODAY.command("worker") == ["flashsale.cli", "worker"]
+
+
+@in_git
+def test_a_run_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "path", "--against", "HEAD"]
+    process = subprocess.Popen(command, cwd=HERE, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        wait_until(lambda: list(tmp_path.glob("*/tree-*")), "the revision is checked out")
+        process.terminate()
+        assert process.wait(30) == EXIT_TERMINATED
+    finally:
+        process.kill()
+    assert list(tmp_path.iterdir()) == []
 
 
 @in_git
 def test_a_revision_that_there_is_not_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(NoRevisionError, match="rev-parse failed"), checked_out("no-such-revision", tmp_path):
-        pass
+    with pytest.raises(NoRevisionError, match="rev-parse failed"):
+        checked_out("no-such-revision", tmp_path)
     assert main(["path", "--against", "no-such-revision"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
