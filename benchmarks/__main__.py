@@ -22,6 +22,7 @@ from benchmarks import bridge, idle, latency, open_loop, path, raw, restore, sta
 from benchmarks.jit import warm_up
 from benchmarks.result import Arena, Result, Row, table
 from benchmarks.subject import TODAY, NoRevisionError, Subject, checked_out
+from benchmarks.trial import Measure
 from rehearsal.kafka import EmbeddedKafka
 
 EXIT_TERMINATED = 143
@@ -35,10 +36,10 @@ INSIDE: dict[str, Callable[[Arena], list[Result]]] = {
 }
 """What looks into this tree, and so cannot be asked of another one."""
 
-OUTSIDE: dict[str, Callable[[Arena, Subject], list[Result]]] = {
-    "path": path.run,
-    "open-loop": open_loop.run,
-    "idle": idle.run,
+OUTSIDE: dict[str, tuple[Measure, ...]] = {
+    "path": path.FIGURES,
+    "open-loop": open_loop.FIGURES,
+    "idle": idle.FIGURES,
 }
 """What goes by the wire contract only, for any revision."""
 
@@ -84,16 +85,12 @@ def _run(arena: Arena, names: Sequence[str], subjects: Sequence[Subject], rounds
         if name in INSIDE:
             rows += [Row([result]) for result in INSIDE[name](arena)]
         else:
-            rows += _compared(arena, OUTSIDE[name], subjects, rounds)
+            for measure in OUTSIDE[name]:
+                rows += _compared(arena, measure, subjects, rounds)
     return rows
 
 
-def _compared(
-    arena: Arena,
-    measure: Callable[[Arena, Subject], list[Result]],
-    subjects: Sequence[Subject],
-    rounds: int,
-) -> list[Row]:
+def _compared(arena: Arena, measure: Measure, subjects: Sequence[Subject], rounds: int) -> list[Row]:
     """A row for each figure with the results of all subjects, who take turns; the best of some rounds."""
     best: list[list[Result]] = [[] for _ in subjects]
     for _ in range(rounds):

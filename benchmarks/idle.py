@@ -6,8 +6,8 @@ import time
 
 from benchmarks.jit import rest
 from benchmarks.result import Arena, Result
-from benchmarks.subject import TODAY, Subject
-from benchmarks.trial import Trial
+from benchmarks.subject import Subject
+from benchmarks.trial import Measure, Trial
 
 PARTITIONS = 12
 SKUS = 1_000
@@ -15,7 +15,7 @@ SETTLE_S = 5.0
 SECONDS = 30.0
 
 
-def run(arena: Arena, subject: Subject = TODAY) -> list[Result]:
+def _measure(arena: Arena, subject: Subject) -> list[Result]:
     """Parts of a core that worker and broker take with 12 partitions."""
     with Trial(arena, subject, PARTITIONS, SKUS) as trial:
         trial.start_worker()
@@ -31,3 +31,6 @@ def run(arena: Arena, subject: Subject = TODAY) -> list[Result]:
         Result(f"idle worker, {PARTITIONS} partitions", worker_share, "% of a core", "3 %", notes),
         Result(f"broker of an idle worker, {PARTITIONS} partitions", broker_share, "% of a core"),
     ]
+
+
+FIGURES: tuple[Measure, ...] = (_measure,)

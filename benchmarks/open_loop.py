@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Producer
 
 from benchmarks import prefill
 from benchmarks.result import Arena, Result, p50_and_p99_ms
-from benchmarks.subject import TODAY, Subject
-from benchmarks.trial import Trial
+from benchmarks.subject import Subject
+from benchmarks.trial import Measure, Trial
 from schemas.topics import ORDER_PLACED
 from streams.kafka import producing
 
@@ -29,12 +30,8 @@ WAIT_S = 60.0
 AIM = "p50 100 ms, p99 250 ms"
 
 
-def run(arena: Arena, subject: Subject = TODAY) -> list[Result]:
-    """p50 with 4 and with 12 partitions at 1,000 orders a second."""
-    return [_measure(arena, subject, partitions) for partitions in (4, 12)]
-
-
-def _measure(arena: Arena, subject: Subject, partitions: int) -> Result:
+def _measure(arena: Arena, subject: Subject, *, partitions: int) -> list[Result]:
+    """p50, with p99 beside it."""
     with Trial(arena, subject, partitions, SKUS) as trial:
         trial.start_worker()
         cpu, broker, began = trial.cpu_s(), trial.broker_cpu_s(), time.monotonic()
@@ -45,7 +42,7 @@ def _measure(arena: Arena, subject: Subject, partitions: int) -> Result:
     notes = f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms; worker {shares[0]:.0%}, broker {shares[1]:.0%} of a core"
     if missing:
         notes += f"; {missing:,} of {len(taken):,} had no outcome {WAIT_S:.0f} s after the last order"
-    return Result(f"open loop, {partitions} partitions", p50, "ms p50", AIM, notes)
+    return [Result(f"open loop, {partitions} partitions", p50, "ms p50", AIM, notes)]
 
 
 def offer(trial: Trial, rate: int, seconds: int, *, skus: int = SKUS) -> tuple[list[float], int]:
@@ -83,3 +80,6 @@ def _send(trial: Trial, orders: list[prefill.Pair], began: float, rate: int) -> 
             time.sleep(ahead)
         producer.produce(topic, value, key)
     producer.flush(WAIT_S)
+
+
+FIGURES: tuple[Measure, ...] = (partial(_measure, partitions=4), partial(_measure, partitions=12))

@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from benchmarks import prefill
 from benchmarks.reader import count_committed, reader
-from benchmarks.result import Arena
+from benchmarks.result import Arena, Result
 from benchmarks.subject import Subject
 from rehearsal.demo.processes import Process, wait_for
 from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED, PROMOTION_RESULTS, PROMOTION_START
@@ -41,6 +42,10 @@ STOP_TIMEOUT_S = 30.0
 LOOK_EVERY_S = 0.05
 QUIET_S = 1.5
 """When the log of outcomes has not grown for so long, it is counted."""
+
+
+Measure = Callable[[Arena, Subject], list[Result]]
+"""Takes one figure, or some that belong together, of a revision."""
 
 
 class Trial:
