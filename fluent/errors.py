@@ -144,7 +144,7 @@ SPECIAL: Mapping[str, type[FluentError]] = {
     "S0030": Refused,
 }
 WAITS_S: Mapping[str, float] = {"C0003": 60.0, "S0002": 30.0, "S0020": 30.0, "S0040": 10.0}
-"""Codes that Fluent's SDK asks again after so many seconds."""
+"""How long Fluent's SDK waits after these codes before it asks again."""
 THIRD_PARTY_WAIT_S = 30.0
 LAST_PERMANENT_SERVER_CODE = 19
 """S0001 to S0019 are permanent (but S0002), higher ones pass."""

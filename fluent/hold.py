@@ -122,7 +122,7 @@ class Hold:
         return Part(ref, position, self._stock.sku, self._stock.profile.hold_type, units, live=True)
 
     async def _found_by_another(self, before: list[Part]) -> HoldFailed | None:
-        """The ref exists although the look-up did not show it: it lags, or somebody was quicker.
+        """The ref exists although the look-up did not show it: it lags, or another gateway was quicker.
 
         The other parts of this plan may have been created, so the next look-up must not lag behind them.
         """
@@ -228,9 +228,9 @@ class Hold:
 
     async def _short(self, parts: list[Part], free: dict[str, int], missing: int) -> HoldFailed | None:
         """A refusal is for good, and a look-up that lags may not show units that came, or came back, a moment
-        ago: it takes two looks, and nobody who is about to give units back.
+        ago, so it takes two looks.
 
-        Raises HeldByAnother where it is worth waiting.
+        Raises HeldByAnother where another promotion is about to give back what is missing.
         """
         if not self._found_short:
             self._found_short = True

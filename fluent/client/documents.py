@@ -45,7 +45,7 @@ class DocumentError(ValueError):
 
 
 class Operation:
-    """One operation of one file. `batch`: at most so many calls in a request."""
+    """One operation of one file. `batch` is how many calls a request may hold."""
 
     def __init__(self, name: str, text: str, batch: int = 1) -> None:
         """`name` is the file's, for errors. Raises DocumentError."""
