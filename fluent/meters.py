@@ -20,14 +20,10 @@ class Meters:
     """By (kind of request, kind of answer); "Unanswered" where the ledger has to ask again."""
     logins: Counter[str] = field(default_factory=Counter)
     """By grant and result, for instance "password ok"."""
-    superseded: int = 0
-    dropped_repeats: int = 0
-    refused_full: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Requests of the ledger that were not carried out: "superseded", "repeated", "no room"."""
     document_misfits: int = 0
     """Fields of the profile's documents that Fluent's schema does not have."""
-    requests_in_flight: int = 0
-    """HTTP requests."""
-    calls_waiting: int = 0
     skus_in_flight: int = 0
     requests_queued: int = 0
     """Of the ledger, not begun."""

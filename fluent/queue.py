@@ -78,15 +78,15 @@ class RequestQueue:
         if self._closed:
             return True
         if self._is_old(entry):
-            self.meters.dropped_repeats += 1
+            self.meters.dropped["repeated"] += 1
             entry.done()
             return True
         before = self._waiting.pop(entry.reservation, None) or self._backlog.take(entry.reservation)
         if before is not None:
-            self.meters.superseded += 1
+            self.meters.dropped["superseded"] += 1
             before.done()
         elif self._queued >= self._max_queued and not isinstance(request, ReleaseRequest):
-            self.meters.refused_full += 1
+            self.meters.dropped["no room"] += 1
             return False
         self._backlog.put(entry)
         self._start()

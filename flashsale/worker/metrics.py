@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -84,8 +85,7 @@ class Metrics:
 
 
 class FluentCollector(Collector):
-    """The gateway's own counts, read when somebody scrapes: requests by operation and result, and how hard
-    Fluent asks us to slow down."""
+    """The gateway's own counts, read when somebody scrapes."""
 
     def __init__(self, meters: Meters) -> None:
         self._meters = meters
@@ -93,15 +93,30 @@ class FluentCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The figures as they are now."""
         meters = self._meters
-        requests = CounterMetricFamily(
-            "flashsale_fluent_requests", "HTTP requests to Fluent", labels=["operation", "result"]
-        )
-        for (operation, result), count in list(meters.http_requests.items()):
-            requests.add_metric([operation, result], count)
-        yield requests
-        yield GaugeMetricFamily(
-            "flashsale_fluent_breaker_open", "1 while calls pause", value=float(meters.breaker != "closed")
-        )
-        yield GaugeMetricFamily(
-            "flashsale_fluent_rate_share", "Share of the configured rate in use", value=meters.rate_share
-        )
+        counts: list[tuple[str, str, tuple[str, ...], Mapping[Any, int]]] = [
+            ("requests", "HTTP requests to Fluent", ("operation", "result"), meters.http_requests),
+            ("calls", "Calls to Fluent, which share requests", ("operation", "result"), meters.calls),
+            ("answers", "Requests of the ledger", ("request", "answer"), meters.answers),
+            ("retries", "Calls and requests that were tried again", ("of",), _keyed(meters.retries)),
+            ("logins", "Logins by grant and result", ("login",), _keyed(meters.logins)),
+            ("dropped", "Requests of the ledger that were not carried out", ("why",), _keyed(meters.dropped)),
+        ]
+        for name, text, labels, values in counts:
+            family = CounterMetricFamily(f"flashsale_fluent_{name}", text, labels=labels)
+            for key, count in list(values.items()):
+                family.add_metric(key, count)
+            yield family
+        gauges = {
+            "breaker_open": ("1 while calls pause", float(meters.breaker != "closed")),
+            "rate_share": ("Share of the configured rate in use", meters.rate_share),
+            "document_misfits": (
+                "Fields that Fluent's schema does not have",
+                meters.document_misfits,
+            ),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(f"flashsale_fluent_{name}", text, value=value)
+
+
+def _keyed(counts: Mapping[str, int]) -> Mapping[Any, int]:
+    return {(key,): count for key, count in list(counts.items())}

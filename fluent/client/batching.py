@@ -74,7 +74,6 @@ class Batcher:
         if call.size > self._max_bytes:
             raise Refused(f"{operation.name}: {call.size} bytes are more than a request may have")
         self._waiting.setdefault(operation.name, deque()).append(call)
-        self._meters.calls_waiting += 1
         self._wake(operation)
         try:
             await asyncio.wait({call.future}, timeout=max(0.0, deadline - self._clock()))
@@ -88,7 +87,6 @@ class Batcher:
     def _withdraw(self, operation: Operation, call: _Call) -> None:
         call.future.cancel()
         self._waiting[operation.name].remove(call)
-        self._meters.calls_waiting -= 1
 
     async def close(self) -> None:
         """Sends nothing more, and waits for what is under way."""
@@ -126,7 +124,6 @@ class Batcher:
             call.sent = True
             size += call.size
             batch.append(call)
-        self._meters.calls_waiting -= len(batch)
         return batch
 
     async def _deliver(self, operation: Operation, batch: list[_Call]) -> None:
@@ -157,5 +154,4 @@ class Batcher:
             if not call.future.done():
                 call.sent = False
                 self._waiting[operation.name].appendleft(call)
-                self._meters.calls_waiting += 1
         self._wake(operation)

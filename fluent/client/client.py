@@ -108,7 +108,6 @@ class FluentClient:
 
         Whatever comes of it, the gate is told: a probe of the breaker that nobody ends would stop all calls.
         """
-        self.meters.requests_in_flight += 1
         outcome: FluentError | None = BudgetSpent("the request was broken off")
         try:
             results = await self._results(operation, calls)
@@ -120,7 +119,6 @@ class FluentClient:
             outcome = UnreadableAnswer(f"{operation.name}: {type(error).__name__}: {error}")
             results = [outcome] * len(calls)
         finally:
-            self.meters.requests_in_flight -= 1
             self._report(outcome)
         self._count(operation, results)
         return results

@@ -55,7 +55,7 @@ async def test_a_probe_with_an_odd_answer_does_not_leave_the_breaker_half_open(
     operation = gateway.profile.operations["catalogue"].operation
     found = await asyncio.wait_for(gateway.client.call(operation, {"ref": "DEFAULT:1"}), 15)
     assert found["catalogue"]["ref"] == "DEFAULT:1"
-    assert (gateway.meters.breaker, gateway.meters.requests_in_flight) == ("closed", 0)
+    assert (gateway.meters.breaker, gateway.client.gate.in_flight) == ("closed", 0)
 
 
 @pytest.mark.parametrize("given", ["Wed, 01 Jan 2025 00:00:00 -0000", "soon", "9" * 400, "-5", ""])

@@ -39,7 +39,7 @@ async def test_a_newer_number_supersedes_what_is_queued_and_waits_for_what_is_in
     await queue.drain()
     assert [(type(answer), answer.number) for answer in answers] == [(HoldConfirmed, 1), (SettleConfirmed, 4)]
     assert done == [2, 3, 1, 4]
-    assert queue.meters.superseded == 2
+    assert queue.meters.dropped["superseded"] == 2
     assert live(simulator, one.sku) == {f"{one.ref}-1": 70}
 
 
@@ -52,7 +52,7 @@ async def test_repeats_of_what_is_queued_or_in_flight_are_dropped(queue: Request
     await queue.drain()
     assert [answer.number for answer in answers] == [1, 2]
     assert sorted(done) == [1, 1, 1, 2, 2]
-    assert queue.meters.dropped_repeats == 3
+    assert queue.meters.dropped["repeated"] == 3
 
 
 async def test_an_old_number_is_not_done_after_a_newer_one(
@@ -118,7 +118,7 @@ async def test_a_full_queue_says_so_and_has_room_again(new_gateway: NewGateway) 
     await queue.drain()
     await queue.close()
     assert len(answers) == 5
-    assert queue.meters.refused_full == 2
+    assert queue.meters.dropped["no room"] == 2
 
 
 async def test_a_release_always_finds_room_and_goes_before_everything_that_waits(
