@@ -1,9 +1,9 @@
 """Rows: the state of one task, as the cores see it.
 
 A `Table` is a key prefix and a row type. `Rows` overlays what was decided but is not committed yet over
-a `Store` (RocksDB in a worker, a sorted dict in tests). A batch is decided against the overlay;
-`flush` hands out its changed rows, encoded, for the changelog; `committed` lets them go once they are in
-the store; `reset` forgets everything that was not committed.
+a `Store`: RocksDB in a worker, a sorted dict in tests and simulations. A batch is decided against the
+overlay; `flush` hands out its changed rows, encoded, for the changelog; `committed` lets them go once they
+are in the store; `reset` forgets everything that was not committed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A `Store` in a dict with a sorted key list: for tests and simulations."""
+    """A `Store` in memory, for what need not outlive the process.
+
+    That is: tests and simulations, and the positions of intake, which are read from the changelog anew.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
@@ -107,15 +110,12 @@ class Rows:
         """The row under `key`, or None."""
         physical = table.prefix + key
         row = self._live.get(physical, _MISSING)
-        if row is _MISSING:
-            row = self._hot.get(physical, _MISSING)
         if row is not _MISSING:
             return row  # type: ignore[return-value]
+        if table.hot:
+            return self._get_hot(table, physical)
         raw = self._store.get(physical)
-        found = None if raw is None else table.decode(raw)
-        if table.hot and found is not None:
-            self._keep_hot(physical, found)
-        return found
+        return None if raw is None else table.decode(raw)
 
     def put(self, table: Table[R], key: bytes, row: R) -> None:
         """Write a row (also after changing it in place)."""
@@ -177,6 +177,13 @@ class Rows:
         self._hot = {}
         self._ordered = {}
         self.floors = {}
+
+    def _get_hot(self, table: Table[R], physical: bytes) -> R | None:
+        row = self._hot.get(physical)
+        if row is None and (raw := self._store.get(physical)) is not None:
+            row = table.decode(raw)
+            self._keep_hot(physical, row)
+        return row  # type: ignore[return-value]
 
     def _hot_from(self, changes: Changes) -> None:
         for key in changes:

@@ -85,8 +85,8 @@ def test_a_hold_written_after_a_successor_closed_the_reservation_is_undone_and_r
         ("create", HELD),
         ("update", 0),
     ]
-    wait_until(lambda: "late write undone" in successor.log, "it is reported")
-    told = next(line for line in successor.log.splitlines() if "late write undone" in line)
+    wait_until(lambda: "late_write_undone" in successor.log, "it is reported")
+    told = next(line for line in successor.log.splitlines() if "late_write_undone" in line)
     assert "LATE_ACTIVATION" in told and str(HELD) in told
     assert line_of(final_report(sale, "P"))["drift"] == 0
 

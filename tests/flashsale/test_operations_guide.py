@@ -46,7 +46,7 @@ EVENTS = sorted({FORMATS.get(event, event) for path in modules() for event in al
 
 
 def test_the_alarms_are_found_in_the_code() -> None:
-    assert {"worker_ends", "hold overdue", "dead_letter", "fluent_rate_limited"} <= set(EVENTS)
+    assert {"worker_ends", "hold_overdue", "dead_letter", "fluent_rate_limited"} <= set(EVENTS)
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -1,24 +1,38 @@
-"""The promotions stage: decides about starts and ends, and reports.
+"""Promotions: decides about starts and ends, and reports.
 
 A start becomes one Reserve per SKU, an end one End per SKU. What the ledgers answer becomes results and
-reports. `decide` is a function of the rows, the command and the time that the log gives.
+reports.
+
+    (none) ──start──► PENDING ──every SKU answered──► ACTIVE ──end, expiry──► CLOSING ──nothing held──► CLOSED
+      │                 │  └───────────────── end, expiry ─────────────────────┘
+      │                 └──every SKU refused──► REJECTED
+      └──end──► remembered: a start that comes afterwards is answered ENDED for every SKU
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from streams.ledger.commands import Continue, LineFigures, LineReserved, PromotionCommand, Tick
+from schemas.topics import PROMOTION_COMMANDS
+from streams.ledger.commands import (
+    Continue,
+    LineFigures,
+    LineReserved,
+    PromotionCommand,
+    Tick,
+)
 from streams.ledger.effects import Effects
 from streams.ledger.inputs import EndPromotion, StartPromotion
-from streams.ledger.promotions.ends import end, send_ends
-from streams.ledger.promotions.lines import line_figures, line_reserved
-from streams.ledger.promotions.results import answer_waiting_repeats
-from streams.ledger.promotions.rows import DEADLINES, PROMOTIONS
-from streams.ledger.promotions.starts import continue_start, start
-from streams.ledger.promotions.ticks import tick
+from streams.ledger.promotions.ends import on_end, send_ends
+from streams.ledger.promotions.lines import on_line_figures, on_line_reserved
+from streams.ledger.promotions.publishing import answer_waiting_repeats
+from streams.ledger.promotions.starts import go_on_starting, on_start
+from streams.ledger.promotions.state import DEADLINES
+from streams.ledger.promotions.ticks import on_due
+from streams.ledger.promotions.turn import PromotionTurn, Work, take
 from streams.ledger.rows import Rows
+from streams.ledger.turn import Turn
 
 __all__ = ["decide", "earliest_deadline_ms"]
 
@@ -26,41 +40,39 @@ __all__ = ["decide", "earliest_deadline_ms"]
 def decide(
     rows: Rows, command: PromotionCommand | StartPromotion | EndPromotion, now_ms: int, effects: Effects
 ) -> None:
-    """Decide one record of promotion-commands: change `rows`, collect what follows in `effects`."""
-    _HANDLERS[type(command)](rows, command, now_ms, effects)
+    """Apply one command at `now_ms`: change `rows`, collect what follows in `effects`."""
+    about: Any = command
+    handle = _HANDLERS.get(type(command))
+    if handle is None:
+        _go_on(Turn(rows, effects, now_ms, PROMOTION_COMMANDS), about)
+    else:
+        handle(take(rows, effects, now_ms, about.promotion_id.encode()), command)
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
-    """When the next Tick is needed, or None."""
+    """When the next Tick has something to do (Unix ms), or None."""
     return DEADLINES.earliest_ms(rows)
 
 
-def _tick(rows: Rows, _command: Tick, now_ms: int, effects: Effects) -> None:
-    tick(rows, now_ms, effects)
-
-
-def _go_on(rows: Rows, command: Continue, now_ms: int, effects: Effects) -> None:
-    if command.kind == "due":
-        tick(rows, now_ms, effects)
+def _go_on(turn: Turn, command: Tick | Continue) -> None:
+    """What is about the whole partition: time has passed, or some work goes on."""
+    if isinstance(command, Tick) or command.kind == Work.DUE:
+        on_due(turn)
         return
-    key = command.subject.partition(b"\0")[0]
-    promotion = rows.get(PROMOTIONS, key)
-    if promotion is None:
+    known = take(turn.rows, turn.effects, turn.now_ms, command.subject.partition(b"\0")[0])
+    if not known.row.known:
         return
-    if command.kind == "reserve":
-        continue_start(rows, key, promotion, now_ms, effects)
-    elif command.kind == "end":
-        send_ends(rows, key, command.subject, effects)
-    elif command.kind == "repeats":
-        answer_waiting_repeats(rows, key, promotion, effects)
-        rows.put(PROMOTIONS, key, promotion)
+    if command.kind == Work.RESERVE:
+        go_on_starting(known)
+    elif command.kind == Work.END:
+        send_ends(known, command.subject)
+    elif command.kind == Work.REPEATS:
+        answer_waiting_repeats(known)
 
 
-_HANDLERS: dict[type, Callable[[Rows, Any, int, Effects], None]] = {
-    Tick: _tick,
-    Continue: _go_on,
-    LineReserved: line_reserved,
-    LineFigures: line_figures,
-    StartPromotion: start,
-    EndPromotion: end,
+_HANDLERS: Mapping[type, Callable[[PromotionTurn, Any], None]] = {
+    StartPromotion: on_start,
+    EndPromotion: on_end,
+    LineReserved: on_line_reserved,
+    LineFigures: on_line_figures,
 }

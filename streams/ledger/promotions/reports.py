@@ -10,26 +10,25 @@ import msgspec
 from schemas.drift import REMEDIES
 from schemas.structs import FluentFigures, ReconciliationReport, ReportLine, ReportTotals
 from schemas.topics import RECONCILIATION_REPORTS
-from streams.ledger.effects import Effects, Notice, Send, iso_utc
+from streams.ledger.effects import iso_utc
 from streams.ledger.fluent_requests import reservation_ref
-from streams.ledger.promotions.results import PAGE_LINES
-from streams.ledger.promotions.rows import LINES, Line, Promotion, Totals, lines_of
-from streams.ledger.promotions.schedule import reported
-from streams.ledger.rows import Rows
+from streams.ledger.promotions.publishing import PAGE_LINES
+from streams.ledger.promotions.state import LINES, Line, Totals, lines_of
+from streams.ledger.promotions.turn import PromotionTurn, reported
 
 _json = msgspec.json.Encoder().encode
-
 
 _Lines = list[tuple[str, Line]]
 
 
-def publish_report(rows: Rows, key: bytes, promotion: Promotion, now_ms: int, effects: Effects) -> None:
+def publish_report(turn: PromotionTurn) -> None:
     """Publish what stands now: a FINAL report once every line is closed, an INTERIM one before."""
-    lines = _lines(rows, key, promotion)
+    promotion, generated_at = turn.row, iso_utc(turn.now_ms)
+    lines = _lines(turn)
     if promotion.all_closed:
         promotion.final_revision += 1
         kind, revision = "FINAL", promotion.final_revision
-        _notice_final(key, promotion, lines, effects)
+        _notice_final(turn, lines)
     else:
         promotion.interim_revision += 1
         kind, revision = "INTERIM", promotion.interim_revision
@@ -37,26 +36,26 @@ def publish_report(rows: Rows, key: bytes, promotion: Promotion, now_ms: int, ef
     parts = [lines[at : at + PAGE_LINES] for at in range(0, len(lines), PAGE_LINES)]
     for page, part in enumerate(parts, start=1):
         report = ReconciliationReport(
-            key.decode(),
+            turn.promotion_id,
             kind,
             promotion.status,
             totals,
             page,
             len(parts),
             revision,
-            iso_utc(now_ms),
-            lines=[_report_line(key.decode(), sku, line) for sku, line in part],
+            generated_at,
+            lines=[_report_line(turn.promotion_id, sku, line) for sku, line in part],
         )
         if promotion.overdue:
             report.waiting_for = [sku for sku, line in part if not line.closed]
-        effects.sends.append(Send(RECONCILIATION_REPORTS, key, _json(report)))
-    reported(promotion, now_ms)
+        turn.send(RECONCILIATION_REPORTS, turn.key, _json(report))
+    reported(turn)
 
 
-def _lines(rows: Rows, key: bytes, promotion: Promotion) -> _Lines:
+def _lines(turn: PromotionTurn) -> _Lines:
     """(sku, line) of all lines that were sent, in the event's order."""
-    start, end = lines_of(key)
-    found = rows.scan(LINES, start, end, promotion.line_count)
+    start, end = lines_of(turn.key)
+    found = turn.rows.scan(LINES, start, end, turn.row.line_count)
     lines = [(line_key[len(start) :].decode(), line) for line_key, line in found]
     lines.sort(key=_index)
     return lines
@@ -100,12 +99,11 @@ def _totals(totals: Totals) -> ReportTotals:
     )
 
 
-def _notice_final(key: bytes, promotion: Promotion, lines: _Lines, effects: Effects) -> None:
+def _notice_final(turn: PromotionTurn, lines: _Lines) -> None:
+    promotion, totals = turn.row, turn.row.totals
     drifting = sum(1 for _, line in lines if line.figures.drift_units)
     unbalanced = [sku for sku, line in lines if not _balanced(line)]
-    totals = promotion.totals
     fields: dict[str, str | int] = {
-        "promotion": key.decode(),
         "revision": promotion.final_revision,
         "status": promotion.status,
         "reserved": totals.reserved,
@@ -116,7 +114,7 @@ def _notice_final(key: bytes, promotion: Promotion, lines: _Lines, effects: Effe
     if unbalanced:
         fields["unbalanced_skus"] = ", ".join(unbalanced[:10])
     level = "error" if unbalanced else "warning" if drifting else "info"
-    effects.notices.append(Notice(level, "promotion closed", fields))
+    turn.notify(level, "promotion_closed", **fields)
 
 
 def _balanced(line: Line) -> bool:

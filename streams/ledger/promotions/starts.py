@@ -7,42 +7,39 @@ import hashlib
 import msgspec
 
 from schemas.reasons import Reason
-from schemas.topics import PROMOTION_COMMANDS, SKU_COMMANDS
-from streams.ledger.commands import Continue, Reserve, encode, reservation_key
+from schemas.topics import SKU_COMMANDS
+from streams.ledger.commands import Reserve, encode, reservation_key
 from streams.ledger.dead_letters import dead_letter
-from streams.ledger.effects import Effects, Send, iso_utc
+from streams.ledger.effects import iso_utc
 from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.ends import take_early_end
-from streams.ledger.promotions.results import answer_repeat, answer_start, publish_refused
-from streams.ledger.promotions.rows import BACKLOGS, LINES, PROMOTIONS, Backlog, Line, Promotion
-from streams.ledger.promotions.schedule import begin_closing, note_change
-from streams.ledger.rows import Rows
+from streams.ledger.promotions.publishing import answer_repeat, answer_start, publish_refused
+from streams.ledger.promotions.state import BACKLOGS, LINES, Backlog, Line, Promotion
+from streams.ledger.promotions.turn import PromotionTurn, Work, begin_closing, note_change
 
 PIECE_LINES = 450
 """Lines per command: a refused line costs four effects (two rows, a record, a notice), of at most 2,000."""
 
 
-def start(rows: Rows, command: StartPromotion, now_ms: int, effects: Effects) -> None:
+def on_start(turn: PromotionTurn, command: StartPromotion) -> None:
     """Begin a promotion, repeat the answer of one that is known, or turn a conflicting one away."""
-    key = command.promotion_id.encode()
-    known = rows.get(PROMOTIONS, key)
-    if known is not None:
-        _start_again(rows, key, known, command, now_ms, effects)
+    if turn.row.known:
+        _start_again(turn, command)
     elif error := _error_of(command):
-        _turn_away(command, Reason.INVALID, error, now_ms, effects)
+        _turn_away(turn, command, Reason.INVALID, error)
     else:
-        _start_new(rows, key, command, now_ms, effects)
+        _start_new(turn, command)
 
 
-def continue_start(rows: Rows, key: bytes, promotion: Promotion, now_ms: int, effects: Effects) -> None:
+def go_on_starting(turn: PromotionTurn) -> None:
     """Reserve the next piece of a start's backlog."""
-    backlog = rows.get(BACKLOGS, key)
+    backlog = turn.rows.get(BACKLOGS, turn.key)
     if backlog is None:
         return
-    _send_piece(rows, key, promotion, backlog, now_ms, effects)
-    if promotion.sent == promotion.line_count:
-        rows.delete(BACKLOGS, key)
-    rows.put(PROMOTIONS, key, promotion)
+    _send_piece(turn, backlog)
+    if turn.row.sent == turn.row.line_count:
+        turn.rows.delete(BACKLOGS, turn.key)
+    turn.finish()
 
 
 def digest(command: StartPromotion) -> bytes:
@@ -68,98 +65,81 @@ def _error_of(command: StartPromotion) -> str:
     return ""
 
 
-def _start_again(
-    rows: Rows, key: bytes, known: Promotion, command: StartPromotion, now_ms: int, effects: Effects
-) -> None:
-    if digest(command) == known.digest:
-        if answer_repeat(rows, key, known, command.source, effects):
-            rows.put(PROMOTIONS, key, known)
+def _start_again(turn: PromotionTurn, command: StartPromotion) -> None:
+    if digest(command) == turn.row.digest:
+        answer_repeat(turn, command.source)
         return
-    first = known.source
+    first = turn.row.source
     error = (
         f"Promotion {command.promotion_id} was started before with other content "
         f"(topic {first.topic}, partition {first.partition}, offset {first.offset})."
     )
-    _turn_away(command, Reason.CONFLICT, error, now_ms, effects)
+    _turn_away(turn, command, Reason.CONFLICT, error)
 
 
-def _turn_away(command: StartPromotion, reason: Reason, error: str, now_ms: int, effects: Effects) -> None:
-    promotion = command.promotion_id
-    dead_letter(command.source, command.original, reason, error, now_ms, effects, promotion=promotion)
+def _turn_away(turn: PromotionTurn, command: StartPromotion, reason: Reason, error: str) -> None:
+    source, value, promotion = command.source, command.original, command.promotion_id
+    dead_letter(source, value, reason, error, turn.now_ms, turn.effects, promotion=promotion)
 
 
-def _start_new(rows: Rows, key: bytes, command: StartPromotion, now_ms: int, effects: Effects) -> None:
+def _start_new(turn: PromotionTurn, command: StartPromotion) -> None:
     duration_ms = command.duration_ms or command.terms.default_duration_ms
-    promotion = Promotion(
+    promotion = turn.row = Promotion(
         digest(command),
         command.terms,
         command.source,
         command.placed_at_ms,
         command.expires_at_ms or command.placed_at_ms + duration_ms,
         len(command.lines),
-        reported_at_ms=now_ms,
+        reported_at_ms=turn.now_ms,
     )
-    early = take_early_end(rows, key)
+    early = take_early_end(turn)
     if early is not None:
         promotion.ended = promotion.ended_before_start = True
         promotion.end_reason = early.reason
-        begin_closing(rows, key, promotion, now_ms)
-    note_change(rows, key, promotion, now_ms)
+        begin_closing(turn)
+    note_change(turn)
     backlog = Backlog(command.lines, command.attributes)
-    _send_piece(rows, key, promotion, backlog, now_ms, effects)
+    _send_piece(turn, backlog)
     if promotion.sent < promotion.line_count:
-        rows.put(BACKLOGS, key, backlog)
-    rows.put(PROMOTIONS, key, promotion)
+        turn.rows.put(BACKLOGS, turn.key, backlog)
+    turn.finish()
 
 
-def _send_piece(
-    rows: Rows, key: bytes, promotion: Promotion, backlog: Backlog, now_ms: int, effects: Effects
-) -> None:
+def _send_piece(turn: PromotionTurn, backlog: Backlog) -> None:
+    promotion = turn.row
     first = promotion.sent
     last = min(first + PIECE_LINES, promotion.line_count)
-    promotion_id = key.decode()
-    send_line = _refuse_line if promotion.ended_before_start else _reserve_line
     for index in range(first, last):
         sku, quantity = backlog.lines[index]
-        send_line(rows, promotion_id, promotion, Line(index, quantity), sku, backlog.attributes, effects)
+        if promotion.ended_before_start:
+            _refuse_line(turn, Line(index, quantity), sku)
+        else:
+            _reserve_line(turn, Line(index, quantity), sku, backlog.attributes)
     promotion.sent = last
     if last < promotion.line_count:
-        effects.sends.append(Send(PROMOTION_COMMANDS, key, encode(Continue("reserve", key)), own=True))
+        turn.go_on(Work.RESERVE, turn.key, turn.key)
     elif promotion.ended_before_start:
-        note_change(rows, key, promotion, now_ms)
-        answer_start(rows, key, promotion, effects)
+        note_change(turn)
+        answer_start(turn)
     elif promotion.ended:
         # An end came meanwhile. Its Ends are a piece of their own: together they would be too much.
-        effects.sends.append(Send(PROMOTION_COMMANDS, key, encode(Continue("end", key)), own=True))
+        turn.go_on(Work.END, turn.key, turn.key)
 
 
-def _reserve_line(
-    rows: Rows,
-    promotion_id: str,
-    promotion: Promotion,
-    line: Line,
-    sku: str,
-    attributes: bytes,
-    effects: Effects,
-) -> None:
-    rows.put(LINES, reservation_key(promotion_id, sku), line)
+def _reserve_line(turn: PromotionTurn, line: Line, sku: str, attributes: bytes) -> None:
+    promotion, promotion_id = turn.row, turn.promotion_id
+    turn.rows.put(LINES, reservation_key(promotion_id, sku), line)
     command = Reserve(promotion_id, sku, line.quantity, promotion.expires_at_ms, promotion.terms, attributes)
-    effects.sends.append(Send(SKU_COMMANDS, sku.encode(), encode(command)))
+    turn.send(SKU_COMMANDS, sku.encode(), encode(command))
 
 
-def _refuse_line(
-    rows: Rows,
-    promotion_id: str,
-    promotion: Promotion,
-    line: Line,
-    sku: str,
-    _attributes: bytes,
-    effects: Effects,
-) -> None:
+def _refuse_line(turn: PromotionTurn, line: Line, sku: str) -> None:
+    promotion, promotion_id = turn.row, turn.promotion_id
     line.decided = line.refused = True
-    rows.put(LINES, reservation_key(promotion_id, sku), line)
+    turn.rows.put(LINES, reservation_key(promotion_id, sku), line)
     promotion.decided += 1
     promotion.refused += 1
     promotion.closed += 1
     error = f"Promotion {promotion_id} was ended before its start arrived."
-    publish_refused(rows, line.index, promotion_id, sku, Reason.ENDED, error, effects)
+    publish_refused(turn, line.index, sku, Reason.ENDED, error)

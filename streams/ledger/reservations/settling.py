@@ -133,7 +133,7 @@ def on_verified(turn: ReservationTurn, command: Verified) -> None:
     if command.corrected_units:
         turn.notify(
             "warning",
-            "late write undone",
+            "late_write_undone",
             kind=command.drift_kind or "",
             corrected_units=command.corrected_units,
             recommendation=(

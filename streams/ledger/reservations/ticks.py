@@ -71,7 +71,7 @@ def _hold_is_overdue(turn: ReservationTurn) -> None:
     drain_soon(turn)
     turn.notify(
         "warning",
-        "hold overdue",
+        "hold_overdue",
         waiting=row.tail - row.head,
         recommendation=(
             "Claims are answered FLUENT_UNAVAILABLE until Fluent confirms the hold: "

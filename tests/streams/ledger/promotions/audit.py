@@ -14,7 +14,7 @@ from schemas.topics import PROMOTION_RESULTS, RECONCILIATION_REPORTS, RESERVATIO
 from streams.ledger.commands import Continue, Lines, Tick
 from streams.ledger.effects import Send
 from streams.ledger.inputs import EndPromotion, StartPromotion
-from streams.ledger.promotions.schedule import DRIFT_SHARE
+from streams.ledger.promotions.turn import DRIFT_SHARE
 from tests.streams.ledger.promotions.stage import TERMS, Command, dead_letters, of
 from tests.streams.ledger.promotions.world import Ledgers, Log
 

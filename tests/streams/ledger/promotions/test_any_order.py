@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from streams.ledger.commands import Tick
-from streams.ledger.promotions import ends, reports, results, starts, ticks
+from streams.ledger.promotions import ends, publishing, reports, starts, ticks
 from tests.streams.ledger.promotions.audit import audit
 from tests.streams.ledger.promotions.stage import end_of, start_of
 from tests.streams.ledger.promotions.world import World
@@ -31,9 +31,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.limits = pytest.MonkeyPatch()
         self.limits.setattr(starts, "PIECE_LINES", 3)
         self.limits.setattr(ends, "PIECE_ENDS", 2)
-        self.limits.setattr(results, "PAGE_LINES", 4)
+        self.limits.setattr(publishing, "PAGE_LINES", 4)
         self.limits.setattr(reports, "PAGE_LINES", 3)
-        self.limits.setattr(results, "MAX_EFFECTS", 18)
+        self.limits.setattr(publishing, "MAX_EFFECTS", 18)
         self.limits.setattr(ticks, "MAX_EFFECTS", 10)
         self.world = World()
         self.offset = 0

@@ -119,7 +119,7 @@ def test_a_late_write_that_the_verify_undid_is_noticed_and_is_no_drift_any_more(
     ledger.do(c.Verified(*IDS, 3, 0, 100, DriftKind.LATE_ACTIVATION, 100))
     assert (ledger.row().drift_units, ledger.row().drift_kind) == (0, None)
     assert (ledger.notices[-1].event, ledger.notices[-1].fields["corrected_units"]) == (
-        "late write undone",
+        "late_write_undone",
         100,
     )
 

@@ -1,4 +1,4 @@
-"""The rows of the promotions stage: one per promotion, two per line, few others.
+"""The rows of promotions: one per promotion, two per line, few others.
 
 Keys: a promotion's row is under its id; a line's and its result's under id NUL sku; a waiting repeat's under
 id NUL number. NUL can not occur in an id or a SKU, so all lines of a promotion lie between id NUL and id SOH.
@@ -6,18 +6,31 @@ id NUL number. NUL can not occur in an id or a SKU, so all lines of a promotion 
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from streams.ledger.commands import Figures, Lines
 from streams.ledger.deadlines import Deadlines
+from streams.ledger.reservations.state import CLOSED, CLOSED_STATES, RELEASING
 from streams.ledger.rows import Table
 from streams.ledger.terms import Source, Terms
 
-CLOSED_STATES = ("CLOSED", "REJECTED")
-"""States of a reservation in which Fluent holds nothing of it any more."""
-
-CLOSING_STATES = ("RELEASING", "CLOSED")
+CLOSING_STATES = (RELEASING, CLOSED)
 """States of a reservation that show that its promotion ended or expired."""
+
+
+class Status(StrEnum):
+    """Where a promotion is, as reports give it."""
+
+    PENDING = "PENDING"
+    """Some SKU has no answer yet."""
+    ACTIVE = "ACTIVE"
+    CLOSING = "CLOSING"
+    """It ended or expired, and something is still held for it."""
+    CLOSED = "CLOSED"
+    REJECTED = "REJECTED"
+    """Every SKU was refused: nothing was ever held."""
 
 
 class Totals(msgspec.Struct, array_like=True):
@@ -55,7 +68,7 @@ class Line(msgspec.Struct, array_like=True):
     def closed(self) -> bool:
         """Nothing is held for it. A refused line is closed unless its ledger still releases a late hold."""
         state = self.figures.state
-        return state in CLOSED_STATES or (self.refused and state != "RELEASING")
+        return state in CLOSED_STATES or (self.refused and state != RELEASING)
 
 
 class Result(msgspec.Struct, array_like=True):
@@ -74,12 +87,12 @@ class Promotion(msgspec.Struct, array_like=True):
     A deadline that is 0 is not set; `closed_at_ms` is 0 while a line is open.
     """
 
-    digest: bytes
-    terms: Terms
-    source: Source
-    started_at_ms: int
-    expires_at_ms: int
-    line_count: int
+    digest: bytes = b""
+    terms: Terms = Terms()
+    source: Source = Source("", 0, 0)
+    started_at_ms: int = 0
+    expires_at_ms: int = 0
+    line_count: int = 0
     ended: bool = False
     end_reason: str = ""
     ended_before_start: bool = False
@@ -100,6 +113,11 @@ class Promotion(msgspec.Struct, array_like=True):
     totals: Totals = msgspec.field(default_factory=Totals)
 
     @property
+    def known(self) -> bool:
+        """Its start has come; without one there is no row."""
+        return self.line_count > 0
+
+    @property
     def all_decided(self) -> bool:
         """Every SKU has its answer."""
         return self.decided == self.line_count
@@ -110,13 +128,13 @@ class Promotion(msgspec.Struct, array_like=True):
         return self.closed == self.line_count and self.all_decided
 
     @property
-    def status(self) -> str:
-        """PENDING, ACTIVE, CLOSING, CLOSED or REJECTED, as reports give it."""
+    def status(self) -> Status:
+        """Where it is, as reports give it."""
         if self.all_closed:
-            return "REJECTED" if self.refused == self.line_count else "CLOSED"
+            return Status.REJECTED if self.refused == self.line_count else Status.CLOSED
         if self.closing:
-            return "CLOSING"
-        return "ACTIVE" if self.all_decided else "PENDING"
+            return Status.CLOSING
+        return Status.ACTIVE if self.all_decided else Status.PENDING
 
 
 class Backlog(msgspec.Struct, array_like=True):

@@ -1,0 +1,147 @@
+"""A command's turn at one promotion: its row in hand, and the two deadlines of the row.
+
+While a line is open, a change makes an INTERIM report due, one interval after the last report. When the last
+line closes, the FINAL report is due after the grace for late claims. What still changes after it makes the
+next revision due, again at most one per interval. Closing that takes too long is a deadline of its own.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from schemas.topics import PROMOTION_COMMANDS
+from streams.ledger.effects import Effects
+from streams.ledger.promotions.state import CLOSE_DUE, DEADLINES, PROMOTIONS, REPORT_DUE, Promotion
+from streams.ledger.rows import Rows
+from streams.ledger.turn import Turn
+
+DRIFT_SHARE = 6
+"""Reports of drift come at most so many times in an interval."""
+
+
+class Work(StrEnum):
+    """What a Continue of this core goes on with. The promotion's key stands first in `subject`."""
+
+    DUE = "due"
+    """Further deadlines."""
+    RESERVE = "reserve"
+    """The Reserves of a start."""
+    END = "end"
+    """The Ends of a promotion, after the line's key in `subject`."""
+    REPEATS = "repeats"
+    """Answering the repeats that wait for the decision."""
+
+
+class PromotionTurn(Turn, gc=False):
+    """Changes to one promotion: begun by `take`, written by `finish`."""
+
+    key: bytes
+    row: Promotion
+
+    @property
+    def promotion_id(self) -> str:
+        """The promotion's id."""
+        return self.key.decode()
+
+    def finish(self) -> None:
+        """Write the row."""
+        self.rows.put(PROMOTIONS, self.key, self.row)
+
+    def notify(self, level: str, event: str, **fields: str | int) -> None:
+        """Tell the person on call about this promotion."""
+        super().notify(level, event, promotion=self.promotion_id, **fields)
+
+
+def take(rows: Rows, effects: Effects, now_ms: int, key: bytes) -> PromotionTurn:
+    """The turn of a command about this promotion, or about one that is not known (yet)."""
+    row = rows.get(PROMOTIONS, key) or Promotion()
+    return PromotionTurn(rows, effects, now_ms, PROMOTION_COMMANDS, key, row)
+
+
+def begin_closing(turn: PromotionTurn) -> None:
+    """The promotion ended or began to expire: from now on its holds should be gone in time."""
+    promotion = turn.row
+    if promotion.closing:
+        return
+    promotion.closing = True
+    if not promotion.all_closed:
+        _await_close(turn)
+
+
+def note_change(turn: PromotionTurn) -> None:
+    """Something that a report shows has changed: see to it that one will be made."""
+    promotion = turn.row
+    if promotion.all_closed and promotion.closed_at_ms == 0:
+        _last_line_closed(turn)
+        return
+    if promotion.closed_at_ms and not promotion.all_closed:
+        _opened_again(turn)
+    _report_unless_due(turn)
+
+
+def hurry(turn: PromotionTurn) -> None:
+    """Drift was found or is gone: while the promotion is open, a report of it does not wait long."""
+    promotion = turn.row
+    if promotion.all_closed:
+        return
+    due_ms = max(turn.now_ms, promotion.reported_at_ms + promotion.terms.report_interval_ms // DRIFT_SHARE)
+    if promotion.report_due_ms == 0 or due_ms < promotion.report_due_ms:
+        clear_report(turn)
+        _set_report(turn, due_ms)
+
+
+def reported(turn: PromotionTurn) -> None:
+    """A report was made that shows everything up to now."""
+    promotion = turn.row
+    promotion.report_due_ms = 0
+    promotion.reported_at_ms = turn.now_ms
+
+
+def clear_report(turn: PromotionTurn) -> None:
+    """Drop the report that is due; another one says it all."""
+    promotion = turn.row
+    if promotion.report_due_ms:
+        DEADLINES.clear(turn.rows, promotion.report_due_ms, REPORT_DUE, turn.key)
+        promotion.report_due_ms = 0
+
+
+def _last_line_closed(turn: PromotionTurn) -> None:
+    promotion = turn.row
+    promotion.closed_at_ms = turn.now_ms
+    promotion.overdue = False
+    if promotion.close_due_ms:
+        DEADLINES.clear(turn.rows, promotion.close_due_ms, CLOSE_DUE, turn.key)
+        promotion.close_due_ms = 0
+    clear_report(turn)
+    due_ms = turn.now_ms + promotion.terms.claim_grace_ms
+    if promotion.final_revision:
+        due_ms = max(due_ms, promotion.reported_at_ms + promotion.terms.report_interval_ms)
+    _set_report(turn, due_ms)
+
+
+def _opened_again(turn: PromotionTurn) -> None:
+    """A refused line's ledger still had a hold to release, and said so a moment after the refusal."""
+    promotion = turn.row
+    promotion.closed_at_ms = 0
+    clear_report(turn)
+    if promotion.closing:
+        _await_close(turn)
+
+
+def _await_close(turn: PromotionTurn) -> None:
+    promotion = turn.row
+    promotion.close_due_ms = turn.now_ms + promotion.terms.close_timeout_ms
+    DEADLINES.set(turn.rows, promotion.close_due_ms, CLOSE_DUE, turn.key)
+
+
+def _report_unless_due(turn: PromotionTurn) -> None:
+    promotion = turn.row
+    if promotion.report_due_ms == 0:
+        due_ms = max(turn.now_ms, promotion.reported_at_ms + promotion.terms.report_interval_ms)
+        _set_report(turn, due_ms)
+
+
+def _set_report(turn: PromotionTurn, due_ms: int) -> None:
+    promotion = turn.row
+    promotion.report_due_ms = due_ms
+    DEADLINES.set(turn.rows, due_ms, REPORT_DUE, turn.key)
