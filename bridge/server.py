@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import h11
@@ -42,6 +43,7 @@ TICKS_PER_SECOND = 10
 
 TOO_LARGE = 431
 
+_TURNS = count()
 _REFUSALS = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -117,6 +119,7 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.conn: Parser = Parser()
+        self.turn = next(_TURNS) % TICKS_PER_SECOND
         self._since = self.loop.time()
         self._unread_since: float | None = None
 
@@ -227,12 +230,11 @@ class Server(uvicorn.Server):
         self._begin_to_stop = begin_to_stop
 
     async def on_tick(self, counter: int) -> bool:
-        """Once a second: close the connections that are due."""
-        if counter % TICKS_PER_SECOND == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.check(now)
+        """Close the connections that are due. Each has its turn once a second, so that no tick takes long."""
+        now, turn = asyncio.get_running_loop().time(), counter % TICKS_PER_SECOND
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection) and connection.turn == turn:
+                connection.check(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
