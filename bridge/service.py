@@ -14,6 +14,7 @@ from bridge.problems import Problem, unavailable
 from bridge.records import Arrival, Source
 from bridge.status import Status
 from bridge.waiting import Waiters
+from schemas.topics import PROMOTION_END, PROMOTION_START
 from streams.log import get_logger
 from streams.settings import Settings
 
@@ -84,7 +85,7 @@ class Bridge:
         if self._outbox is None or not self._kafka_answers:
             raise _no_kafka()
         try:
-            return await self._outbox.send(topic, key, value, client)
+            source = await self._outbox.send(topic, key, value, client)
         except Undelivered as failure:
             log.warning(
                 "event_not_taken",
@@ -94,6 +95,9 @@ class Bridge:
                 recommendation="none: the caller was told to send it again",
             )
             raise _too_large() if failure.too_large else _no_kafka() from None
+        if topic in (PROMOTION_START, PROMOTION_END):
+            log.info("promotion_event_taken", topic=topic, promotion=key, client=client)
+        return source
 
     async def _look_at_kafka(self, outbox: Outbox) -> None:
         """Requests fail at once, instead of after their time-out, while no broker answers."""

@@ -89,6 +89,19 @@ def test_a_record_says_which_client_sent_it(limited: BridgeProcess, environment:
     assert client_of(environment, "order-placed", "WHO-1") == "ops"
 
 
+def test_the_log_says_which_client_started_or_ended_a_sale(limited: BridgeProcess) -> None:
+    assert send(limited, MERCH, "/start-flash-sale", started("LOGGED", {"SKU-1": 1})).status_code == 202
+    assert send(limited, OPS, "/end-flash-sale", {"promotion": {"id": "LOGGED"}}).status_code == 202
+
+    def logged() -> list[tuple[str, str]]:
+        found = [event for event in limited.events() if event.get("promotion") == "LOGGED"]
+        return [(event["topic"], event["client"]) for event in found]
+
+    wait_until(
+        lambda: logged() == [("promotion-start", "merch"), ("promotion-end", "ops")], "both are in the log"
+    )
+
+
 @pytest.fixture(scope="module")
 def unsigned(
     environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
