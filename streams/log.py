@@ -25,6 +25,12 @@ SECRET_WORDS = (
     "credential",
     "api_key",
 )
+LONGEST_TEXT = 1_000
+"""Characters of a value in a line: two references of full length and a sentence around them."""
+
+WHOLE = ("exception", "exc_info", "stack")
+"""Our own traces, of several lines."""
+
 LIBRARIES = (
     "faust",
     "aiokafka",
@@ -56,6 +62,37 @@ def _redacted(key: object, value: object) -> object:
     return value
 
 
+def shorten(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Processor: texts from outside are cut, so that a long reference does not make a line of 100 KB."""
+    return {key: value if key in WHOLE else _shortened(value) for key, value in event.items()}
+
+
+def _shortened(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {inner: _shortened(kept) for inner, kept in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(kept) for kept in value]
+    if not isinstance(value, str) or len(value) <= LONGEST_TEXT:
+        return value
+    return f"{value[:LONGEST_TEXT]}… ({len(value):,} characters)"
+
+
+def without_controls(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Processor for a terminal: nothing that a record or an answer contains is taken for a command there."""
+    return {key: value if key in WHOLE else _inert(value) for key, value in event.items()}
+
+
+def _inert(value: object) -> object:
+    return value if isinstance(value, int | float | None) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text on one line that no terminal takes for a command: what is not printable is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def configure(level: str = "INFO", *, json: bool | None = None) -> None:
     """Set up structlog and the standard library's logging. `json` None: unless standard error is a terminal.
 
@@ -68,6 +105,7 @@ def configure(level: str = "INFO", *, json: bool | None = None) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
+        shorten,
     ]
     structlog.configure(
         processors=[
@@ -89,7 +127,11 @@ def _formatter(shared: list[Processor], json: bool) -> logging.Formatter:
     last: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.processors.format_exc_info,
+            without_controls,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flashsale.admin.findings import Finding, Severity
-from flashsale.admin.rights import check_rights
-from flashsale.admin.topics import Created, check_topics, create_topics, require_topics
+from flashsale.admin.rules import Finding, Severity
+from flashsale.admin.topics import Created, check_rights, check_topics, create_topics, require_topics
 
 __all__ = [
     "Created",

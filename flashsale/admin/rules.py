@@ -1,11 +1,14 @@
-"""What is right for a topic, as pure rules: the table in schemas/topics.py against what the broker has."""
+"""What a worker needs of its topics and its login, as pure rules over what the broker has."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from confluent_kafka.admin import AclOperation
 
 from flashsale.admin.cluster import TopicOnBroker
-from flashsale.admin.findings import Finding, Severity
 from schemas.topics import DAY_MS, HEADROOM_BYTES, MAX_MESSAGE_BYTES, Role, Topic
 
 LARGEST_INPUT_BYTES = MAX_MESSAGE_BYTES - HEADROOM_BYTES
@@ -14,6 +17,46 @@ MIN_RETENTION_MS = DAY_MS
 """Shorter than this, an outage over a night deletes records that nobody has decided."""
 
 FOREVER = -1
+
+READ, WRITE = AclOperation.READ, AclOperation.WRITE
+
+NEEDED = {
+    Role.INPUT: (READ,),
+    Role.COMMANDS: (READ, WRITE),
+    Role.OUTPUT: (WRITE,),
+    Role.STATE: (READ, WRITE),
+}
+"""What a worker does with each kind of topic."""
+
+
+class Severity(StrEnum):
+    """How much a problem matters: an error keeps a worker from starting, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a check. `problem` and `remedy` are empty where all is well.
+
+    `topic` is the name on the broker, the prefix included.
+    """
+
+    topic: str
+    severity: Severity = Severity.ERROR
+    problem: str = ""
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problem
+
+    @property
+    def sentence(self) -> str:
+        """Topic, problem and remedy for a log line."""
+        return f"{self.topic}: {self.problem}; {self.remedy}." if self.problem else f"{self.topic}: ok."
 
 
 def partitions_of(topic: Topic, configured: int) -> int:
@@ -115,3 +158,19 @@ def altered(key: str, value: str) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 partition`, `3 partitions`."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def lacking_rights(topic: Topic, name: str, seen: TopicOnBroker) -> list[Finding]:
+    """What a worker needs on a topic and its login may not do; nothing where the broker does not say."""
+    if seen.operations is None:
+        return []
+    denied = [operation for operation in NEEDED[topic.role] if operation not in seen.operations]
+    return [lacking(name, operation.name.title(), "topic") for operation in denied]
+
+
+def lacking(name: str, operation: str, kind: str) -> Finding:
+    """A right that the worker's login does not have on a `kind` (topic, consumer group) of this name."""
+    problem = f"{operation} is not allowed on this {kind}"
+    return Finding(
+        name, Severity.ERROR, problem, f"grant {operation} on the {kind} {name} to the worker's login"
+    )

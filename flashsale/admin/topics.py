@@ -1,4 +1,4 @@
-"""Creates every topic, or tells what is wrong with those that exist.
+"""Creates every topic, or tells what is wrong with those that exist and with what our login may do.
 
 Topics that exist are never changed: what they hold may be somebody else's, and a number of partitions that
 changed would send an order's events to two owners.
@@ -7,19 +7,28 @@ changed would send an order's events to two owners.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from flashsale.admin.cluster import TIMEOUT_S, admin_client, look_at, result_of
-from flashsale.admin.findings import Finding, Severity
-from flashsale.admin.rules import partitions_of, problems
+from flashsale.admin.cluster import DENIED, TIMEOUT_S, admin_client, look_at, result_of
+from flashsale.admin.rules import (
+    READ,
+    Finding,
+    Severity,
+    lacking,
+    lacking_rights,
+    partitions_of,
+    problems,
+)
 from schemas.topics import TOPICS, Topic
 from streams.kafka import check_broker
 from streams.settings import ConfigurationError, Settings
 
+GROUP = "flashsale"
 BROKERS_DEFAULT = -1
 POLL_S = 0.05
 
@@ -67,6 +76,23 @@ def require_topics(settings: Settings) -> list[Finding]:
     if errors:
         raise ConfigurationError(_sentence(errors))
     return [finding for finding in findings if not finding.ok]
+
+
+def check_rights(settings: Settings) -> list[Finding]:
+    """What a worker's login lacks on the topics that exist and on its consumer group; empty: nothing.
+
+    A broker without access control allows everything. Nobody can be asked about transactional ids.
+    Raises NoBrokerError when no broker answers.
+    """
+    admin = admin_client(settings)
+    seen = look_at(admin, [settings.prefixed(topic.name) for topic in TOPICS])
+    findings = [
+        finding
+        for topic in TOPICS
+        if (name := settings.prefixed(topic.name)) in seen
+        for finding in lacking_rights(topic, name, seen[name])
+    ]
+    return [*findings, *_group(admin, settings.prefixed(GROUP))]
 
 
 def _findings(settings: Settings) -> list[Finding]:
@@ -127,3 +153,17 @@ def _served(admin: AdminClient, names: list[str]) -> dict[str, int]:
             absent = ", ".join(name for name in names if name not in found)
             raise ConfigurationError(f"The broker does not serve {absent}, which were just created.")
         time.sleep(POLL_S)  # the broker tells nobody when its metadata is complete
+
+
+def _group(admin: AdminClient, name: str) -> Iterator[Finding]:
+    asked = admin.describe_consumer_groups(
+        [name], include_authorized_operations=True, request_timeout=TIMEOUT_S
+    )
+    try:
+        allowed = result_of(asked[name]).authorized_operations
+    except KafkaException as failure:
+        if failure.args[0].code() not in DENIED:
+            raise
+        allowed = ()
+    if allowed is not None and READ not in allowed:
+        yield lacking(name, "Read", "consumer group")

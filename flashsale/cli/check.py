@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
+from typing import Annotated
 
+import typer
 from confluent_kafka import KafkaException
 
 from flashsale.admin import Finding, check_rights, check_topics
-from flashsale.cli.check_fluent import fluent_lines
-from flashsale.cli.lines import Line, State
-from flashsale.cli.output import complain, say
-from flashsale.cli.start import configured
+from flashsale.cli.console import complain, configured, say_state
+from fluent import Gateway, ProfileError
+from fluent.check import CheckLine, check_fluent
 from schemas.topics import TOPICS
 from streams.kafka import check_broker
 from streams.settings import ConfigurationError, NoBrokerError, Settings
@@ -20,10 +24,39 @@ BAD_ANSWER = 1
 NOT_CONFIGURED = 2
 """Nothing to connect to, or nobody answers there."""
 
+
+class State(StrEnum):
+    """How a check went. A notice is worth knowing and fails nothing."""
+
+    OK = "ok"
+    NOTICE = "notice"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was tried. `remedy` says what to do where it failed.
+
+    `not_configured` tells a login that is missing from one that is wrong: exit status 2, not 1.
+    """
+
+    state: State
+    subject: str
+    detail: str
+    remedy: str = ""
+    not_configured: bool = False
+
+    def __str__(self) -> str:
+        told = f"{self.detail} -> {self.remedy}" if self.remedy else self.detail
+        return f"{self.subject:<16} {' '.join(told.split())}"
+
+
 Check = Callable[[Settings], Iterable[Line]]
 
 
-def check_everything(sku: str | None) -> int:
+def check(
+    sku: Annotated[str | None, typer.Option(help="Also look at this SKU's stock in Fluent.")] = None,
+) -> int:
     """Print one line for everything that was tried. Raises ConfigurationError.
 
     Returns 1 when something failed, 2 when the broker does not answer or Fluent's login is not configured.
@@ -36,14 +69,14 @@ def check_everything(sku: str | None) -> int:
         status = max(status, _told(_tried(name, check, settings)))
         if status == NOT_CONFIGURED:
             break  # nobody there: the rest of Kafka cannot be asked
-    return max(status, _told(_tried("Fluent", partial(fluent_lines, sku=sku), settings)))
+    return max(status, _told(_tried("Fluent", partial(_fluent, sku=sku), settings)))
 
 
 def _told(lines: Iterable[Line]) -> int:
     """Print lines as they come; what keeps a check from being made at all also goes to standard error."""
     status = 0
     for line in lines:
-        say(str(line))
+        say_state(line.state, str(line))
         if line.not_configured:
             complain(line.detail)
         failed = NOT_CONFIGURED if line.not_configured else BAD_ANSWER
@@ -92,3 +125,24 @@ def _topics(settings: Settings) -> Iterator[Line]:
 
 def _failed(subject: str, finding: Finding) -> Line:
     return Line(State.FAILED, subject, f"{finding.topic}: {finding.problem}", finding.remedy)
+
+
+def _fluent(settings: Settings, sku: str | None) -> Iterator[Line]:
+    """Login, catalogue, fields used, and a SKU's positions and availability where one is given."""
+    try:
+        settings.require_fluent()
+    except ConfigurationError as error:
+        yield Line(State.FAILED, "Fluent login", str(error), not_configured=True)
+        return
+    try:
+        found = asyncio.run(_asked(settings, sku))
+    except ProfileError as error:
+        yield Line(State.FAILED, "Fluent documents", str(error))
+        return
+    for line in found:
+        yield Line(State.OK if line.ok else State.FAILED, line.name, line.detail, line.remedy)
+
+
+async def _asked(settings: Settings, sku: str | None) -> list[CheckLine]:
+    async with Gateway.from_settings(settings.fluent, settings.config) as gateway:
+        return await check_fluent(gateway, sku)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,13 +10,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Annotated, BinaryIO, cast
 
+import typer
 from confluent_kafka import KafkaError, Message, Producer
 
 from flashsale.admin.cluster import admin_client, look_at
-from flashsale.cli.output import complain, say
-from flashsale.cli.start import configured
+from flashsale.cli.console import complain, configured, say, say_json
+from schemas import examples
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
@@ -33,19 +34,40 @@ QUEUE_FULL_WAIT_S = 0.5
 Read = Callable[[bytes], Event]
 
 
-def publish_lines(topic: str, file: str, *, validate: bool) -> int:
-    """Send the JSON lines of `file` (`-`: standard input) to an input topic; 1 when any is not sent.
+EXAMPLES = {
+    "promotion-start": examples.PROMOTION_STARTS,
+    "promotion-end": examples.PROMOTION_ENDS,
+    "order-placed": examples.ORDERS_PLACED,
+    "order-cancelled": examples.ORDERS_CANCELLED,
+}
 
-    With `validate`, one bad line keeps all of them back. Raises ConfigurationError.
-    """
+
+def publish(
+    topic: Annotated[str, typer.Argument(help="An input topic, such as order-placed.")],
+    file: Annotated[
+        str | None, typer.Argument(help="JSON lines, one event each; - is standard input.")
+    ] = None,
+    validate: Annotated[
+        bool, typer.Option(help="Read every line first and send nothing when one is wrong.")
+    ] = True,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print an event of this topic as a sample; send nothing.")
+    ] = False,
+) -> int:
+    """Send the JSON lines of `file` to an input topic; 1 when any is not sent. Raises ConfigurationError."""
     if topic not in INPUTS:
         raise ConfigurationError(f"{topic} is not an input topic; these are: {', '.join(INPUTS)}.")
+    if example:
+        say_json(json.dumps(EXAMPLES[topic][0], ensure_ascii=False))
+        return 0
+    if file is None:
+        raise typer.BadParameter("a file is needed, or - for standard input.", param_hint="FILE")
     settings = configured()
+    _require(settings, topic)
     read = partial(_event, settings, topic)
     with _opened(file) as lines:
         if validate and (errors := _errors(lines, read)):
             return _refused(errors)
-        _require(settings, topic)
         return _send(settings, topic, lines, read)
 
 
@@ -61,8 +83,11 @@ def _opened(file: str) -> AbstractContextManager[BinaryIO]:
             return Path(file).open("rb")
         except OSError as error:
             raise ConfigurationError(f"{file} cannot be read: {error.strerror}.") from None
+    if sys.stdin.isatty():
+        complain("Type events, one JSON object a line; Ctrl-D sends them, Ctrl-C sends none.")
     spool = tempfile.SpooledTemporaryFile(SPOOLED_BYTES)  # noqa: SIM115 - the caller closes it
-    shutil.copyfileobj(sys.stdin.buffer, spool)
+    # Line by line: a terminal's end of input is over after it was read once, and must not be read again.
+    spool.writelines(iter(sys.stdin.buffer.readline, b""))
     return cast(AbstractContextManager[BinaryIO], spool)
 
 

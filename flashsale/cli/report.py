@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable
-from enum import StrEnum
+from csv import DictWriter
+from typing import Annotated
 
+import typer
 from pydantic import ValidationError
 
-from flashsale.cli.output import complain, print_table, say, write
-from flashsale.cli.start import connected
+from flashsale.cli.console import complain, connected, print_table, say, say_json, write
 from schemas.fields import Message
 from schemas.reports import ReconciliationReport, ReportLine
 from schemas.topics import RECONCILIATION_REPORTS
@@ -20,21 +20,23 @@ from streams.settings import Settings
 FIGURES = ("reserved", "consumed", "cancelled", "released", "rejectedUnits", "rejectedOrders", "drift")
 
 
-class Form(StrEnum):
-    """How a report is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
-def show(promotion: str, form: Form) -> int:
+def report(
+    promotion: Annotated[str, typer.Argument(help="The promotion's id.")],
+    json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="One row per SKU.")] = False,
+) -> int:
     """Print the newest report; 1 when there is none. Raises ConfigurationError."""
-    report = newest_report(connected(), promotion)
-    if report is None:
+    if json and csv:
+        raise typer.BadParameter("--json and --csv exclude each other.")
+    found = newest_report(connected(), promotion)
+    if found is None:
         complain(f"There is no report of {promotion}: it is not known, or nothing of it was decided yet.")
         return 1
-    {Form.TABLE: _table, Form.JSON: _json, Form.CSV: _csv}[form](report)
+    (print_json if json else print_csv if csv else print_text)(found)
     return 0
 
 
@@ -80,14 +82,16 @@ def _merged(pages: list[ReconciliationReport]) -> ReconciliationReport:
     return pages[0].model_copy(update=together)
 
 
-def _json(report: ReconciliationReport) -> None:
-    say(report.model_dump_json(by_alias=True, exclude_none=True))
+def print_json(report: ReconciliationReport) -> None:
+    """The report as one JSON object. Raises ReaderLeft."""
+    say_json(report.model_dump_json(by_alias=True, exclude_none=True))
 
 
-def _csv(report: ReconciliationReport) -> None:
+def print_csv(report: ReconciliationReport) -> None:
+    """A header and one row per SKU. Raises ReaderLeft."""
     columns = ["sku", *FIGURES, "driftKind", "driftAction", "fluentRef", "fluentStatus", "fluentHeld"]
     rows = io.StringIO()
-    writer = csv.DictWriter(rows, [*columns, "fluentCheckedAt"], lineterminator="\n")
+    writer = DictWriter(rows, [*columns, "fluentCheckedAt"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_flat, report.lines))
     write(rows.getvalue().encode())
@@ -96,10 +100,17 @@ def _csv(report: ReconciliationReport) -> None:
 def _flat(line: ReportLine) -> dict[str, object]:
     row: dict[str, object] = line.model_dump(by_alias=True)
     fluent: dict[str, object] = row.pop("fluent")  # type: ignore[assignment]
-    return row | {f"fluent{name[0].upper()}{name[1:]}": value for name, value in fluent.items()}
+    row |= {f"fluent{name[0].upper()}{name[1:]}": value for name, value in fluent.items()}
+    return {name: _defused(value) for name, value in row.items()}
 
 
-def _table(report: ReconciliationReport) -> None:
+def _defused(value: object) -> object:
+    """Text that a spreadsheet shows and never calculates; a number stays a number."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(DANGEROUS) else value
+
+
+def print_text(report: ReconciliationReport) -> None:
+    """A table with totals, and what is to be done. Raises ReaderLeft."""
     say(
         f"{report.promotion_id}: {report.kind} report, revision {report.revision}, "
         f"{report.status}, of {report.generated_at}"

@@ -6,15 +6,25 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
-from flashsale.cli.output import say
-from flashsale.cli.start import configured
+import typer
+
+from flashsale.cli.console import configured, say
 from streams.settings import ConfigurationError, Settings
 
 STANDARD_INPUT = "-"
 
 
-def print_signed(method: str, path: str, file: str | None, client: str | None, url: str) -> int:
+def sign(
+    method: Annotated[str, typer.Argument(help="GET or POST.")],
+    path: Annotated[str, typer.Argument(help="A route of the bridge, such as /consume-reservation.")],
+    file: Annotated[str | None, typer.Argument(help="The body; - is standard input.")] = None,
+    client: Annotated[
+        str | None, typer.Option(help="A client in BRIDGE_SECRETS; default: its first one.")
+    ] = None,
+    url: Annotated[str, typer.Option(help="Address of the bridge.")] = "http://127.0.0.1:8081",
+) -> int:
     """Print a curl command that sends `file` (`-`: standard input, None: no body), signed now by `client`.
 
     The bridge takes it for five minutes. Raises ConfigurationError.
@@ -23,14 +33,14 @@ def print_signed(method: str, path: str, file: str | None, client: str | None, u
     signer, secret = _secret_of(settings, client)
     if not path.startswith("/"):
         raise ConfigurationError(f"PATH begins with a slash, like /orders/ORD-1, but is {path}.")
-    from bridge.signing import sign
+    from bridge.signing import sign as signature
 
     body = _read(file)
     timestamp = int(time.time())
     headers = {
         "X-Client-Id": signer,
         "X-Timestamp": str(timestamp),
-        "X-Signature": sign(secret, timestamp, method.upper(), path, body),
+        "X-Signature": signature(secret, timestamp, method.upper(), path, body),
     }
     say(
         shlex.join(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import json as json_codec
 import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import cast
+from typing import Annotated, cast
 
+import typer
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from pydantic import JsonValue
 
-from flashsale.cli.output import complain, write
-from flashsale.cli.start import connected, known_topic
+from flashsale.cli.console import complain, connected, known_topic, printable_json, write
+from streams.log import printable
 from streams.reader import BATCH, Reader, reading
 
 POLL_S = 0.2
@@ -28,10 +29,20 @@ class Form(StrEnum):
     JSON = "json"
 
 
-def follow(
-    topic: str, form: Form, *, from_beginning: bool, limit: int | None, timeout_s: float | None
+def tail(
+    topic: Annotated[str, typer.Argument(help="Any topic of ours, such as order-outcomes.")],
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Everything that is there, not only what comes.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Stop when nothing has come for so many seconds.")
+    ] = None,
+    values: Annotated[bool, typer.Option("--values", help="Print values only, as they are.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each record.")] = False,
 ) -> int:
-    """Print records until Ctrl-C, `limit` records, or `timeout_s` without any. Raises ConfigurationError."""
+    """Print records until Ctrl-C, `limit` records, or `timeout` s without any. Raises ConfigurationError."""
+    form = Form.VALUES if values else Form.JSON if json else Form.LINE
     known_topic(topic)
     with reading(connected(), topic) as records:
         records.seek(to_beginning=from_beginning)
@@ -39,7 +50,7 @@ def follow(
         with suppress(KeyboardInterrupt):
             start = "its beginning" if from_beginning else "now on"
             complain(f"Reading {topic} from {start}; Ctrl-C ends it.")
-            _copy(records, form, sys.maxsize if limit is None else limit, timeout_s)
+            _copy(records, form, sys.maxsize if limit is None else limit, timeout)
     return 0
 
 
@@ -58,27 +69,28 @@ def _over(quiet_since: float, timeout_s: float | None) -> bool:
 
 
 def _value(message: Message) -> bytes:
-    return message.value() or b""
+    value = message.value() or b""
+    return printable(_text(value)).encode() if sys.stdout.isatty() else value
 
 
 def _line(message: Message) -> bytes:
     value = message.value()
-    shown = "(none)" if value is None else _printable(value)
+    shown = "(none)" if value is None else printable(_text(value))
     return f"{message.partition()}/{message.offset()} {_key(message) or '-'} {shown}".encode()
 
 
 def _object(message: Message) -> bytes:
-    headers: dict[str, JsonValue] = {name: _text(value) for name, value in _headers(message)}
+    headers: dict[str, JsonValue] = {name: _text_or_none(value) for name, value in _headers(message)}
     record: dict[str, JsonValue] = {
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),
         "timestamp": _timestamp(message),
-        "key": _text(message.key()),
+        "key": _text_or_none(message.key()),
         "headers": headers,
         "value": _decoded(message.value()),
     }
-    return json.dumps(record, ensure_ascii=False).encode()
+    return printable_json(json_codec.dumps(record, ensure_ascii=False)).encode()
 
 
 def _headers(message: Message) -> list[tuple[str, bytes | None]]:
@@ -96,22 +108,20 @@ def _timestamp(message: Message) -> str | None:
 
 def _decoded(value: bytes | None) -> JsonValue:
     try:
-        found: JsonValue = json.loads(value or b"null")
+        found: JsonValue = json_codec.loads(value or b"null")
     except ValueError:
-        return _text(value)
+        return _text_or_none(value)
     return found
 
 
 def _key(message: Message) -> str:
     key = message.key()
-    return "" if key is None else _printable(key)
+    return "" if key is None else printable(_text(key))
 
 
-def _text(value: bytes | str | None) -> str | None:
+def _text(value: bytes | str) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
-def _printable(value: bytes | str) -> str:
-    """Text on one line that no terminal takes for a command: what is not printable is escaped."""
-    text = _text(value) or ""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+def _text_or_none(value: bytes | str | None) -> str | None:
+    return None if value is None else _text(value)

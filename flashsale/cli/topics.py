@@ -1,13 +1,25 @@
-"""`flashsale topics`."""
+"""`flashsale topics`: creates every topic, or checks all of them."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from flashsale.admin import Finding, Severity, check_topics, create_topics
-from flashsale.cli.output import complain, print_table
-from flashsale.cli.start import configured
+from flashsale.cli.console import complain, configured, print_table
 
 
-def create_all() -> int:
+def topics(
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 when something is wrong.")
+    ] = False,
+) -> int:
+    """Create or check the topics; 1 when something is wrong. Raises ConfigurationError."""
+    return _check_all() if check else _create_all()
+
+
+def _create_all() -> int:
     """Create what is missing and show every topic; 1 when one that was there keeps a worker from starting."""
     settings = configured()
     created = create_topics(settings)
@@ -19,7 +31,7 @@ def create_all() -> int:
     return int(any(finding.severity is Severity.ERROR for finding in wrong))
 
 
-def check_all() -> int:
+def _check_all() -> int:
     """One line for each topic, more where more is wrong; 1 when anything is wrong."""
     findings = check_topics(configured())
     print_table(("topic", "state", "problem", "remedy"), map(_row, findings))

@@ -1,15 +1,26 @@
-"""`flashsale worker`: the supervisor, which starts the worker itself."""
+"""`flashsale worker`: the supervisor, which starts the worker itself as a child."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
-from flashsale.cli.start import configured
+import typer
+
+from flashsale.cli.console import configured
 from flashsale.supervisor import locked, supervise
 
 
-def run_worker(health_host: str, health_port: int | None) -> int:
+def worker(
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve /healthz, /readyz and /metrics here; 0: any free port."),
+    ] = None,
+    health_host: Annotated[
+        str, typer.Option(help="Address of the health port. Anybody who reaches it may read the figures.")
+    ] = "127.0.0.1",
+) -> int:
     """Run one worker until SIGTERM; returns the supervisor's status. Raises ConfigurationError."""
     settings = configured("INFO")
     settings.require_kafka()

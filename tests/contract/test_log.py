@@ -24,6 +24,13 @@ def logged(statements: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run.stderr.splitlines()]
 
 
+def on_a_terminal(statements: str) -> str:
+    """What a process of its own writes where a person reads its log."""
+    prelude = "import streams.log as l; l.configure(json=False); log = l.get_logger('worker');"
+    command = [sys.executable, "-c", f"{prelude} {statements}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+
+
 def test_a_line_is_json_with_its_time_level_and_facts() -> None:
     (line,) = logged("log.warning('claim_refused', sku='SKU-1', reason='EXHAUSTED')")
     assert line.pop("timestamp").endswith("Z")
@@ -68,6 +75,26 @@ def test_values_that_look_like_secrets_are_redacted_at_any_depth() -> None:
     assert "hush" not in json.dumps(seen)
     assert seen["headers"]["inner"]["Password"] == REDACTED
     assert (seen["event"], seen["sku"], seen["headers"]["x"]) == ("login", "SKU-1", 1)
+
+
+def test_a_trace_on_a_terminal_shows_no_local_variables() -> None:
+    shown = on_a_terminal(
+        "\ndef login(password):\n    raise ValueError('refused')\n"
+        "try: login('hush')\nexcept ValueError: log.exception('login_failed')"
+    )
+    assert "ValueError: refused" in shown and "hush" not in shown
+
+
+def test_a_long_reference_is_cut_and_says_how_long_it_was() -> None:
+    (line,) = logged("log.warning('refused', ref='R' * 31_000, refs=['S' * 31_000])")
+    assert line["ref"].endswith("… (31,000 characters)") and len(line["ref"]) < 1_100
+    assert len(line["refs"][0]) < 1_100
+
+
+def test_nothing_of_a_line_is_a_command_to_the_terminal() -> None:
+    shown = on_a_terminal(r"log.warning('refused', sku='A\x9b2J\x1b[2J', nested={'b': '\x9b'})")
+    assert "\x9b" not in shown and "\x1b[2J" not in shown
+    assert r"A\x9b2J\x1b[2J" in shown
 
 
 def test_a_librarys_secret_is_redacted_too() -> None:

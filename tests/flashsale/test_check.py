@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from flashsale.admin.cluster import TopicOnBroker
-from flashsale.admin.rights import NEEDED, lacking_rights
+from flashsale.admin.rules import NEEDED, lacking_rights
 from schemas.topics import BY_NAME, TOPICS
 from tests.flashsale.command import Command, Done, InProcess
 from tests.support.fluent import FluentSimulator

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Message
 
+from flashsale.cli.publish import EXAMPLES
+from schemas.parsing import parse
 from streams.reader import read_to_end
 from streams.settings import Settings, load_settings
-from tests.flashsale.command import Command, InProcess
+from tests.flashsale.command import FLASHSALE, ROOT, Command, InProcess, finished
 
 
 def order(ref: str, promotion: str = "FLASH-1") -> str:
@@ -105,6 +110,41 @@ def test_a_missing_topic_is_not_created_by_accident(called: InProcess) -> None:
     assert called("publish", "order-placed", "-", given=order("O")).refused(
         "does not exist", "flashsale topics"
     )
+
+
+@pytest.mark.parametrize("topic", EXAMPLES)
+def test_an_example_is_an_event_that_can_be_sent(nowhere: InProcess, topic: str) -> None:
+    done = nowhere("publish", "--example", topic)
+    assert (done.status, done.err, len(done.lines)) == (0, "", 1)
+    parse(topic, done.out.encode())
+
+
+def test_without_a_file_it_says_that_one_is_needed(nowhere: InProcess) -> None:
+    assert nowhere("publish", "order-placed").refused("a file is needed", "flashsale publish --help")
+
+
+def test_at_a_terminal_it_says_what_it_reads_and_ends_at_one_end_of_input(
+    with_topics: Command, shared: Settings
+) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*FLASHSALE, "publish", "order-placed", "-"],
+        env=with_topics.environment,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Type events, one JSON object a line; Ctrl-D sends them")
+        os.write(ours, order("ORD-TTY").encode() + b"\n\x04")
+        done = finished(process)
+    os.close(ours)
+    os.close(theirs)
+    assert (done.status, done.out, done.err) == (0, "published 1\n", "")
+    assert b"ORD-TTY" in {message.key() for message in records(shared, "order-placed")}
 
 
 def test_a_missing_file_is_one_sentence(called_with_topics: InProcess, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from flashsale.cli.report import newest
+from flashsale.cli.report import newest, print_csv
 from streams.kafka import client_config
 from streams.settings import load_settings
 from tests.flashsale.command import TIMEOUT_S, Command, InProcess
@@ -127,6 +127,17 @@ def test_the_csv_has_one_row_per_sku(reported: Command) -> None:
         ("C", "3", "INACTIVE"),
     ]
     assert rows[2]["driftKind"] == "DUPLICATE"
+
+
+@pytest.mark.parametrize("sku", ["=1+2", "+1", "-1", "@SUM(A1)"])
+def test_a_spreadsheet_takes_no_cell_of_the_csv_for_a_formula(
+    sku: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = newest(values(pages(1, [line(sku, 3)])))
+    assert found is not None
+    print_csv(found)
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["sku"], row["consumed"]) == (f"'{sku}", "3")
 
 
 def test_an_unknown_promotion_exits_1(called_with_topics: InProcess) -> None:

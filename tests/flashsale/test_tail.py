@@ -82,6 +82,16 @@ def test_an_interrupt_ends_it_without_complaint(with_topics: Command) -> None:
     assert (done.status, done.out, done.err) == (0, "", "")
 
 
+def test_nothing_of_a_record_is_a_command_to_the_terminal(called_with_topics: InProcess, send: Send) -> None:
+    controls = '{"sku": "A\x9b31mB\u202e"}'
+    send("reservation-results", controls.encode(), "K\x9b2J")
+    seen = ("tail", "reservation-results", "--from-beginning", "--limit", "1")
+    line, record = called_with_topics(*seen), called_with_topics(*seen, "--json")
+    assert line.lines == [r'0/0 K\x9b2J {"sku": "A\x9b31mB\u202e"}']
+    assert record.out.strip().isprintable()
+    assert json.loads(record.out)["value"] == json.loads(controls)
+
+
 def test_what_was_not_committed_is_not_shown(called_with_topics: InProcess, shared: Settings) -> None:
     name = shared.prefixed("promotion-commands")
     producer = Producer(client_config(shared) | {"transactional.id": name})

@@ -7,24 +7,13 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from flashsale.cli.commands import COMMANDS
 from tests.flashsale.command import ROOT, TIMEOUT_S, Command, InProcess, finished
-
-COMMANDS = (
-    "demo",
-    "kafka",
-    "fluent-simulator",
-    "topics",
-    "check",
-    "worker",
-    "publish",
-    "tail",
-    "report",
-    "bridge",
-)
 
 LATER = ("status", "inspect", "dead-letters", "verify", "what-if", "rehearse")
 
@@ -41,10 +30,10 @@ NEEDS_KAFKA = (
 
 def test_help_lists_the_commands_and_none_that_come_later(bare_environment: dict[str, str]) -> None:
     done = Command(bare_environment)("--help")
-    listed = {line.split()[0] for line in done.out.split("Commands:\n")[1].splitlines()}
+    listed = " ".join(done.out.split("Commands:\n")[1].split())
     assert (done.status, done.err) == (0, "")
-    assert listed >= set(COMMANDS)
-    assert not listed & set(LATER)
+    assert listed == " ".join(f"{name} {command.help}" for name, command in COMMANDS.items())
+    assert not set(COMMANDS) & set(LATER)
 
 
 def test_without_arguments_it_shows_its_help(nowhere: InProcess) -> None:
@@ -56,6 +45,58 @@ def test_each_command_explains_itself(nowhere: InProcess, command: str) -> None:
     done = nowhere(command, "--help")
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"Usage: flashsale {command}")
+    assert COMMANDS[command].help in " ".join(done.out.split())
+    assert nowhere(command, "-h") == done
+
+
+def test_the_version_names_the_clients_too(nowhere: InProcess) -> None:
+    done = nowhere("--version")
+    own, kafka, faust = (
+        version(name) for name in ("flash-sale-reservations", "confluent-kafka", "faust-streaming")
+    )
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"flashsale {own} (confluent-kafka {kafka}, ")
+    assert f"faust-streaming {faust}" in done.out
+
+
+def test_a_shell_completes_the_commands(bare_environment: dict[str, str]) -> None:
+    flashsale = Command(bare_environment | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"})
+    script = flashsale("--show-completion", "bash")
+    assert (script.status, script.err) == (0, "")
+    assert "_FLASHSALE_COMPLETE=complete_bash" in script.out
+    asked = {"_FLASHSALE_COMPLETE": "complete_bash", "COMP_WORDS": "flashsale re", "COMP_CWORD": "1"}
+    assert flashsale(**asked).lines == ["report", "reconcile"]
+
+
+def test_a_hint_names_the_help_of_the_command(nowhere: InProcess) -> None:
+    assert nowhere("report").refused("See `flashsale report --help`.")
+    assert nowhere("repot").refused("Did you mean 'report'? See `flashsale --help`.")
+
+
+@pytest.mark.parametrize("module", ["typer", "pydantic", "confluent_kafka"])
+def test_an_interrupt_while_it_still_loads_is_130_without_a_trace(
+    bare_environment: dict[str, str], module: str
+) -> None:
+    code = (
+        "import builtins, os, signal\n"
+        "loads = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        f"    if name.split('.')[0] == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return loads(name, *rest)\n"
+        "builtins.__import__ = interrupted\n"
+        "from flashsale.cli import main\n"
+        "main(['report', 'FLASH-1'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=bare_environment,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_help_imports_nothing_heavy() -> None:
