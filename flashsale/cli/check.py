@@ -98,7 +98,7 @@ def _tried(name: str, check: Check, settings: Settings) -> Iterator[Line]:
 
 def _configuration(settings: Settings) -> Iterator[Line]:
     prefix = settings.topic_prefix or "(none)"
-    detail = f"{settings.config.partitions} partitions, topic prefix {prefix}"
+    detail = f"{settings.config_source}; {settings.config.partitions} partitions, topic prefix {prefix}"
     yield Line(State.OK, "configuration", detail)
     for notice in settings.notices:
         yield Line(State.NOTICE, "configuration", notice)

@@ -46,6 +46,8 @@ class Settings:
     topic_prefix: str = ""
     mappings: Mapping[str, InputMapping] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    config_source: str = field(default="defaults", compare=False)
+    """Where the configuration was read from, for people."""
 
     def prefixed(self, name: str) -> str:
         """A topic, consumer group or transactional id as it is called on the broker."""
@@ -75,19 +77,22 @@ class Settings:
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read and check everything. Raises ConfigurationError at the first thing that is wrong."""
     process = ProcessEnvironment.read(environ)
-    config = read_config(process.config_path)
+    config, source = read_config(process.config_path)
     kafka = KafkaEnvironment.read(environ)
     kafka.check()
     fluent = FluentEnvironment.read(environ).or_simulator()
+    bridge = BridgeEnvironment.read(environ)
+    weak = [notice for group in (kafka, fluent, bridge) for notice in group.notices()]
     return Settings(
         config=config,
+        config_source=source,
         kafka=kafka,
         fluent=fluent,
-        bridge=BridgeEnvironment.read(environ),
+        bridge=bridge,
         data_dir=process.data_dir,
         topic_prefix=process.topic_prefix,
         mappings=compile_mappings(config.input_mapping),
-        notices=tuple(_notices(config, fluent)),
+        notices=(*_notices(config, fluent), *weak),
     )
 
 

@@ -16,6 +16,7 @@ from schemas.invalid import sentence
 from streams.settings.errors import ConfigurationError
 
 DEFAULT_PATH = Path("config/reservation-config.json")
+SCHEMA_PATH = DEFAULT_PATH.with_suffix(".schema.json")
 MS_PER_SECOND = 1_000
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
@@ -68,6 +69,7 @@ class ReservationConfig(_Keys):
     kafka_session_timeout_ms: int = Field(6_000, ge=500, le=300_000)
     input_mapping: dict[str, JsonValue] = Field(default_factory=dict)
     lock_timeout_ms: int | None = Field(None, ge=0)
+    schema_location: str | None = Field(None, alias="$schema")
 
     @property
     def catalogue(self) -> str:
@@ -135,8 +137,15 @@ class ReservationConfig(_Keys):
         return milliseconds(self.fluent_verify_seconds, MS_PER_SECOND)
 
 
-def read_config(file: Path | None) -> ReservationConfig:
-    """The configuration in `file`, or in the default file where None; that one may be absent.
+def json_schema() -> dict[str, JsonValue]:
+    """The JSON Schema of the configuration file, for editors: `config/reservation-config.schema.json`."""
+    schema: dict[str, JsonValue] = ReservationConfig.model_json_schema(by_alias=True)
+    title = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Flash-sale reservations"}
+    return {**title, **{key: value for key, value in schema.items() if key != "title"}}
+
+
+def read_config(file: Path | None) -> tuple[ReservationConfig, str]:
+    """The configuration in `file` and where it was read from; None: the default file, which may be absent.
 
     Raises ConfigurationError, in one sentence that names the file and the field.
     """
@@ -145,13 +154,13 @@ def read_config(file: Path | None) -> ReservationConfig:
         text = chosen.read_text(encoding="utf-8")
     except FileNotFoundError:
         if file is None:
-            return ReservationConfig()
+            return ReservationConfig(), f"defaults (there is no {chosen})"
         raise ConfigurationError(f"RESERVATION_CONFIG names {chosen}, which does not exist.") from None
     except OSError as error:
         raise ConfigurationError(f"The configuration {chosen} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"The configuration {chosen} is not UTF-8.") from None
-    return _parse(chosen, text)
+    return _parse(chosen, text), str(chosen)
 
 
 def _parse(file: Path, text: str) -> ReservationConfig:

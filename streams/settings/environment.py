@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -20,6 +19,7 @@ from pydantic import (
 
 from schemas.invalid import sentence
 from streams.settings.errors import ConfigurationError
+from streams.settings.secrets import ClientSecrets, from_file, shared_weaknesses, weaknesses
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_KAFKA_PORT = 9092
@@ -67,19 +67,6 @@ def _readable(file: Path) -> Path:
         raise ValueError(f"must be a readable file ({error.strerror})") from None
 
 
-def _client_secrets(pairs: object) -> object:
-    """`client:secret,client:newsecret` as client to its secrets, all valid at the same time."""
-    if not isinstance(pairs, str):
-        return pairs
-    secrets: dict[str, tuple[SecretStr, ...]] = {}
-    for pair in pairs.split(","):
-        client, _, secret = pair.strip().partition(":")
-        if not client or not secret:
-            raise ValueError("must be client:secret pairs with commas between")
-        secrets[client] = (*secrets.get(client, ()), SecretStr(secret))
-    return secrets
-
-
 CLIENT_ROUTES = frozenset({"start", "consume", "cancel", "end"})
 """The bridge's routes that a client can be limited to."""
 
@@ -102,7 +89,6 @@ def _client_routes(text: object) -> object:
 BootstrapServers = Annotated[str, AfterValidator(_servers)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
-ClientSecrets = Annotated[dict[str, tuple[SecretStr, ...]], BeforeValidator(_client_secrets)]
 ClientRoutes = Annotated[dict[str, frozenset[str]], BeforeValidator(_client_routes)]
 TopicPrefix = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._-]*$")]
 
@@ -116,13 +102,33 @@ class Environment(BaseModel):
     def read(cls, environ: Mapping[str, str]) -> Self:
         """The variables of this group. Raises ConfigurationError that names the variable."""
         given = {name: value for name, value in environ.items() if value}
-        fields = cls.model_fields.values()
-        secret = {str(field.alias) for field in fields if "SecretStr" in str(field.annotation)}
-        secret |= {name for name, value in given.items() if "@" in value}
+        given |= {name: text for name in cls.secret_names() if (text := from_file(name, given))}
+        hidden = {*cls.secret_names(), *(name for name, value in given.items() if "@" in value)}
         try:
             return cls.model_validate(given)
         except ValidationError as failure:
-            raise ConfigurationError(sentence(failure, "The environment", secret)) from None
+            raise ConfigurationError(sentence(failure, "The environment", hidden)) from None
+
+    @classmethod
+    def secret_names(cls) -> tuple[str, ...]:
+        """The variables of this group that hold secrets; `NAME_FILE` may name a file with one instead."""
+        fields = cls.model_fields.values()
+        return tuple(str(field.alias) for field in fields if "SecretStr" in str(field.annotation))
+
+    def notices(self) -> list[str]:
+        """What is allowed in this group, but should be known; no secret is shown."""
+        secrets = ((name, getattr(self, field)) for name, field in self._secret_fields())
+        return [
+            f"{name} {weakness}."
+            for name, secret in secrets
+            if isinstance(secret, SecretStr)
+            for weakness in weaknesses(secret.get_secret_value())
+        ]
+
+    @classmethod
+    def _secret_fields(cls) -> list[tuple[str, str]]:
+        names = cls.secret_names()
+        return [(str(field.alias), name) for name, field in cls.model_fields.items() if field.alias in names]
 
     @classmethod
     def variables(cls) -> tuple[str, ...]:
@@ -162,6 +168,17 @@ class KafkaEnvironment(Environment):
         for prefix, used in (("KAFKA_SASL_", self.uses_sasl), ("KAFKA_SSL_", self.uses_ssl)):
             for name in self._names(prefix):
                 self._fits(name, used)
+
+    def notices(self) -> list[str]:
+        """Weak secrets, and a login that travels where others can read it."""
+        found = super().notices()
+        hosts = [urlsplit(f"//{server}").hostname for server in (self.bootstrap_servers or "").split(",")]
+        if self.security_protocol == "SASL_PLAINTEXT" and not LOOPBACK.issuperset(filter(None, hosts)):
+            what = "the password" if self.sasl_mechanism == "PLAIN" else "every record"
+            found.append(
+                f"KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT: {what} travels unencrypted; use SASL_SSL."
+            )
+        return found
 
     def _names(self, prefix: str) -> list[str]:
         return [name for name in self.variables() if name.startswith(prefix)]
@@ -229,6 +246,10 @@ class BridgeEnvironment(Environment):
     secrets: ClientSecrets = Field(default_factory=dict, alias="BRIDGE_SECRETS")
     clients: ClientRoutes = Field(default_factory=dict, alias="BRIDGE_CLIENTS")
     fluent_public_key_file: ReadableFile | None = Field(None, alias="BRIDGE_FLUENT_PUBLIC_KEY_FILE")
+
+    def notices(self) -> list[str]:
+        """Secrets that can be guessed, and secrets that two clients share."""
+        return shared_weaknesses(self.secrets)
 
 
 class ProcessEnvironment(Environment):

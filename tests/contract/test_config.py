@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from streams.settings import ConfigurationError, Settings, load_settings
-from streams.settings.config import DEFAULT_PATH
+from streams.settings.config import DEFAULT_PATH, SCHEMA_PATH, json_schema
+
+ROOT = Path(__file__).parents[2]
 
 Load = Callable[[object], Settings]
 
@@ -28,12 +32,26 @@ def load(tmp_path: Path) -> Load:
 
 def test_a_missing_default_file_means_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load_settings({}) == Settings()
+    found = load_settings({})
+    assert found == Settings()
+    assert found.config_source == f"defaults (there is no {DEFAULT_PATH})"
 
 
 def test_the_file_that_is_shipped_is_valid_and_says_what_the_defaults_say() -> None:
-    shipped = load_settings({"RESERVATION_CONFIG": str(Path(__file__).parents[2] / DEFAULT_PATH)})
-    assert shipped == Settings()
+    shipped = load_settings({"RESERVATION_CONFIG": str(ROOT / DEFAULT_PATH)})
+    config = shipped.config.model_copy(update={"schema_location": None})
+    assert replace(shipped, config=config) == Settings()
+    assert shipped.config_source.endswith(str(DEFAULT_PATH))
+
+
+def test_the_schema_beside_the_shipped_file_is_current_and_takes_it() -> None:
+    schema = json.loads((ROOT / SCHEMA_PATH).read_text())
+    assert schema == json_schema(), "write it anew: python -m streams.settings"
+    shipped = json.loads((ROOT / DEFAULT_PATH).read_text())
+    assert shipped["$schema"] == f"./{SCHEMA_PATH.name}"
+    validator = Draft202012Validator(schema)
+    validator.validate(shipped)
+    assert not validator.is_valid({"partitions": 0}) and not validator.is_valid({"partition": 4})
 
 
 def test_the_default_file_is_read_where_the_process_runs(

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import ConfigurationError, load_settings
+from streams.settings import (
+    BridgeEnvironment,
+    ConfigurationError,
+    FluentEnvironment,
+    KafkaEnvironment,
+    load_settings,
+)
 
 
 def error_of(environ: dict[str, str]) -> str:
@@ -106,6 +112,96 @@ def test_secrets_show_neither_in_a_repr_nor_in_a_traceback() -> None:
         assert "hush-5" not in traceback.format_exc()
     else:
         pytest.fail("a secret without a client was taken")
+
+
+SECRETS = ("KAFKA_SASL_PASSWORD", "FLUENT_CLIENT_SECRET", "FLUENT_PASSWORD", "BRIDGE_SECRETS")
+
+
+def test_every_secret_may_come_from_a_file() -> None:
+    groups = (KafkaEnvironment, FluentEnvironment, BridgeEnvironment)
+    assert tuple(name for group in groups for name in group.secret_names()) == SECRETS
+
+
+def test_a_secret_in_a_file_is_the_secret(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hush of the file\n")
+    settings = load_settings({"FLUENT_CLIENT_SECRET_FILE": str(file)})
+    assert settings.fluent.client_secret is not None
+    assert settings.fluent.client_secret.get_secret_value() == "hush of the file"
+    file.write_text("shop:hush-hush-hush-hush\r\n")
+    bridge = load_settings({"BRIDGE_SECRETS_FILE": str(file)}).bridge
+    assert bridge.secrets["shop"][0].get_secret_value() == "hush-hush-hush-hush"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_file_of_a_secret_that_cannot_be_read_is_one_sentence(name: str, tmp_path: Path) -> None:
+    missing, empty = str(tmp_path / "missing"), tmp_path / "empty"
+    empty.write_text("\n")
+    assert (
+        error_of({f"{name}_FILE": missing})
+        == f"{name}_FILE must be a readable file (No such file or directory)."
+    )
+    assert error_of({f"{name}_FILE": str(empty)}) == f"{name}_FILE is empty."
+    both = error_of({f"{name}_FILE": missing, name: "hush"})
+    assert both == f"{name} and {name}_FILE are both set; set one of them."
+
+
+PADDED = "must hold clients and secrets of ASCII characters without spaces around them"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "sentence"),
+    [
+        ("shop: hush-hush-hush-hush", PADDED),
+        ("shop :hush-hush-hush-hush", PADDED),
+        (
+            "shop:h\u00fcsh-h\u00fcsh-h\u00fcsh",
+            PADDED,
+        ),
+        (
+            "shop:hush-hush-hush-hush,shop:hush-hush-hush-hush",
+            "names the same secret of the client shop",
+        ),
+    ],
+    ids=["padded secret", "padded client", "not ASCII", "twice the same"],
+)
+def test_a_bridge_secret_that_is_a_mistake_is_refused(secrets: str, sentence: str) -> None:
+    text = error_of({"BRIDGE_SECRETS": secrets})
+    assert text.startswith(f"BRIDGE_SECRETS {sentence}")
+    assert "hush" not in text
+
+
+def test_a_bridge_secret_that_can_be_guessed_or_is_shared_is_a_notice() -> None:
+    notices = load_settings(
+        {"BRIDGE_SECRETS": "a:b,shop:hush-hush-hush-hush,app:hush-hush-hush-hush"}
+    ).notices
+    assert [notice.split(",")[0] for notice in notices] == [
+        "BRIDGE_SECRETS has a secret of fewer than 16 characters for a",
+        "BRIDGE_SECRETS gives shop and app the same secret.",
+    ]
+    assert load_settings({"BRIDGE_SECRETS": "shop:hush-hush-hush-hush"}).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [("x", "a single character"), ("hush ", "begins or ends with a space"), ("h\u00fcsh", "beyond ASCII")],
+)
+def test_a_secret_that_looks_like_a_mistake_is_a_notice(secret: str, words: str) -> None:
+    [notice] = load_settings({"FLUENT_PASSWORD": secret}).notices
+    assert notice.startswith("FLUENT_PASSWORD ") and words in notice
+    assert "sh" not in notice.removeprefix("FLUENT_PASSWORD ")
+
+
+def test_a_login_that_travels_unencrypted_is_a_notice_beyond_loopback() -> None:
+    login = {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "me",
+        "KAFKA_SASL_PASSWORD": "hush",
+    }
+    [notice] = load_settings(login | {"KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}).notices
+    assert notice.startswith("KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT: the password travels unencrypted")
+    assert load_settings(login | {"KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}).notices == ()
 
 
 def test_a_client_has_several_secrets_during_a_rotation() -> None:

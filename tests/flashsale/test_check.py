@@ -38,6 +38,7 @@ def test_all_is_well(with_topics: Command, fluent: FluentSimulator) -> None:
         "Fluent login",
         "Fluent catalogue",
     ]
+    assert "config/reservation-config.json; 4 partitions" in found["configuration"][1]
     assert len(done.lines) == 9
     assert "2 positions, 100 units available" in done.lines[-1]
     assert fluent.truth() == before

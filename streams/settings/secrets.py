@@ -1,0 +1,79 @@
+"""Secrets: where they are read from, and what is wrong or weak about them. None is ever shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, SecretStr
+
+from streams.settings.errors import ConfigurationError
+
+LEAST_CHARACTERS = 16
+"""Of a secret that signs requests to the bridge: 16 random letters and digits are 95 bits."""
+
+
+def _client_secrets(pairs: object) -> object:
+    """`client:secret,client:newsecret` as client to its secrets, all valid at the same time."""
+    if not isinstance(pairs, str):
+        return pairs
+    secrets: dict[str, tuple[SecretStr, ...]] = {}
+    for pair in pairs.split(","):
+        client, _, secret = pair.strip().partition(":")
+        if not client or not secret:
+            raise ValueError("must be client:secret pairs with commas between")
+        if client != client.strip() or secret != secret.strip() or not pair.isascii():
+            raise ValueError("must hold clients and secrets of ASCII characters without spaces around them")
+        if SecretStr(secret) in secrets.get(client, ()):
+            raise ValueError(f"names the same secret of the client {client} twice")
+        secrets[client] = (*secrets.get(client, ()), SecretStr(secret))
+    return secrets
+
+
+ClientSecrets = Annotated[dict[str, tuple[SecretStr, ...]], BeforeValidator(_client_secrets)]
+
+
+def from_file(name: str, given: Mapping[str, str]) -> str | None:
+    """The content of the file that `NAME_FILE` names, without the line's end that editors put behind it."""
+    file = given.get(f"{name}_FILE")
+    if file is None:
+        return None
+    if name in given:
+        raise ConfigurationError(f"{name} and {name}_FILE are both set; set one of them.")
+    try:
+        text = Path(file).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise ConfigurationError(f"{name}_FILE must be a readable file ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{name}_FILE must be a file of UTF-8.") from None
+    if not text:
+        raise ConfigurationError(f"{name}_FILE is empty.")
+    return text
+
+
+def weaknesses(secret: str) -> list[str]:
+    """What is likely a mistake in a secret that somebody else has given out."""
+    found = []
+    if len(secret) == 1:
+        found.append("is a single character, which looks like a mistake")
+    if secret != secret.strip():
+        found.append("begins or ends with a space, which looks like a mistake")
+    if not secret.isascii():
+        found.append("has characters beyond ASCII, which not every server reads alike")
+    return found
+
+
+def shared_weaknesses(clients: Mapping[str, tuple[SecretStr, ...]]) -> list[str]:
+    """Secrets of the bridge's clients that can be guessed, and those that two clients share."""
+    found, owners = [], dict[SecretStr, str]()
+    for client, secrets in clients.items():
+        for secret in secrets:
+            if len(secret.get_secret_value()) < LEAST_CHARACTERS:
+                found.append(
+                    f"BRIDGE_SECRETS has a secret of fewer than {LEAST_CHARACTERS} characters for "
+                    f"{client}, which can be guessed; `openssl rand -hex 32` makes a good one."
+                )
+            if owners.setdefault(secret, client) != client:
+                found.append(f"BRIDGE_SECRETS gives {owners[secret]} and {client} the same secret.")
+    return found
