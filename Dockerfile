@@ -21,7 +21,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/whe
 FROM python:3.12-slim
 ENV PATH=/opt/flashsale/bin:$PATH PYTHONUNBUFFERED=1 DATA_DIR=/data
 RUN useradd --system --uid 10001 --home-dir /app flashsale \
-    && install -d -o flashsale -g flashsale /app /data
+    && install -d -m 0700 -o flashsale -g flashsale /app /data
 COPY --from=build /opt/flashsale /opt/flashsale
 COPY config /app/config
 WORKDIR /app

@@ -51,7 +51,6 @@ class Outbox:
         self._settled = asyncio.Event()
         self._settled.set()
         self.acknowledged_at = 0.0
-        self.waiting = 0
 
     async def send(self, topic: str, key: str, value: bytes, client: str) -> Source:
         """Send an event to `topic` (logical name); returns its place once the broker has it.
@@ -75,11 +74,7 @@ class Outbox:
         except KafkaException as error:
             raise _undelivered(error.args[0]) from None
         self._poll_soon()
-        self.waiting += 1
-        try:
-            return Source(topic, *await future)
-        finally:
-            self.waiting -= 1
+        return Source(topic, *await future)
 
     def probe(self, timeout_s: float) -> bool:
         """Whether a broker answers; blocks for `timeout_s` seconds at most."""

@@ -15,7 +15,7 @@ from streams.settings import Settings
 
 MAX_POLL_RECORDS = 4_000
 TABLE = "tasks"
-"""Faust names a changelog `<app id>-<table>-changelog`: with this name it is topology's TASK_CHANGELOG."""
+"""Faust names a changelog `<app id>-<table>-changelog`: with this name it is TASK_CHANGELOG."""
 
 
 def declared_partitions(settings: Settings) -> dict[str, int]:

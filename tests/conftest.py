@@ -18,6 +18,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the broker, directly or through another fixture, carries the marker `kafka`."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker("kafka")
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaUnderTest]:
     """One broker for the whole session; without one no test could tell anything, so the session ends."""

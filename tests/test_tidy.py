@@ -105,6 +105,19 @@ def test_imports_point_one_way(path: Path) -> None:
     assert not wrong, f"{name} may not import {sorted(wrong)}"
 
 
+def test_the_table_of_rooms_in_the_docs_says_the_same() -> None:
+    told = {}
+    for row in (ROOT / "docs" / "architecture.md").read_text().split("| room |")[1].splitlines()[2:]:
+        if not row.startswith("|"):
+            break
+        room, _, allowed = (cell.strip() for cell in row.strip("|").split("|"))
+        told[room.strip("`")] = set(re.findall(r"`([^`]+)`", allowed)) or ({*PACKAGES} if allowed else set())
+    assert told == {
+        room: set(allowed) - {room} if room != "flashsale" else {*PACKAGES}
+        for room, allowed in ALLOWED.items()
+    }
+
+
 @pytest.mark.parametrize("path", list(modules("streams/ledger")), ids=name_of)
 def test_the_ledger_has_no_clock_no_chance_and_no_io(path: Path) -> None:
     used = {found.split(".")[0] for found in imports(path)} & BANNED_IN_LEDGER
@@ -166,8 +179,11 @@ def test_public_functions_and_classes_say_what_they_do() -> None:
     assert not silent, silent
 
 
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def docs() -> str:
-    return "\n".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    return "\n".join(path.read_text() for path in PAGES)
 
 
 def test_every_topic_setting_and_reason_is_documented() -> None:
@@ -185,8 +201,33 @@ def test_every_topic_setting_and_reason_is_documented() -> None:
 
 def test_every_file_that_a_document_links_to_exists() -> None:
     broken = []
-    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
-            if not (path.parent / target).exists():
-                broken.append(f"{path.relative_to(ROOT)} → {target}")
+    for path in PAGES:
+        for target, heading in re.findall(r"\]\((?!\w+:)([^)#]*)(#[^)]*)?\)", path.read_text()):
+            file = path.parent / target if target else path
+            if not file.exists() or (heading and heading[1:] not in headings(file)):
+                broken.append(f"{path.relative_to(ROOT)} → {target}{heading}")
     assert not broken, broken
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    texts = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in texts}
+
+
+def test_every_module_that_a_document_names_exists() -> None:
+    names = [
+        (path, name)
+        for path in PAGES
+        for name in re.findall(rf"`((?:{'|'.join(ALL_CODE)})/[\w/.-]+)`", path.read_text())
+    ]
+    missing = [f"{path.relative_to(ROOT)}: {name}" for path, name in names if not (ROOT / name).exists()]
+    assert not missing, missing
+
+
+def test_the_image_gets_every_package() -> None:
+    ignored = (ROOT / ".dockerignore").read_text()
+    recipe = (ROOT / "Dockerfile").read_text()
+    for package in PACKAGES:
+        assert f"\n!{package}\n" in ignored and f"\nCOPY {package} {package}\n" in recipe
+        assert (ROOT / package / "py.typed").exists()

@@ -29,6 +29,7 @@ def bridge(
 ) -> int:
     """Run the HTTP bridge until SIGTERM. Raises ConfigurationError."""
     settings = configured("INFO")
+    settings.own_data_dir()
     from bridge.main import Options, run
 
     return run(settings, Options(host, port, operations_host, operations_port, unsigned, default_wait))

@@ -68,7 +68,7 @@ def check(
     for name, check in kafka.items():
         status = max(status, _told(_tried(name, check, settings)))
         if status == NOT_CONFIGURED:
-            break  # nobody there: the rest of Kafka cannot be asked
+            break  # nobody answers there: rights and topics cannot be asked for
     return max(status, _told(_tried("Fluent", partial(_fluent, sku=sku), settings)))
 
 

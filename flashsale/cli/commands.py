@@ -193,7 +193,9 @@ def _reader_left() -> int:
 
 
 def _said(sentence: str, status: int) -> int:
-    sys.stderr.write(f"{sentence}\n")
+    from streams.log import printable
+
+    sys.stderr.write(f"{printable(sentence)}\n")
     return status
 
 

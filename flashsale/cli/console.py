@@ -20,7 +20,7 @@ UNLIMITED_WIDTH = 10_000
 """Characters of a line that goes into a file or a pipe: nothing is folded or cut there."""
 
 FOLDED_WIDTH = 20
-"""A column of text may be folded to so many characters before a table's rows are stacked instead."""
+"""A column of text is folded down to this many characters; below that a table's rows are stacked."""
 
 STYLES = {"ok": "green", "created": "green", "notice": "yellow", "warning": "yellow", "failed": "bold red"}
 STYLES["error"] = STYLES["failed"]

@@ -34,9 +34,9 @@ def tail(
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Everything that is there, not only what comes.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many records.")] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help="Stop when nothing has come for so many seconds.")
+        float | None, typer.Option(min=0, help="Stop when nothing has come for this many seconds.")
     ] = None,
     values: Annotated[bool, typer.Option("--values", help="Print values only, as they are.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each record.")] = False,

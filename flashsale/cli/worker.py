@@ -25,7 +25,7 @@ def worker(
     settings = configured("INFO")
     settings.require_kafka()
     settings.require_fluent()
-    with locked(settings.data_dir) as lock:
+    with locked(settings.own_data_dir()) as lock:
         reader, writer = os.pipe()  # the child reads; it closes when this process ends, however it ends
         try:
             return supervise(_command(health_host, health_port, reader), keep_open=(lock, reader))

@@ -53,6 +53,14 @@ class Settings:
         """A topic, consumer group or transactional id as it is called on the broker."""
         return self.topic_prefix + name
 
+    def own_data_dir(self) -> Path:
+        """DATA_DIR, created for this user alone where it does not exist. Raises ConfigurationError."""
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"DATA_DIR {self.data_dir} cannot be used: {error.strerror}.") from None
+        return self.data_dir
+
     def require_kafka(self) -> str:
         """The bootstrap servers. Raises ConfigurationError when none are set."""
         if self.kafka.bootstrap_servers is None:

@@ -17,6 +17,8 @@ from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller, placed
 from tests.support.system import wait_until
 
+pytestmark = pytest.mark.kafka
+
 CONSUME = "/consume-reservation"
 
 

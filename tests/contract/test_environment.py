@@ -237,6 +237,20 @@ def test_plain_http_beyond_loopback_is_a_notice() -> None:
     assert "travel unencrypted" in load_settings({"FLUENT_BASE_URL": "http://fluent:80"}).notices[0]
 
 
+def test_a_new_data_directory_is_for_its_user_alone_and_an_existing_one_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    created = load_settings({"DATA_DIR": str(tmp_path / "a" / "data")}).own_data_dir()
+    assert created.stat().st_mode & 0o777 == 0o700
+    shared = tmp_path / "shared"
+    shared.mkdir(0o755)
+    shared.chmod(0o755)
+    assert load_settings({"DATA_DIR": str(shared)}).own_data_dir().stat().st_mode & 0o777 == 0o755
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"^DATA_DIR .*file cannot be used: File exists"):
+        load_settings({"DATA_DIR": str(tmp_path / "file")}).own_data_dir()
+
+
 def test_the_prefix_goes_in_front_of_every_name() -> None:
     assert load_settings({"TOPIC_PREFIX": "t1."}).prefixed("order-placed") == "t1.order-placed"
     assert load_settings({}).prefixed("order-placed") == "order-placed"

@@ -142,6 +142,7 @@ def test_without_an_address_a_command_says_which_variable_to_set(
     assert nowhere(*arguments).refused("KAFKA_BOOTSTRAP_SERVERS is not set", "flashsale kafka")
 
 
+@pytest.mark.slow
 def test_a_broker_that_does_not_answer_is_one_sentence_for_every_command(
     bare_environment: dict[str, str], tmp_path: Path
 ) -> None:

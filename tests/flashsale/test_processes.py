@@ -43,6 +43,7 @@ def terminated(process: subprocess.Popen[str]) -> Done:
     return finished(process)
 
 
+@pytest.mark.kafka
 def test_the_embedded_kafka_announces_its_address_and_stops_cleanly(
     bare_environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_worker_serves_its_health_survives_a_kill_and_stops_cleanly(
         "worker", "--health-port", "0", "--health-host", "localhost", **environment
     ) as process:
         log = said(process, "ready")
+        assert Path(with_topics.environment["DATA_DIR"]).stat().st_mode & 0o777 == 0o700
         [url] = [json.loads(line)["url"] for line in log if '"event": "health"' in line]
         assert url.startswith("http://localhost:")
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:

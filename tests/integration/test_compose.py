@@ -98,6 +98,15 @@ def test_every_service_of_the_compose_file_has_a_place_in_this_test() -> None:
     assert set(services) == {"kafka", *SERVICES}
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_our_services_run_without_rights_on_a_read_only_file_system(name: str) -> None:
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["tmpfs"] == ["/tmp"]  # noqa: S108 - a path in the container
+    assert service["environment"].get("DATA_DIR", "/data") == "/data", "the volume of the image"
+
+
 def test_the_services_start_by_their_own_commands_and_run_one_sale(compose: Compose) -> None:
     assert compose.start("topics").wait(60) == 0
     for service in ("fluent", "worker-1", "worker-2", "bridge"):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from rehearsal.kafka import EmbeddedKafka, ScramUser
 from tests.support.audit import order, promotion_start
 from tests.support.system import system
+
+pytestmark = pytest.mark.kafka
 
 
 def test_a_worker_runs_a_sale_over_sasl_ssl_with_scram(tmp_path: Path, topic_prefix: str) -> None:

@@ -19,6 +19,8 @@ from confluent_kafka.admin import AdminClient
 from rehearsal.kafka import EmbeddedKafka, EmbeddedKafkaError, ScramUser
 from tests.rehearsal.kafka.clients import create_topic, produce, read
 
+pytestmark = pytest.mark.kafka
+
 USER = ScramUser("worker", "correct horse")
 
 TIMEOUT_S = 20.0

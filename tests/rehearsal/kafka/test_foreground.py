@@ -16,6 +16,8 @@ import pytest
 
 from tests.rehearsal.kafka.clients import create_topic, produce, read
 
+pytestmark = pytest.mark.kafka
+
 TIMEOUT_S = 30.0
 
 COMMAND = (
