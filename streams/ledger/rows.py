@@ -76,7 +76,8 @@ class Table(Generic[R]):
     A union of tagged structs is one kind, too.
 
     `hot` rows stay decoded in memory after their commit (a reservation that every claim reads);
-    the others leave with it. An `ordered` table is scanned often: its uncommitted keys are kept apart.
+    the others leave with it. An `ordered` table is scanned often, or in small pieces: its uncommitted keys
+    are kept apart and in order, so that a scan does not look at those of all other tables.
     """
 
     __slots__ = ("decode", "hot", "ordered", "prefix")
@@ -102,7 +103,7 @@ class Rows:
         self._dirty: dict[bytes, bool] = {}
         self._flushed: list[Changes] = []
         self._hot: dict[bytes, msgspec.Struct | None] = {}
-        self._ordered: dict[bytes, set[bytes]] = {}
+        self._ordered: dict[bytes, list[bytes]] = {}
         self.floors: dict[bytes, bytes] = {}
         """By table prefix: no row of that table lies below this key (spares a scan over deleted rows)."""
 
@@ -123,7 +124,7 @@ class Rows:
         self._live[physical] = row
         self._dirty[physical] = table.hot
         if table.ordered:
-            self._ordered.setdefault(table.prefix, set()).add(physical)
+            _insert(self._ordered.setdefault(table.prefix, []), physical)
 
     def delete(self, table: Table[R], key: bytes) -> None:
         """Delete a row; deleting one that does not exist is harmless."""
@@ -132,14 +133,18 @@ class Rows:
         self._dirty[physical] = False
         self._hot.pop(physical, None)
         if table.ordered:
-            self._ordered.setdefault(table.prefix, set()).add(physical)
+            _insert(self._ordered.setdefault(table.prefix, []), physical)
 
     def scan(self, table: Table[R], start: bytes, end: bytes, limit: int) -> list[tuple[bytes, R]]:
         """Up to `limit` rows with start <= key < end, in key order, keys without the prefix."""
         low, high = table.prefix + start, table.prefix + end
-        keys = self._ordered.get(table.prefix, ()) if table.ordered else self._live
-        overlay = sorted(key for key in keys if low <= key < high)
-        stored = self._store.scan(low, high, limit + len(overlay))
+        if table.ordered:
+            keys = self._ordered.get(table.prefix, [])
+            overlay = keys[bisect_left(keys, low) : bisect_left(keys, high)]
+        else:
+            overlay = sorted(key for key in self._live if low <= key < high)
+        deleted = sum(self._live[key] is None for key in overlay)
+        stored = self._store.scan(low, high, limit + deleted)
         merged: dict[bytes, R | None] = {key: table.decode(raw) for key, raw in stored}
         for key in overlay:
             merged[key] = self._live[key]  # type: ignore[assignment]
@@ -167,7 +172,7 @@ class Rows:
             if key not in kept and not any(key in later for later in self._flushed):
                 self._live.pop(key, None)
         for prefix, keys in self._ordered.items():
-            self._ordered[prefix] = {key for key in keys if key in self._live}
+            self._ordered[prefix] = [key for key in keys if key in self._live]
 
     def reset(self) -> None:
         """Forget everything that was not committed."""
@@ -194,3 +199,9 @@ class Rows:
         if len(self._hot) >= MAX_HOT_ROWS:
             self._hot.clear()
         self._hot[key] = row
+
+
+def _insert(keys: list[bytes], key: bytes) -> None:
+    at = bisect_left(keys, key)
+    if at == len(keys) or keys[at] != key:
+        keys.insert(at, key)

@@ -143,8 +143,8 @@ class Waiting(msgspec.Struct, array_like=True, gc=False):
 
 
 ORDERS: Table[Order | Handed] = Table(b"OO", Order | Handed)
-CANCELS = Table(b"OC", Seen)
-WITHHELD = Table(b"OW", Withheld)
+CANCELS = Table(b"OC", Seen, ordered=True)
+WITHHELD = Table(b"OW", Withheld, ordered=True)
 QUEUE = Table(b"OQ", Waiting)
 DEADLINES = Deadlines(b"OD")
 
