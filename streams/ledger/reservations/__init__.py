@@ -9,7 +9,7 @@ UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─
   └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
 
 `LIFE` is the same as a table, and the code is driven by it. Claims, recalls and cancels are taken in every
-state: `claims.reason_for` decides what becomes of a claim.
+state: `decision.reason_for` decides what becomes of a claim.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _tick(turn: Turn, _: Tick) -> None:
 
 def _continue(turn: Turn, command: Continue) -> None:
     if command.kind == Work.DUE:
-        on_due(turn)
+        on_due(turn, command.subject)
     elif command.kind == Work.FORGET:
         on_forget(turn, command.subject)
     elif command.kind == Work.DRAIN:

@@ -1,13 +1,14 @@
 """Claims that wait: for a Reserve, for Fluent's hold, or behind others that still do.
 
-They are decided first come, first served. No command decides more than `MAX_CLAIMS` of them: a Continue
-goes on, and while it is under way new claims queue behind.
+They are decided first come, first served. No command decides more than `MAX_CLAIMS` of them: Continues go on,
+and while they are under way new claims queue behind, each of which pays for two at the head.
 """
 
 from __future__ import annotations
 
+from streams.ledger.commands import Claim
 from streams.ledger.effects import MAX_EFFECTS
-from streams.ledger.reservations.claims import reason_for, record_decision
+from streams.ledger.reservations.decision import reason_for, record_decision
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.state import (
     CANCELLED,
@@ -27,38 +28,69 @@ from streams.ledger.reservations.turn import ReservationTurn, Work
 
 MAX_CLAIMS = MAX_EFFECTS // 5 - 10
 """A waiting claim's decision is five effects: the answer, one more if it was recalled, two rows, and when to
-forget it.
-Some effects are left for the command that caused the decisions."""
+forget it. Some effects are left for the command that caused the decisions."""
+
+MAX_CONTINUES = 8
+"""So many Continues at once decide a long queue: a batch decides thousands of claims, not hundreds."""
+
+PER_ARRIVAL = 2
+"""A claim that joins a queue has this many decided at its head, so that a queue shrinks while claims come."""
+
+
+def wait(turn: ReservationTurn, command: Claim) -> None:
+    """Let a claim wait behind those that came before it."""
+    row = turn.row
+    due_at_ms = turn.now_ms + command.grace_ms
+    if row.state is UNKNOWN:
+        row.unknown_claims += 1
+        if not row.no_reservation_at_ms:
+            row.no_reservation_at_ms = due_at_ms
+    claim = ClaimRow(command.quantity, WAITING, seq=row.tail)
+    waiter = WaitingRow(
+        command.order_ref, command.quantity, command.placed_at_ms, due_at_ms, command.retention_ms
+    )
+    waiter.owe(command.source, command.quantity)
+    turn.rows.put(CLAIMS, claim_key(turn.key, command.order_ref), claim)
+    turn.rows.put(WAITERS, waiter_key(turn.key, row.tail), waiter)
+    row.tail += 1
+    if row.draining:
+        _drain(turn, PER_ARRIVAL)
+    turn.finish()
 
 
 def drain(turn: ReservationTurn) -> None:
-    """Decide waiting claims as far as they can be decided now; a Continue goes on where some are left."""
+    """Decide waiting claims as far as they can be decided now; Continues go on where some are left."""
+    if _drain(turn, MAX_CLAIMS):
+        drain_soon(turn)
+
+
+def drain_soon(turn: ReservationTurn) -> None:
+    """Have the waiting claims decided by as many Continues as they need, at most MAX_CONTINUES at a time."""
     row = turn.row
-    stop = min(row.tail, row.head + MAX_CLAIMS)
+    needed = -(-(row.tail - row.head) // MAX_CLAIMS)
+    while row.draining < min(needed, MAX_CONTINUES):
+        row.draining += 1
+        turn.go_on(Work.DRAIN, turn.key, turn.sku.encode())
+
+
+def on_drain(turn: ReservationTurn) -> None:
+    """A Continue of `drain_soon` has come."""
+    turn.row.draining -= 1
+    drain(turn)
+
+
+def _drain(turn: ReservationTurn, most: int) -> bool:
+    """Decide up to `most` waiting claims; whether others wait that may be decided now, too."""
+    row = turn.row
+    stop = min(row.tail, row.head + most)
     while row.head < stop:
         waiter = turn.rows.get(WAITERS, waiter_key(turn.key, row.head))
         if waiter is not None and not _decide(turn, waiter):
             if row.state is UNKNOWN:
                 row.no_reservation_at_ms = waiter.due_at_ms
-            return
+            return False
         row.head += 1
-    if row.head < row.tail:
-        drain_soon(turn)
-
-
-def drain_soon(turn: ReservationTurn) -> None:
-    """Have the waiting claims decided by a Continue, unless there is none or one is under way."""
-    row = turn.row
-    if row.head == row.tail or row.draining:
-        return
-    row.draining = True
-    turn.go_on(Work.DRAIN, turn.key, turn.sku.encode())
-
-
-def on_drain(turn: ReservationTurn) -> None:
-    """The Continue of `drain_soon` has come."""
-    turn.row.draining = False
-    drain(turn)
+    return row.head < row.tail
 
 
 def withdraw(turn: ReservationTurn, claim: ClaimRow) -> None:

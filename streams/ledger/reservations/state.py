@@ -82,8 +82,8 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     head: int = 0
     tail: int = 0
     """Claims wait under the numbers head (included) to tail (excluded); cancelled ones leave gaps."""
-    draining: bool = False
-    """A Continue that decides waiting claims is under way."""
+    draining: int = 0
+    """So many Continues that decide waiting claims are under way."""
     hold_overdue: bool = False
     unknown_claims: int = 0
     """Claims recorded while UNKNOWN and not forgotten yet."""
@@ -169,6 +169,13 @@ class WaitingRow(msgspec.Struct, array_like=True, gc=False):
     """The orders stage collects this line: it gets LineDecided."""
     recalled: bool = False
     """The orders stage has sent a Recall: it gets LineRecalled."""
+
+    def owe(self, event: Source | None, quantity: int) -> None:
+        """Note whom a Claim wants answered: an event that asks for `quantity` units, or the orders stage."""
+        if event is None:
+            self.line_wanted = True
+        else:
+            self.events.append((event, quantity))
 
 
 RESERVATIONS: Table[Reservation] = Table(b"RR", Reservation, hot=True)

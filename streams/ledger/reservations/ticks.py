@@ -20,8 +20,16 @@ MAX_DUE = 200
 """Deadlines that one command acts on: each has at most nine effects."""
 
 
-def on_due(turn: Turn) -> None:
-    """Act on the deadlines that have come; where there are many, a Continue goes on."""
+MAX_DOUBLINGS = 4
+"""The Continues that act on further deadlines double so many times: 16 at once, and no more."""
+
+
+def on_due(turn: Turn, doublings: bytes = b"") -> None:
+    """Act on the deadlines that have come; where there are many, Continues go on.
+
+    Each command that finds a full page asks for two more, so that 10,000 SKUs that expire together take a few
+    rounds through the log and not fifty. `doublings` is as long as the number of rounds so far.
+    """
     due = DEADLINES.due(turn.rows, turn.now_ms, MAX_DUE)
     for at_ms, kind, subject in due:
         DEADLINES.clear(turn.rows, at_ms, kind, subject)
@@ -35,7 +43,9 @@ def on_due(turn: Turn) -> None:
             _wake(reservation)
             reservation.finish()
     if len(due) == MAX_DUE:
-        turn.go_on(Work.DUE)
+        double = len(doublings) < MAX_DOUBLINGS
+        for _ in range(2 if double else 1):
+            turn.go_on(Work.DUE, doublings + b"+" if double else doublings)
 
 
 def _wake(turn: ReservationTurn) -> None:

@@ -14,7 +14,7 @@ class Work(StrEnum):
     """What a Continue of this core goes on with."""
 
     DUE = "due"
-    """Further deadlines."""
+    """Further deadlines; `subject` is as long as the number of rounds so far."""
     DRAIN = "drain"
     """Deciding the waiting claims of the reservation in `subject`."""
     FORGET = "forget"

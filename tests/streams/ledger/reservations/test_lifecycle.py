@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from schemas.topics import FLUENT_REQUESTS
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest, reservation_ref
 from streams.ledger.terms import Terms
@@ -12,10 +13,12 @@ from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
     IDS,
     NOON_MS,
+    PROMOTION,
     TERMS,
     Ledger,
     active,
     closed,
+    decode,
     fields,
     figures_in,
     of,
@@ -178,3 +181,21 @@ def test_a_refused_release_is_published_once_a_verify_finds_nothing_held() -> No
     out = ledger.do(c.Verified(*IDS, 3, 0, corrected_units=100))
     assert [record["released"] for record in of(dict, out)] == [100]
     assert ledger.row().drift_units == 0
+
+
+def test_ten_thousand_skus_that_expire_together_take_a_few_rounds_through_the_log() -> None:
+    """Seen: two hundred deadlines a round, so fifty rounds."""
+    ledger = Ledger()
+    for n in range(10_000):
+        ledger.step(c.Reserve(PROMOTION, f"SKU-{n}", 1, NOON_MS + HOUR_MS, TERMS))
+        ledger.step(c.HoldConfirmed(PROMOTION, f"SKU-{n}", 1, 1))
+    ledger.now_ms += HOUR_MS + TERMS.expiry_grace_ms
+    inbox: list[c.SkuCommand] = [c.Tick()]
+    rounds, released = 0, 0
+    while inbox:
+        sent = [send for command in inbox for send in ledger.step(command)]
+        released += sum(isinstance(decode(s), ReleaseRequest) for s in sent if s.topic == FLUENT_REQUESTS)
+        inbox = [decode(send) for send in sent if send.own]
+        rounds += 1
+    assert released == 10_000
+    assert rounds < 12

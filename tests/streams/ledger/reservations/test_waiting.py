@@ -162,10 +162,11 @@ def test_new_claims_queue_behind_while_waiting_ones_are_decided() -> None:
         ledger.step(claim_of(f"O-{n:05d}"))
     log = [send for send in ledger.step(c.HoldConfirmed(*IDS, 1, 600)) if send.own]
     answers = ledger.sent[:]
-    assert ledger.step(claim_of("LATE")) == []
+    answers += (late := ledger.step(claim_of("LATE")))
+    assert [decode(send).order_ref for send in late] == ["O-00390", "O-00391"]
     while log:
-        answers += (sends := ledger.step(decode(log.pop())))
-        log = [send for send in sends if send.own]
+        answers += (sends := ledger.step(decode(log.pop(0))))
+        log += [send for send in sends if send.own]
     order = [record.order_ref for record in of(c.LineDecided, [decode(send) for send in answers])]
     assert order == [*(f"O-{n:05d}" for n in range(1_000)), "LATE"]
     assert ledger.claim("AFTER") == [decided("AFTER", "EXHAUSTED")]
@@ -178,9 +179,11 @@ def test_a_hold_confirmed_while_the_time_out_is_being_told_serves_the_rest() -> 
         ledger.step(claim_of(f"O-{n:05d}"))
     ledger.now_ms += 60_000
     first = ledger.step(c.Tick())
-    second = ledger.step(decode(first[-1]))
+    continues = [decode(send) for send in first if send.own]
+    second = ledger.step(continues.pop(0))
     out = ledger.do(c.HoldConfirmed(*IDS, 1, 1_500))
-    out += ledger.do(decode(second[-1]))
+    for command in continues:
+        out += ledger.do(command)
     told = of(c.LineDecided, [decode(send) for send in second])
     assert {answer.reason for answer in told} == {"FLUENT_UNAVAILABLE"}
     served = of(c.LineDecided, out)
@@ -200,3 +203,22 @@ def test_an_unknown_promotion_leaves_no_row_behind_after_the_retention() -> None
     ledger.after(1)
     assert ledger.store.rows == {}
     assert earliest_deadline_ms(ledger.rows) is None
+
+
+def test_a_long_queue_is_gone_soon_although_claims_keep_coming() -> None:
+    """Seen: with 600 waiting and 1,000 new claims a round, the queue ended at 30,000 claims."""
+    ledger = Ledger()
+    ledger.reserve(20_000)
+    for n in range(20_000):
+        ledger.step(claim_of(f"W-{n}"))
+    inbox: list[c.SkuCommand] = [c.HoldConfirmed(*IDS, 1, 20_000)]
+    rounds = 0
+    while inbox:
+        arrivals = [claim_of(f"A-{rounds}-{n}") for n in range(1_000)] if rounds < 50 else []
+        sent = [send for command in [*inbox, *arrivals] for send in ledger.step(command)]
+        inbox = [decode(send) for send in sent if send.own]
+        rounds += 1
+    assert rounds < 10
+    orders = [decode(send).order_ref for send in ledger.sent if send.topic == "order-commands"]
+    assert orders[:20_000] == [f"W-{n}" for n in range(20_000)]
+    assert orders[20_000:] == [f"A-{each}-{n}" for each in range(rounds) for n in range(1_000)]

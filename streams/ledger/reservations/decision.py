@@ -1,0 +1,60 @@
+"""What is decided about a claim, new or waiting, and what that does to the figures."""
+
+from __future__ import annotations
+
+from streams.ledger.reservations.settling import ripen_later
+from streams.ledger.reservations.state import (
+    ACTIVE,
+    CLOSED_STATES,
+    EXHAUSTED,
+    EXPIRED,
+    FLUENT_UNAVAILABLE,
+    INVALID,
+    NO_RESERVATION,
+    PENDING,
+    REJECTED,
+    TAKEN,
+    UNKNOWN,
+    WAITING,
+    Reservation,
+)
+
+
+def reason_for(row: Reservation, quantity: int, placed_at_ms: int) -> str:
+    """TAKEN, WAITING, or the first reason that holds in the order of `schemas.reasons.Reason`."""
+    if (
+        row.state is ACTIVE
+        and not row.cause
+        and placed_at_ms <= row.expires_at_ms
+        and 0 < quantity <= row.reserved - row.claimed
+    ):
+        return TAKEN
+    return _refusal(row, quantity, placed_at_ms)
+
+
+def _refusal(row: Reservation, quantity: int, placed_at_ms: int) -> str:
+    if quantity < 1:
+        return INVALID
+    if row.state is REJECTED:
+        return NO_RESERVATION
+    if row.cause:
+        return row.cause
+    if row.state is UNKNOWN or (row.state is PENDING and not row.hold_overdue):
+        return WAITING
+    if placed_at_ms > row.expires_at_ms:
+        return EXPIRED
+    return FLUENT_UNAVAILABLE if row.state is PENDING else EXHAUSTED
+
+
+def record_decision(row: Reservation, quantity: int, reason: str, now_ms: int) -> int:
+    """Take or refuse `quantity` units at `now_ms`; returns from when taken units may be settled, or 0."""
+    if not row.report_at_ms and row.state is not UNKNOWN:
+        row.report_at_ms = now_ms + row.terms.report_interval_ms
+    if reason == TAKEN:
+        row.claimed += quantity
+        return ripen_later(row, quantity, now_ms)
+    row.rejected_units += quantity
+    row.rejected_orders += 1
+    if row.state in CLOSED_STATES and not row.forget_at_ms:
+        row.forget_at_ms = now_ms + row.terms.claims_kept_ms
+    return 0
