@@ -78,8 +78,9 @@ class Hold:
         """One thing done, or the answer."""
         if any(not part.live for part in parts):
             return await self._given_up(parts)
-        if parts and parts[0].confirmed:
-            return self._found_confirmed(parts)
+        answer = self._found(parts)
+        if answer is not None:
+            return answer
         missing = self._request.quantity - sum(part.planned for part in parts)
         if missing < 0:
             await self._trim(parts, -missing)
@@ -200,17 +201,19 @@ class Hold:
         request = self._request
         return HoldConfirmed(request.promotion_id, request.sku, request.number, quantity)
 
-    def _found_confirmed(self, parts: list[Part]) -> HoldConfirmed | HoldFailed:
-        """A repeat finds its own hold; what another run left under the same refs is not that."""
+    def _found(self, parts: list[Part]) -> HoldConfirmed | HoldFailed | None:
+        """A repeat finds its own hold, confirmed or begun; what another run left under the same refs is not
+        that."""
         request = self._request
         planned, expires_at = sum(part.planned for part in parts), iso_time(request.expires_at_ms)
-        theirs = parts[0].expires_at or expires_at
-        if planned == request.quantity and theirs == expires_at:
-            return self._confirmed(planned)
+        theirs = next((part.expires_at for part in parts if part.expires_at not in ("", expires_at)), "")
+        confirmed = bool(parts) and parts[0].confirmed
+        if not theirs and not (confirmed and planned != request.quantity):
+            return self._confirmed(planned) if confirmed else None
         return self._failed(
             Reason.CONFLICT,
-            f"Another run holds {planned} units until {theirs} under {self._stock.stem} in Fluent; "
-            f"asked for were {request.quantity} until {expires_at}. Use a new promotion id.",
+            f"Another run holds {planned} units until {theirs or expires_at} under {self._stock.stem} in "
+            f"Fluent; asked for were {request.quantity} until {expires_at}. Use a new promotion id.",
         )
 
     def _failed(self, reason: Reason, error: str) -> HoldFailed:

@@ -118,6 +118,18 @@ async def test_a_hold_of_the_same_quantity_but_of_another_time_is_another_runs(
     assert "2030-03-16T17:46:40.000Z" in answer.error and "2030-03-17T17:46:40.000Z" in answer.error
 
 
+async def test_what_another_run_has_begun_is_not_made_into_this_ones_hold(
+    simulator: FluentSimulator, gateway: Gateway, new_gateway: NewGateway, one: Requests
+) -> None:
+    former = msgspec.structs.replace(one.hold(60), expires_at_ms=EXPIRES_AT_MS - 86_400_000)
+    dying = new_gateway(transport=Network(cut_at=4, deliver=True), max_retries=0)
+    assert await dying.handle(former) is None
+    assert live(simulator, one.sku) == {f"{one.ref}-1": 60}
+    answer = await gateway.handle(one.hold(100))
+    assert isinstance(answer, HoldFailed) and answer.reason == "CONFLICT"
+    assert "60 units" in answer.error and "were 100" in answer.error
+
+
 @pytest.mark.parametrize("profile", ["inventory-quantity", "template"])
 @pytest.mark.parametrize("before", ["CheckPart", "ConfirmPart"])
 async def test_a_part_that_was_ended_before_the_read_back_confirms_nothing(
