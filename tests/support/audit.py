@@ -38,7 +38,12 @@ class Audit:
 
 def audit(system: System) -> Audit:
     """Read all outcomes of a system and fold them."""
-    found = Audit(system.read("order-outcomes"))
+    return fold(system.read("order-outcomes"))
+
+
+def fold(outcomes: list[Message]) -> Audit:
+    """What these outcomes say together."""
+    found = Audit(outcomes)
     newest: dict[Key, Any] = {}
     for message in found.outcomes:
         outcome = message.json

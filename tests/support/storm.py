@@ -48,7 +48,7 @@ class Shop(threading.Thread):
 
     def run(self) -> None:
         """Follow the outcomes until the end of the `with` block."""
-        consumer = _follower(self._system, OUTCOMES)
+        consumer = follower(self._system, OUTCOMES)
         try:
             while not self._stopping.is_set():
                 for message in consumer.consume(500, 0.05):
@@ -89,7 +89,7 @@ class Shop(threading.Thread):
             raise self.failure
 
 
-def _follower(system: System, topic: str) -> Consumer:
+def follower(system: System, topic: str) -> Consumer:
     """A read_committed consumer of all of a topic, from its beginning, that belongs to no group."""
     consumer = Consumer(
         {
