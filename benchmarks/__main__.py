@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import bridge, idle, latency, open_loop, path, raw, restore, stage
+from benchmarks import bridge, failover, idle, latency, open_loop, path, raw, restore, stage
 from benchmarks.jit import warm_up
 from benchmarks.result import Arena, Result, Row, table
 from benchmarks.subject import TODAY, NoRevisionError, Subject, checked_out
@@ -40,11 +40,16 @@ OUTSIDE: dict[str, tuple[Measure, ...]] = {
     "path": path.FIGURES,
     "open-loop": open_loop.FIGURES,
     "idle": idle.FIGURES,
+    "partitions": idle.WITH_MORE_OR_LESS,
+    "failover": failover.FIGURES,
 }
 """What goes by the wire contract only, for any revision."""
 
 NAMES = ("raw", "stage", "path", "latency", "open-loop", "idle", "restore", "bridge")
 """In the order of a whole run."""
+
+BY_NAME_ONLY = ("partitions", "failover")
+"""These take minutes each."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,12 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, in one run.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default: all")
+    known = (*NAMES, *BY_NAME_ONLY)
+    told = f"of {', '.join(known)}; default: all but {' and '.join(BY_NAME_ONLY)}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=told)
     parser.add_argument("--against", metavar="REVISION", help="another revision, for the same work beside")
     parser.add_argument("--rounds", type=int, default=1, help="of each comparison; the better one counts")
     given = parser.parse_args(arguments)
-    if unknown := set(given.names) - set(NAMES):
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
+    if unknown := set(given.names) - set(known):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     return given
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
 
@@ -35,7 +35,7 @@ def _measure(arena: Arena, subject: Subject, *, partitions: int) -> list[Result]
     with Trial(arena, subject, partitions, SKUS) as trial:
         trial.start_worker()
         cpu, broker, began = trial.cpu_s(), trial.broker_cpu_s(), time.monotonic()
-        taken, missing = offer(trial, RATE, SECONDS)
+        _, taken, missing = offer(trial, RATE, SECONDS)
         seconds = time.monotonic() - began
         shares = [(trial.cpu_s() - cpu) / seconds, (trial.broker_cpu_s() - broker) / seconds]
     p50, p99 = p50_and_p99_ms(taken, WARM_SHARE)
@@ -45,8 +45,19 @@ def _measure(arena: Arena, subject: Subject, *, partitions: int) -> list[Result]
     return [Result(f"open loop, {partitions} partitions", p50, "ms p50", AIM, notes)]
 
 
-def offer(trial: Trial, rate: int, seconds: int, *, skus: int = SKUS) -> tuple[list[float], int]:
-    """Send and wait: each order's latency in seconds, in order of sending; and how many have no outcome."""
+class Offered(NamedTuple):
+    """What became of the orders that were offered, in order of sending."""
+
+    began: float
+    """Unix time at which the first was due."""
+    taken: list[float]
+    """Each order's latency in seconds."""
+    missing: int
+    """How many have no outcome."""
+
+
+def offer(trial: Trial, rate: int, seconds: int, *, skus: int = SKUS) -> Offered:
+    """Send and wait."""
     count = rate * seconds
     orders = list(prefill.orders(count, skus))
     number_of = {ref: number for number, (ref, _) in enumerate(orders)}
@@ -67,7 +78,8 @@ def offer(trial: Trial, rate: int, seconds: int, *, skus: int = SKUS) -> tuple[l
     finally:
         outcomes.close()
         sender.join(WAIT_S)
-    return [(at or deadline) - began - number / rate for number, at in enumerate(came)], left
+    taken = [(at or deadline) - began - number / rate for number, at in enumerate(came)]
+    return Offered(began, taken, left)
 
 
 def _send(trial: Trial, orders: list[prefill.Pair], began: float, rate: int) -> None:

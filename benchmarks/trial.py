@@ -82,11 +82,12 @@ class Trial:
         """A topic's name on the broker."""
         return f"{self._name}-{name}"
 
-    def start_worker(self) -> float:
-        """Start the worker; returns the Unix time at which it said that it is ready."""
+    def start_worker(self, disk: str = "data") -> float:
+        """Start a worker; returns the Unix time at which it said that it is ready. `worker` is the newest."""
         self._starts += 1
         log = self._directory / f"worker-{self._starts}.log"
-        worker = Process(self._subject.command("worker"), self._environment, log, cwd=self._subject.tree)
+        environment = {**self._environment, "DATA_DIR": str(self._directory / disk)}
+        worker = Process(self._subject.command("worker"), environment, log, cwd=self._subject.tree)
         self.worker = worker
         self._exit.callback(worker.kill)
         worker.said(READY, START_TIMEOUT_S)
@@ -97,6 +98,13 @@ class Trial:
         if self.worker is not None:
             self.worker.terminate()
             self.worker.close(STOP_TIMEOUT_S)
+
+    def start_promotion(self, promotion: str, units: int) -> None:
+        """Have so many units of each SKU set aside; does not wait."""
+        skus = [{"sku": f"SKU-{i}", "quantity": units} for i in range(self._skus)]
+        start = {"promotion": {"id": promotion, "skus": skus, "durationMinutes": 10_080}}
+        event = (promotion.encode(), json.dumps(start).encode())
+        prefill.send(self.client, self.topic(PROMOTION_START), [event])
 
     def place(self, orders: int, lines: int = 1, *, keyed_by_ref: bool = True) -> None:
         """Put orders into order-placed."""
@@ -144,12 +152,13 @@ class Trial:
         self._directory.mkdir()
         self._exit.callback(shutil.rmtree, self._directory, ignore_errors=True)
         self._start_simulator()
-        self._environment = self._environment_of(self._simulator.said(ADDRESS, START_TIMEOUT_S))
+        self.fluent_url = self._simulator.said(ADDRESS, START_TIMEOUT_S)
+        self._environment = self._environment_of(self.fluent_url)
         log = self._directory / "topics.log"
         topics = Process(self._subject.command("topics"), self._environment, log, cwd=self._subject.tree)
         topics.finish(START_TIMEOUT_S)
         self.start_worker()
-        self._start_promotion()
+        self._begin()
         self.stop_worker()
 
     def _start_simulator(self) -> None:
@@ -171,19 +180,12 @@ class Trial:
             "KAFKA_BOOTSTRAP_SERVERS": self._arena.bootstrap,
             "TOPIC_PREFIX": f"{self._name}-",
             "RESERVATION_CONFIG": str(config),
-            "DATA_DIR": str(self._directory / "data"),
             "FLUENT_BASE_URL": fluent_url,
             **dict.fromkeys(LOGIN, "simulator"),
         }
 
-    def _start_promotion(self) -> None:
-        skus = [{"sku": f"SKU-{i}", "quantity": prefill.UNITS} for i in range(self._skus)]
-        start = {"promotion": {"id": prefill.PROMOTION, "skus": skus, "durationMinutes": 10_080}}
-        prefill.send(
-            self.client,
-            self.topic(PROMOTION_START),
-            [(prefill.PROMOTION.encode(), json.dumps(start).encode())],
-        )
+    def _begin(self) -> None:
+        self.start_promotion(prefill.PROMOTION, prefill.UNITS)
         results = reader(self.client, self.topic(PROMOTION_RESULTS), self.partitions)
         try:
             answer = wait_for(lambda: _first(results), "the promotion has its results", START_TIMEOUT_S)

@@ -41,7 +41,7 @@ def test_what_has_piled_up_is_decided_after_ready_and_each_order_of_an_open_loop
         assert trial.cpu_s() > 0 and trial.rss_mb() > 0
     with Trial(arena, TODAY, 2, 5) as trial:
         trial.start_worker()
-        taken, missing = offer(trial, 100, 2, skus=5)
+        _, taken, missing = offer(trial, 100, 2, skus=5)
         assert missing == 0
         assert len(taken) == 200 and all(0 < each < 60 for each in taken)
 

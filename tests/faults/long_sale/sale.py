@@ -75,13 +75,13 @@ class Sender(threading.Thread):
         return self.sent < len(self.events) * (1 - RESERVE)
 
     def finish(self) -> None:
-        """Send the rest, and return when all is sent; raises AssertionError where the broker did not take it."""
+        """Send the rest, and return when the broker has it; raises AssertionError where it has not."""
         self._finish.set()
         self.join()
         assert self.untaken == 0, f"the broker did not take {self.untaken} events"
 
     def run(self) -> None:
-        """Send everything; `untaken` is then what the broker did not take. Java's partitioner, as shops have."""
+        """Send everything, with Java's partitioner, as shops do; `untaken` is then what did not arrive."""
         producer = Producer(
             {
                 "bootstrap.servers": self._sale.bootstrap,
