@@ -161,9 +161,10 @@ def _tell(worker: Process, at: float) -> None:
     """Print how its takeover went on, in seconds from the loss."""
     for line in _lines(worker):
         since = datetime.fromisoformat(line.pop("timestamp")).timestamp() - at
-        if since > 0 and line["event"] in STEPS:
+        step = line["event"].replace(" ", "_")  # as it was spelt before
+        if since > 0 and step in STEPS:
             told = {key: value for key, value in line.items() if key not in ("event", "level", "logger")}
-            print(f"    +{since:.2f} s {worker.name} {line['event']} {told}", file=sys.stderr)
+            print(f"    +{since:.2f} s {worker.name} {step} {told}", file=sys.stderr)
 
 
 def _lines(worker: Process) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from tests.faults.long_sale.sale import Plan, hold
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.slow]
 
-SHORT = Plan(orders=3_000, per_second=150)
+SHORT = Plan(orders=2_500, per_second=150)
 
 
 def test_whatever_happens_to_workers_and_broker_each_event_has_one_answer_and_the_figures_add_up(

@@ -29,6 +29,9 @@ WEATHER: dict[str, Any] = {
 """Two requests in three suffer something; a time-out's connection is closed after 200 ms."""
 
 OUTCOMES = "order-outcomes"
+QUIET = {"log_level": 2, "reconnect.backoff.max.ms": 500}
+"""Of a librdkafka client: it need not say that the broker is away, for it was the test that stopped it."""
+
 STOP_WITHIN_S = 20
 
 
@@ -98,6 +101,7 @@ def follower(system: System, topic: str) -> Consumer:
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 20,
+            **QUIET,
         }
     )
     partitions = consumer.list_topics(system.prefix + topic, 10).topics[system.prefix + topic].partitions

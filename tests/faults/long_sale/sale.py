@@ -20,6 +20,7 @@ from tests.faults.long_sale.proof import findings, gather, misreported
 from tests.faults.long_sale.weather import Decisions, Staff, Visitor, Weather
 from tests.support.audit import final_report, promotion_start
 from tests.support.kafka import unique_prefix
+from tests.support.storm import QUIET
 from tests.support.system import System, system, wait_until
 
 CONFIG: dict[str, Any] = {
@@ -89,6 +90,7 @@ class Sender(threading.Thread):
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
+                **QUIET,
             }
         )
         due = time.monotonic()
