@@ -21,7 +21,7 @@ def start(promotion: str, expires_at: datetime) -> dict[str, Any]:
 def test_a_sale_that_starts_a_moment_after_the_last_one_expired_gets_its_units(
     kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path
 ) -> None:
-    config = {"fluentAskAgainSeconds": 5}
+    config = {"fluentAskAgainSeconds": 5, "expiryGraceSeconds": 4}
     with system(kafka.bootstrap, topic_prefix, tmp_path, {"A": {"LOC-1": UNITS}}, **config) as sale:
         sale.start_worker()
         expires_at = datetime.now(UTC) + timedelta(seconds=6)
