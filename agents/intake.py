@@ -1,6 +1,8 @@
-"""The agents of the input topics. Intake validates a message and passes its bytes on under its subject's key.
+"""The agents of the input topics: can this message be read, and is it at home where it was read?
 
-It knows nothing about stock. What can not be read becomes a dead letter, its bytes intact.
+An event that is already in the task of its subject is decided there and then; any other is sent home, its
+bytes as they came, through order-commands or promotion-commands. Intake knows nothing about stock. What can
+not be read becomes a dead letter, its bytes intact.
 """
 
 from __future__ import annotations
@@ -10,21 +12,39 @@ from dataclasses import dataclass
 
 import faust
 
-from agents.shell import WireName, channel, decide
+from agents.shell import CommandStage, WireName, channel, decide
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
 from schemas.promotions import PromotionStart
-from schemas.topics import MAX_MESSAGE_BYTES, ORDER_COMMANDS, PROMOTION_COMMANDS
+from schemas.topics import (
+    INPUTS,
+    MAX_MESSAGE_BYTES,
+    ORDER_CANCELLED,
+    ORDER_COMMANDS,
+    ORDER_PLACED,
+    PROMOTION_COMMANDS,
+    PROMOTION_END,
+    PROMOTION_START,
+)
 from streams.engine.host.app import EngineApp
-from streams.engine.stage import Record, remember_seen_ms, seen_ms
-from streams.ledger.commands import encode, order_key
+from streams.engine.partitioner import partition_of
+from streams.engine.stage import LOG_APPEND_TIME, Record, remember_seen_ms, seen_ms
+from streams.ledger.commands import encode
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.rows import Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
 
 MAX_MAPPED_BYTES = MAX_MESSAGE_BYTES - 65_536
+
+HOME_OF = {
+    ORDER_PLACED: ORDER_COMMANDS,
+    ORDER_CANCELLED: ORDER_COMMANDS,
+    PROMOTION_START: PROMOTION_COMMANDS,
+    PROMOTION_END: PROMOTION_COMMANDS,
+}
+"""The command topic whose stage decides the events of an input topic."""
 
 Mapper = Callable[[bytes | None], bytes]
 
@@ -39,38 +59,62 @@ def register(app: EngineApp, topic: str) -> None:
 
 
 def stages(
-    wire_name: WireName, terms: Terms, mappers: Mapping[str, Mapper], topics: Sequence[str]
+    wire_name: WireName,
+    terms: Terms,
+    mappers: Mapping[str, Mapper],
+    homes: Mapping[str, CommandStage],
+    tasks: int,
 ) -> dict[str, Intake]:
-    """What decides the records of each input topic."""
-    return {topic: Intake(topic, wire_name(topic), terms, mappers.get(topic)) for topic in topics}
+    """What decides the records of each input topic; `homes` are the stages of the command topics by topic."""
+    return {
+        topic: Intake(topic, wire_name(topic), terms, homes[HOME_OF[topic]], tasks, mappers.get(topic))
+        for topic in INPUTS
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The stage of one input topic. `mapper` turns foreign JSON into our shape where one is configured."""
+    """The stage of one input topic. `mapper` turns foreign JSON into our shape where one is configured.
+
+    Any producer, key, partitioner and number of partitions will do: home is a question about each record.
+    Partition p is read by task p mod `tasks`; an event's home is the task of its order ref's or promotion
+    id's murmur2. Only records that the broker has stamped are decided at home: elsewhere their time is the
+    producer's.
+    """
 
     topic: str
     wire_topic: str
     terms: Terms
+    home: CommandStage
+    tasks: int
     mapper: Mapper | None = None
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
-        """Pass each record on, or reject it, in order."""
-        now_ms = seen_ms(rows, self.topic)
+        """Decide each record, pass it on, or reject it, in order."""
+        now_ms, task = seen_ms(rows, self.topic), partition % self.tasks
+        at_home = self.home.at_home(self.topic, rows, effects)
         for record in records:
             now_ms = max(now_ms, record.timestamp)
             source = Source(self.wire_topic, partition, record.offset, record.key)
             try:
-                effects.sends.append(self._passed_on(record, source, effects))
+                key, mapped = self._subject(record, effects)
+                envelope = Envelope(source, max(0, record.timestamp), self.terms, mapped)
+                if partition_of(key, self.tasks) == task and record.timestamp_type == LOG_APPEND_TIME:
+                    at_home.decide(envelope, record.value or b"")
+                else:
+                    header = (ENVELOPE_HEADER, encode(envelope))
+                    effects.sends.append(Send(self.home.topic, key, record.value, [header]))
             except InvalidEvent as invalid:
                 dead_letter(source, record.value, invalid.reason, invalid.error, now_ms, effects)
+        at_home.close()
         remember_seen_ms(rows, self.topic, now_ms)
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """Intake waits for nothing."""
         return None
 
-    def _passed_on(self, record: Record, source: Source, effects: Effects) -> Send:
+    def _subject(self, record: Record, effects: Effects) -> tuple[bytes, bytes | None]:
+        """Whom the event is about, and its bytes in our shape where a mapping made them."""
         mapped = None
         if self.mapper is not None:
             mapped = self.mapper(record.value)
@@ -78,9 +122,9 @@ class Intake:
                 raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
         event = parse(self.topic, record.value if mapped is None else mapped)
         self._check(event, effects)
-        topic, key = _destination(event)
-        envelope = encode(Envelope(source, max(0, record.timestamp), self.terms, mapped))
-        return Send(topic, key, record.value, [(ENVELOPE_HEADER, envelope)])
+        if isinstance(event, OrderPlaced | OrderCancelled):
+            return event.order.ref.encode(), mapped
+        return event.identity.encode(), mapped
 
     def _check(self, event: Event, effects: Effects) -> None:
         if not isinstance(event, PromotionStart):
@@ -89,9 +133,3 @@ class Intake:
         if minutes is not None:
             fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
             effects.notices.append(Notice("warning", "unusual_duration", fields))
-
-
-def _destination(event: Event) -> tuple[str, bytes]:
-    if isinstance(event, OrderPlaced | OrderCancelled):
-        return ORDER_COMMANDS, order_key(*event.identity)
-    return PROMOTION_COMMANDS, event.identity.encode()

@@ -29,7 +29,7 @@ def register(app: EngineApp) -> None:
 
 def stage(wire_name: WireName) -> CommandStage:
     """Decodes each record of `order-commands` and lets the orders core decide."""
-    return CommandStage(ORDER_COMMANDS, wire_name(ORDER_COMMANDS), decode, core)
+    return CommandStage(ORDER_COMMANDS, wire_name(ORDER_COMMANDS), decode, EVENTS, core)
 
 
 _Quantity = Annotated[int, msgspec.Meta(ge=1)]
@@ -113,4 +113,5 @@ def _summed(items: list[_Item]) -> Lines:
     return tuple(totals.items())
 
 
-decode = decoder(decode_order_command, {ORDER_PLACED: _place, ORDER_CANCELLED: _cancel})
+EVENTS = {ORDER_PLACED: _place, ORDER_CANCELLED: _cancel}
+decode = decoder(decode_order_command, EVENTS)

@@ -29,7 +29,7 @@ def register(app: EngineApp) -> None:
 
 def stage(wire_name: WireName) -> CommandStage:
     """Decodes each record of `promotion-commands` and lets the promotions core decide."""
-    return CommandStage(PROMOTION_COMMANDS, wire_name(PROMOTION_COMMANDS), decode, core)
+    return CommandStage(PROMOTION_COMMANDS, wire_name(PROMOTION_COMMANDS), decode, EVENTS, core)
 
 
 # Events are rare here, so they are read by the very models that intake validated them with: two readers that
@@ -65,4 +65,5 @@ def _end(envelope: Envelope, value: bytes, original: bytes) -> EndPromotion:
     )
 
 
-decode = decoder(decode_promotion_command, {PROMOTION_START: _start, PROMOTION_END: _end})
+EVENTS = {PROMOTION_START: _start, PROMOTION_END: _end}
+decode = decoder(decode_promotion_command, EVENTS)

@@ -22,7 +22,7 @@ def register(app: EngineApp) -> None:
 
 def stage(wire_name: WireName) -> CommandStage:
     """Decodes each record of `sku-commands` and lets the ledger decide."""
-    return CommandStage(SKU_COMMANDS, wire_name(SKU_COMMANDS), decode, core)
+    return CommandStage(SKU_COMMANDS, wire_name(SKU_COMMANDS), decode, {}, core)
 
 
 def decode(value: bytes, envelope: bytes | None) -> SkuCommand:

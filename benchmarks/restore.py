@@ -13,7 +13,7 @@ from schemas.topics import SKU_COMMANDS
 
 CLAIMS = 500_000
 SKUS = 1_000
-RESTORED = re.compile(r'"records": (\d+), "seconds": ([\d.]+).*"rows restored"')
+RESTORED = re.compile(r'"records": (\d+), "seconds": ([\d.]+).*"rows.restored"')
 
 
 def run(arena: Arena) -> list[Result]:

@@ -26,7 +26,6 @@ RECONCILIATION_REPORTS = "reconciliation-reports"
 DEAD_LETTERS = "dead-letters"
 
 TASK_CHANGELOG = "flashsale-tasks-changelog"
-INTAKE_POSITIONS = "intake-positions"
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Limit of our own topics, producers and fetches: above every input topic's, so that whatever came in
@@ -61,7 +60,6 @@ class Topic:
     purpose: str
     retention_ms: int = 7 * DAY_MS
     compacted: bool = False
-    partitions: int | None = None
 
     @property
     def log_append_time(self) -> bool:
@@ -90,7 +88,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(PROMOTION_END, Role.INPUT, ANY_KEY, "A sale ends early: release what is left."),
     Topic(ORDER_PLACED, Role.INPUT, ANY_KEY, "An order takes units of a promotion."),
     Topic(ORDER_CANCELLED, Role.INPUT, ANY_KEY, "An order, or part of it, gives units back."),
-    Topic(ORDER_COMMANDS, Role.COMMANDS, "order ref, promotion id", "Everything about an order, in one log."),
+    Topic(ORDER_COMMANDS, Role.COMMANDS, "order ref", "Everything about an order, in one log."),
     Topic(PROMOTION_COMMANDS, Role.COMMANDS, "promotion id", "Everything about a promotion, in one log."),
     Topic(SKU_COMMANDS, Role.COMMANDS, "SKU", "Everything that changes a SKU, in one log."),
     Topic(FLUENT_REQUESTS, Role.COMMANDS, "SKU", "What the ledger asks of Fluent."),
@@ -122,14 +120,6 @@ TOPICS: tuple[Topic, ...] = (
         "What could not be decided: the original bytes, unchanged, and why.",
     ),
     Topic(TASK_CHANGELOG, Role.STATE, "row", "Every task's rows: the truth behind its disk.", compacted=True),
-    Topic(
-        INTAKE_POSITIONS,
-        Role.STATE,
-        "topic/partition",
-        "How far each input partition was read; one partition.",
-        compacted=True,
-        partitions=1,
-    ),
 )
 
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from schemas.topics import FLUENT_REQUESTS, MAX_MESSAGE_BYTES, STAGES, TASK_CHANGELOG
 from streams.engine.engine import Engine
-from streams.engine.host.app import DeclaredAssignor, EngineApp
+from streams.engine.host.app import EngineApp
+from streams.engine.host.assignor import TaskAssignor
 from streams.engine.host.consumer import Transport
 from streams.engine.host.hooks import Hooks
 from streams.engine.host.tables import EngineTable, EngineTableManager
@@ -40,7 +41,7 @@ def build(settings: Settings, engine: Engine, hooks: Hooks) -> EngineApp:
         datadir=str(_faust_dir(settings.data_dir)),
         Table=EngineTable,
         TableManager=EngineTableManager,
-        PartitionAssignor=DeclaredAssignor,
+        PartitionAssignor=TaskAssignor,
         topic_partitions=partitions,
         topic_allow_declare=False,  # topics are created by `flashsale topics`, from one table
         topic_disable_leader=True,

@@ -93,6 +93,23 @@ def consumer_config(settings: Settings, group: str) -> Config:
     }
 
 
+def aiokafka_config(settings: Settings) -> Config:
+    """What aiokafka's clients need to connect. Raises ConfigurationError as `client_config` does."""
+    kafka = settings.kafka
+    config: Config = {
+        "bootstrap_servers": settings.require_kafka(),
+        "security_protocol": kafka.security_protocol,
+        "ssl_context": ssl_context(settings),
+    }
+    if kafka.uses_sasl:
+        config |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": _password(settings),
+        }
+    return config
+
+
 def faust_broker(settings: Settings) -> tuple[str, CredentialsT | None]:
     """Faust's `broker` and `broker_credentials`. Raises ConfigurationError as `client_config` does."""
     url = ";".join(f"kafka://{server}" for server in settings.require_kafka().split(","))

@@ -59,11 +59,6 @@ class Finding:
         return f"{self.topic}: {self.problem}; {self.remedy}." if self.problem else f"{self.topic}: ok."
 
 
-def partitions_of(topic: Topic, configured: int) -> int:
-    """How many partitions a topic of ours has."""
-    return topic.partitions or configured
-
-
 def problems(
     topic: Topic, name: str, found: TopicOnBroker | None, partitions: int, replication: int | None
 ) -> list[Finding]:
@@ -86,19 +81,13 @@ def _shape(
 ) -> Iterator[Finding]:
     if topic.role is Role.INPUT:
         return
-    wanted = partitions_of(topic, partitions)
-    if found.partitions != wanted:
-        problem = f"has {counted(found.partitions, 'partition')}, but {wanted} are needed"
-        yield Finding(name, Severity.ERROR, problem, _partitions_remedy(topic, found.partitions))
+    if found.partitions != partitions:
+        problem = f"has {counted(found.partitions, 'partition')}, but {partitions} are needed"
+        fixed = "the number is fixed once the topics exist (docs/operations.md)"
+        yield Finding(name, Severity.ERROR, problem, f'set "partitions" to {found.partitions}: {fixed}')
     if replication is not None and found.replicas < replication:
         problem = f"has {counted(found.replicas, 'copy', 'copies')}, but replicationFactor is {replication}"
         yield Finding(name, Severity.WARNING, problem, "reassign its partitions to more brokers")
-
-
-def _partitions_remedy(topic: Topic, found: int) -> str:
-    if topic.partitions is not None:
-        return "delete it while all workers are stopped, then run `flashsale topics`"
-    return f'set "partitions" to {found}: the number is fixed once the topics exist (docs/operations.md)'
 
 
 def _settings(topic: Topic, name: str, found: TopicOnBroker) -> Iterator[Finding]:

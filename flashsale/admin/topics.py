@@ -21,7 +21,6 @@ from flashsale.admin.rules import (
     Severity,
     lacking,
     lacking_rights,
-    partitions_of,
     problems,
 )
 from schemas.topics import TOPICS, Topic
@@ -118,7 +117,7 @@ def _create(admin: AdminClient, settings: Settings, topics: list[Topic]) -> set[
     requests = [
         NewTopic(
             settings.prefixed(topic.name),
-            partitions_of(topic, config.partitions),
+            config.partitions,
             config.replication_factor or BROKERS_DEFAULT,
             config=topic.broker_config(),
         )

@@ -28,7 +28,7 @@ from streams.engine.host.app import EngineApp
 from streams.engine.host.hooks import Hooks, Lease
 from streams.engine.sender import Sender
 from streams.engine.stage import Stage
-from streams.kafka import client_config
+from streams.kafka import aiokafka_config, client_config
 from streams.ledger.terms import Terms
 from streams.log import get_logger
 from streams.settings import ConfigurationError, ReservationConfig, Settings
@@ -57,8 +57,14 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     client = client_config(settings)
     metrics = Metrics()
 
-    options = EngineOptions(client, settings.topic_prefix, settings.data_dir)
-    engine = Engine(options, _command_stages(settings), _input_stages(settings), metrics, die)
+    options = EngineOptions(
+        client,
+        aiokafka_config(settings),
+        settings.topic_prefix,
+        settings.config.partitions,
+        settings.data_dir,
+    )
+    engine = Engine(options, _stages(settings), metrics, die)
     lease = Lease(engine, settings.config.kafka_session_timeout_ms / 1_000)
 
     gateway = _gateway(settings, lease)
@@ -104,16 +110,17 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     return Worker(app, metrics.registry, readiness)
 
 
-def _command_stages(settings: Settings) -> dict[str, Stage]:
-    stages = [agent.stage(settings.prefixed) for agent in (orders, promotions, reservations)]
-    return {stage.topic: stage for stage in stages}
-
-
-def _input_stages(settings: Settings) -> dict[str, Stage]:
+def _stages(settings: Settings) -> dict[str, Stage]:
+    """What decides the records of each topic that tasks read."""
+    commands = {
+        stage.topic: stage
+        for stage in (agent.stage(settings.prefixed) for agent in (orders, promotions, reservations))
+    }
     mappers: Mapping[str, Mapper] = {
         topic: partial(map_message, mapping) for topic, mapping in settings.mappings.items()
     }
-    return {**intake.stages(settings.prefixed, _terms(settings.config), mappers, INPUTS)}
+    terms, tasks = _terms(settings.config), settings.config.partitions
+    return {**commands, **intake.stages(settings.prefixed, terms, mappers, commands, tasks)}
 
 
 def _terms(config: ReservationConfig) -> Terms:

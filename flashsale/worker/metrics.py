@@ -36,7 +36,7 @@ class Metrics:
             "flashsale_dead_letters", "Messages that could not be decided", ["reason"], registry=registry
         )
         self.transactions = Counter(
-            "flashsale_transactions", "Transactions by task and result", ["task", "result"], registry=registry
+            "flashsale_transactions", "The worker's transactions by result", ["result"], registry=registry
         )
         self.commit_seconds = Histogram(
             "flashsale_commit_seconds", "From begin to durable", buckets=SECONDS, registry=registry
@@ -58,10 +58,13 @@ class Metrics:
         )
         self.decided = 0
 
-    def committed(self, task: str, effects: Effects, records: int, seconds: float) -> None:
-        """A transaction is durable: count it, and say what a person should read."""
-        self.transactions.labels(task, "committed").inc()
+    def transaction(self, tasks: int, seconds: float) -> None:
+        """A transaction of so many tasks is durable."""
+        self.transactions.labels("committed").inc()
         self.commit_seconds.observe(seconds)
+
+    def committed(self, task: str, effects: Effects, records: int) -> None:
+        """What a task had in it: count it, and say what a person should read."""
         self.records.labels(task).inc(records)
         self.decided += records
         for outcome, count in effects.outcomes.items():
@@ -73,10 +76,21 @@ class Metrics:
         for notice in effects.notices:
             getattr(log, notice.level)(notice.event, **notice.fields)
 
-    def discarded(self, task: str, why: str) -> None:
+    def discarded(self, tasks: str, why: str) -> None:
         """Decisions were thrown away before anybody saw them."""
-        self.transactions.labels(task, "aborted").inc()
-        log.warning("transaction_aborted", task=task, why=why, recommendation="none: it is decided again")
+        self.transactions.labels("aborted").inc()
+        log.warning("transaction_aborted", tasks=tasks, why=why, recommendation="none: it is decided again")
+
+    def stands_still(self, task: str, why: str, seconds: float) -> None:
+        """A task's transactions are aborted although they carry nothing else."""
+        recommendation = "the other tasks go on; see docs/operations.md, 'A task that stands still'"
+        log.error(
+            "task_stands_still",
+            task=task,
+            why=why,
+            again_in_s=round(seconds, 1),
+            recommendation=recommendation,
+        )
 
     def dropped_fetch(self, task: str, source: str, start: int, expected: int) -> None:
         """A fetch did not continue the log; it is read again."""

@@ -59,7 +59,7 @@ class Upkeep:
         for task in engine.tasks.values():
             for source, position in task.position.items():
                 topic, partition, end = self._end_of(source)
-                if end is not None and position is not None:
+                if end is not None:
                     self._behind += max(0, end - position)
                     metrics.lag.labels(topic, partition).set(max(0, end - position))
 
@@ -70,12 +70,12 @@ class Upkeep:
         for task in list(engine.tasks.values()):
             for source, position in list(task.position.items()):
                 topic, partition, end = self._end_of(source)
-                if end is None or position is None or not task.running or not task.protocol.idle:
+                if end is None or not task.running or not task.idle:
                     continue
                 if self._stuck(source, position, end, now):
                     log.warning("source_sought_again", source=source, offset=position, end=end)
                     await engine.check_logs([task.name])
-                    await self._consumer.reposition(topic, partition, position)
+                    await self._consumer.reposition({(topic, partition): position})
 
     def _stuck(self, source: str, position: int, end: int, now: float) -> bool:
         """Whether a source has had records for a while and its position has not moved."""

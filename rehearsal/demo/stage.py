@@ -24,7 +24,6 @@ from confluent_kafka.admin import AdminClient
 from rehearsal.demo.display import Progress
 from rehearsal.demo.processes import Process, WorkerProcess, wait_for
 from rehearsal.kafka import EmbeddedKafka
-from schemas.topics import INPUTS
 from streams.kafka import check_broker, client_config
 from streams.settings import Settings, load_settings
 from streams.system import now_ms
@@ -32,9 +31,6 @@ from streams.system import now_ms
 WORKERS = 2
 PARTITIONS = 2
 """One for each worker."""
-
-TASKS = PARTITIONS * (len(INPUTS) + 1)
-"""What the workers own together: for each partition a task that decides, and an intake per input topic."""
 
 QUICK: dict[str, Any] = {
     "partitions": PARTITIONS,
@@ -187,7 +183,7 @@ class Stage:
 
         def all_own_tasks() -> bool:
             tasks = [worker.tasks() for worker in self.workers]
-            return min(tasks) > 0 and sum(tasks) == TASKS
+            return min(tasks) > 0 and sum(tasks) == PARTITIONS
 
         wait_for(all_own_tasks, "each worker owns its part of the partitions", START_TIMEOUT_S, 0.1)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import (
@@ -44,6 +45,10 @@ class RestoreTimeout(RuntimeError):
     """The broker delivered nothing for too long while rows were being read."""
 
 
+class RestoreCancelled(RuntimeError):
+    """Nobody wants these rows any more: the task went to somebody else."""
+
+
 def consumer_config(client: Mapping[str, Any]) -> dict[str, Any]:
     """librdkafka settings of a bulk reader: read_committed, deep queues, end of partition reported."""
     return {
@@ -56,7 +61,7 @@ def consumer_config(client: Mapping[str, Any]) -> dict[str, Any]:
         "fetch.wait.max.ms": 50,
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
         "queued.min.messages": 500_000,
-        "queued.max.messages.kbytes": 262_144,
+        "queued.max.messages.kbytes": 131_072,  # two restores at a time
         "check.crcs": False,
     }
 
@@ -80,6 +85,16 @@ class ChangelogReader:
 
     def log_ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         """The oldest offset that each log still holds, and its end."""
+        try:
+            return self._ranges(partitions)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                raise
+            for topic in {topic for topic, _ in partitions}:  # one has grown: librdkafka looks after minutes
+                self._admin.list_topics(topic, timeout=20)
+            return self._ranges(partitions)
+
+    def _ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         begins = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {partition: (begins[partition], ends[partition]) for partition in partitions}
@@ -94,60 +109,82 @@ class ChangelogReader:
         topic: str,
         partition: int,
         start: int,
-        apply: Callable[[Changes], None],
+        apply: Callable[[Changes, int], None],
         progress: Callable[[int, int], None],
+        cancelled: threading.Event,
         idle_timeout_s: float = 60.0,
     ) -> Restored:
-        """Apply all committed records from `start` to the current end, in bulk.
+        """Apply all committed records from `start` to the end that the log has now, in bulk.
 
-        The caller has fenced every other writer, so the last stable offset reaches that end.
-        `progress(read, to_read)` is called every few seconds. Raises RestoreTimeout or KafkaException.
+        That end is past the last stable offset while the markers of a transaction are still on their way, so
+        it is waited for. The caller has fenced every other writer. `apply(changes, following)` gets rows and
+        the offset after them, `progress(read, to_read)` is called every few seconds.
+
+        Raises RestoreTimeout, RestoreCancelled or KafkaException.
         """
         end = self.end_offset(topic, partition)
         began = time.monotonic()
         if start >= end:
             return Restored(0, 0.0, end)
         consumer = Consumer(consumer_config(self._client))
+        reading = _Reading(consumer, f"{topic}/{partition}", end, apply, progress, cancelled, idle_timeout_s)
         try:
             consumer.assign([TopicPartition(topic, partition, start or OFFSET_BEGINNING)])
-            count = self._drain(consumer, topic, partition, end, apply, progress, idle_timeout_s)
+            reading.drain()
         finally:
             consumer.close()
-        return Restored(count, time.monotonic() - began, end)
+        return Restored(reading.count, time.monotonic() - began, end)
 
-    def _drain(
-        self,
-        consumer: Consumer,
-        topic: str,
-        partition: int,
-        end: int,
-        apply: Callable[[Changes], None],
-        progress: Callable[[int, int], None],
-        idle_timeout_s: float,
-    ) -> int:
-        count, position, changes = 0, 0, dict[bytes, bytes | None]()
+
+@dataclass
+class _Reading:
+    """One read on its way."""
+
+    consumer: Consumer
+    log: str
+    end: int
+    apply: Callable[[Changes, int], None]
+    progress: Callable[[int, int], None]
+    cancelled: threading.Event
+    idle_timeout_s: float
+    count: int = 0
+    following: int = 0
+    changes: Changes = field(default_factory=dict)
+
+    def drain(self) -> None:
+        """Read to the end."""
         seen_at = told_at = time.monotonic()
-        while True:
-            for message in consumer.consume(BULK, TAKE_S):
-                error = message.error()
-                if error is None:
-                    changes[message.key() or b""] = message.value()
-                    count += 1
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
-                position = message.offset() or position  # of an end of partition: where the next fetch begins
-                seen_at = time.monotonic()
-            if len(changes) >= BULK or position >= end:
-                apply(changes)
-                changes = {}
-            if position >= end:
-                return count
+        while self.following < self.end:
+            if self.cancelled.is_set():
+                raise RestoreCancelled(self.log)
             now = time.monotonic()
+            if self._take():
+                seen_at = now
+            if len(self.changes) >= BULK or self.following >= self.end:
+                self._flush()
             if now - told_at > PROGRESS_EVERY_S:
-                progress(position, end)
+                self.progress(self.following, self.end)
                 told_at = now
-            if now - seen_at > idle_timeout_s:
+            if now - seen_at > self.idle_timeout_s:
                 raise RestoreTimeout(
-                    f"restoring {topic}/{partition} stopped at offset {position} of {end}: "
-                    f"nothing arrived for {idle_timeout_s:.0f} s"
+                    f"restoring {self.log} stopped at offset {self.following} of {self.end}: "
+                    f"nothing arrived for {self.idle_timeout_s:.0f} s"
                 )
+
+    def _take(self) -> bool:
+        found = self.consumer.consume(BULK, TAKE_S)
+        for message in found:
+            error, offset = message.error(), message.offset()
+            if error is None:
+                self.changes[message.key() or b""] = message.value()
+                self.count += 1
+                self.following = (offset or 0) + 1
+            elif error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            elif offset:  # of an end of partition: where the next fetch begins
+                self.following = offset
+        return bool(found)
+
+    def _flush(self) -> None:
+        self.apply(self.changes, self.following)
+        self.changes = {}

@@ -1,39 +1,50 @@
-"""All tasks of one worker: opened when partitions are assigned, suspended while a rebalance runs."""
+"""All tasks of one worker: opened when partitions are granted, suspended while the group rebalances."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
+from aiokafka.client import AIOKafkaClient
 
-from schemas.topics import INPUTS, INTAKE_POSITIONS, STAGES, TASK_CHANGELOG
-from streams.engine.backends import DecisionBackend, IntakeBackend, IntakePositions
+from schemas.topics import INPUTS, TASK_CHANGELOG, TOPICS
+from streams.engine.broker.coordinators import Coordinators, Partition
+from streams.engine.broker.transactions import Transactions
 from streams.engine.changelog import ChangelogReader
+from streams.engine.database import Database
+from streams.engine.driver import Driver, Seek
 from streams.engine.fetched import Fetched
+from streams.engine.ownership import Membership
 from streams.engine.ports import Observer
-from streams.engine.protocol import Pace
+from streams.engine.protocol.pace import Pace
+from streams.engine.protocol.task import Phase
+from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.stage import Stage
+from streams.engine.takeover import Takeover, name, parse
 from streams.engine.task import Task
-from streams.engine.transactions import Transactions
+from streams.log import get_logger
 
-log = structlog.get_logger("engine")
+log = get_logger("engine")
 
-Partitions = Iterable[tuple[str, int]]
-Seek = Callable[[str, int, int | None], Awaitable[None]]
+GROUP = "flashsale"
+DRIFT_EVERY_S = 1.0
+"""Positions that moved over markers only are written down so often: others wait for what they say."""
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Where the engine runs: librdkafka's client settings, the prefix of all names, the data directory."""
+    """Where the engine runs: settings of librdkafka's and of aiokafka's clients, the prefix of all names, how
+    many tasks there are, the data directory."""
 
     client: Mapping[str, Any]
+    aiokafka: Mapping[str, Any]
     prefix: str
+    tasks: int
     data_dir: Path
     pace: Pace = field(default_factory=Pace)
 
@@ -45,223 +56,189 @@ class EngineOptions:
 class Engine:
     """The tasks that this worker owns.
 
-    `stages` holds the decision stages by logical topic; `intake(topic)` makes the stage of an input topic.
-    `die(why)` must end the process at once: it is called when the broker says that a task is not ours.
+    `stages` holds the stages of the command topics and of the input topics, by logical topic. `die(why)` must
+    end the process at once: it is called where going on could decide something twice.
     """
 
     def __init__(
         self,
         options: EngineOptions,
         stages: Mapping[str, Stage],
-        intake: Mapping[str, Stage],
         observer: Observer,
         die: Callable[[str], None],
     ) -> None:
         self.options = options
         self.generation: int | None = None
         self.opened_in_s = 0.0
-        self.flowing = False
-        """Whether the host delivers records: set by it once it has resumed, until the next rebalance."""
-        self._stages = dict(stages)
-        self._intake = dict(intake)
+        self._resumed = False
+        self._suspensions = 0
+        self.protocol = WorkerProtocol(options.pace)
+        self._stages = {options.wire_name(topic): stage for topic, stage in stages.items()}
         self._observer = observer
         self._die = die
-        self._seek: Seek | None = None
-        self._executor = ThreadPoolExecutor(64, "task")
+        self._executor = ThreadPoolExecutor(4, "engine")
         self._reader = ChangelogReader(options.client)
-        self._positions = IntakePositions(self._reader, options.wire_name(INTAKE_POSITIONS))
-        self._tasks: dict[str, Task] = {}
+        self._driver: Driver | None = None
         self._by_source: dict[str, Task] = {}
-        self._lock = asyncio.Lock()
-        self._suspensions = 0
-        self._inputs = {options.wire_name(topic): topic for topic in INPUTS}
-        self._commands = {options.wire_name(topic): topic for topic in STAGES}
+        self._drift: asyncio.Task[None] | None = None
 
     @property
     def tasks(self) -> Mapping[str, Task]:
-        """The open tasks by name."""
-        return self._tasks
+        """The tasks by name; those that are being restored are not running yet."""
+        return {} if self._driver is None else self._driver.tasks
 
     @property
     def ready(self) -> bool:
-        """Whether every task that was assigned takes records in."""
-        return (
-            self.flowing
-            and self.generation is not None
-            and all(task.running for task in self._tasks.values())
-        )
+        """Whether every task that was granted takes records in."""
+        return self.flowing and self._all_running
+
+    @property
+    def flowing(self) -> bool:
+        """Whether the host delivers records, and the group has not moved on without us."""
+        return self._resumed and self.protocol.member is not None
+
+    def resumed(self, generation: int) -> None:
+        """The host delivers records again, unless a rebalance has begun meanwhile."""
+        self._resumed = self.generation == generation
 
     @property
     def opening(self) -> bool:
-        """Whether tasks are being taken over or let go right now."""
-        return self._lock.locked()
+        """Whether tasks are being taken over right now."""
+        return self.protocol.member is not None and not self._all_running
+
+    @property
+    def _all_running(self) -> bool:
+        return self.generation is not None and all(task.running for task in self.tasks.values())
 
     def owns(self, topic: str) -> bool:
         """Whether records of that topic (wire name) are decided by tasks."""
-        return topic in self._inputs or topic in self._commands
+        return topic in self._stages
 
     async def offer(self, fetched: Fetched) -> None:
         """Give a fetch to its task. One that comes from before a rebalance is dropped by the protocol."""
         task = self._by_source.get(fetched.source)
-        if task is not None:
-            await task.offer(fetched)
+        if task is not None and self._driver is not None:
+            await self._driver.offer(task, fetched)
 
     def position(self, topic: str, partition: int) -> int | None:
-        """Next offset to read of a source partition, or None when no open task reads it."""
-        source = f"{topic}/{partition}"
-        task = self._by_source.get(source)
-        return None if task is None else task.position.get(source)
-
-    def committed(self, topic: str, partition: int) -> int | None:
-        """Next offset after the last committed transaction, or None."""
-        source = f"{topic}/{partition}"
-        task = self._by_source.get(source)
-        return None if task is None else task.committed.get(source)
+        """Next offset to read of a source partition, or None when no running task reads it."""
+        task = self._by_source.get(name((topic, partition)))
+        if task is None or not task.running:
+            return None
+        return task.position.get(name((topic, partition)))
 
     async def suspend(self) -> None:
         """A rebalance begins: commit what is decided; nothing more is taken in until `open`."""
-        self.flowing = False
+        self._resumed = False
         self.generation = None
         self._suspensions += 1
-        log.info("tasks suspended", tasks=sorted(self._tasks))
-        await asyncio.gather(*(task.suspend() for task in list(self._tasks.values())))
+        driver = self._driver
+        if driver is None:
+            return
+        log.info("tasks_suspended", tasks=sorted(self.tasks))
+        driver.carry_out(self.protocol.rebalancing(time.monotonic()))
+        await driver.settled(lambda: self.protocol.quiet or self.protocol.member is not None)
 
-    async def open(self, assigned: Partitions, generation: int, seek: Seek) -> None:
-        """Own exactly these partitions: close what went away, take over what is new, go on with the rest.
+    async def open(self, assigned: Iterable[Partition], member: Membership, seek: Seek) -> None:
+        """Own exactly these partitions: let go of what went away, go on with what stayed, take over the rest.
 
-        `seek(topic, partition, offset)` makes the consumer go on reading there (None: at the beginning).
-
-        A rebalance that begins meanwhile (`suspend`) leaves the engine suspended. A failure ends the process:
-        nobody may be waiting for this call any more, and a task that is open by half would stay so.
+        Returns when what stayed takes records in again; the rest follows by itself (`until_ready`). `seek`
+        repositions the consumer; the host, which has it, gives it with each opening.
         """
-        self._seek = seek
-        try:
-            await self._open(self._tasks_of(assigned), generation, self._suspensions)
-        except Exception as error:
-            log.exception("tasks not opened")
-            self._die(f"taking over tasks failed: {error!r}")
-            raise
+        before = self._suspensions
+        if not self.protocol.quiet:
+            await self.suspend()
+            before += 1
+        if not member.valid or self._suspensions != before:
+            return  # the group has moved on meanwhile, and grants anew
+        driver = self._driver = self._driver or self._connected()
+        driver.seek = seek
+        began = time.monotonic()
+        grant = self._tasks_of(assigned)
+        driver.tasks = {each: self._task(driver, each, sources) for each, sources in grant.items()}
+        self._by_source = {source: task for task in driver.tasks.values() for source in task.stages}
+        actions = self.protocol.granted(member, grant)
+        for each, task in driver.tasks.items():
+            task.state = self.protocol.tasks[each]
+        self.generation = member.generation
+        driver.carry_out(actions)
+        attempt = self.protocol.attempt
+        await driver.settled(lambda: attempt != self.protocol.attempt or not self._staying)
+        self._drift = self._drift or asyncio.get_running_loop().create_task(self._write_drift())
+        self.opened_in_s = time.monotonic() - began
 
-    async def _open(
-        self, wanted: Mapping[str, list[tuple[str, int]]], generation: int, suspensions: int
-    ) -> None:
-        async with self._lock:
-            self.flowing = False
-            began = time.monotonic()
-            await self._close(self._tasks.keys() - wanted.keys())
-            fresh = [name for name in wanted if name not in self._tasks]
-            for name in fresh:
-                self._add(name, wanted[name])
-            await asyncio.gather(*(self._tasks[name].open() for name in wanted))
-            await self.check_logs(fresh)
-            if suspensions == self._suspensions:
-                self.generation = generation
-            self.opened_in_s = time.monotonic() - began
+    @property
+    def _staying(self) -> bool:
+        tasks = self.protocol.tasks.values()
+        return any(task.phase is Phase.REGISTERING for task in tasks)
+
+    async def until_ready(self, generation: int) -> bool:
+        """Wait until all tasks run; False when the group rebalances before."""
+        driver, began = self._driver, time.monotonic()
+        if driver is None:
+            return False
+        await driver.settled(lambda: self.generation != generation or self._all_running)
+        if self.generation != generation:
+            return False
+        self.opened_in_s += time.monotonic() - began
         log.info(
-            "tasks open",
-            tasks=sorted(wanted),
-            taken_over=sorted(fresh),
-            generation=generation,
-            seconds=round(self.opened_in_s, 3),
+            "tasks_open", tasks=sorted(self.tasks), generation=generation, seconds=round(self.opened_in_s, 3)
         )
+        return True
 
     async def close(self) -> None:
-        """Commit what is decided and let go of everything."""
-        async with self._lock:
-            self.generation = None
-            await self._close(set(self._tasks))
+        """Let go of everything; the engine was suspended before, so that nothing is in flight."""
+        self.generation = None
+        if self._drift is not None:
+            self._drift.cancel()
+        driver = self._driver
+        if driver is not None:
+            driver.tasks, self._by_source = {}, {}
+            driver.carry_out(self.protocol.released())
+            await driver.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _close(self, names: Iterable[str]) -> None:
-        gone = [self._tasks.pop(name) for name in list(names)]
-        for task in gone:
-            for source in task.stages:
-                self._by_source.pop(source, None)
-        await asyncio.gather(*(task.close() for task in gone))
-
-    def _tasks_of(self, assigned: Partitions) -> dict[str, list[tuple[str, int]]]:
-        """Sources by task name: the command topics' partition i is task i, an input partition its own."""
-        tasks: dict[str, list[tuple[str, int]]] = {}
-        for topic, partition in sorted(assigned):
-            if topic in self._commands:
-                tasks.setdefault(f"task-{partition}", []).append((topic, partition))
-            elif topic in self._inputs:
-                tasks.setdefault(f"intake-{self._inputs[topic]}-{partition}", []).append((topic, partition))
-        return tasks
-
-    def _add(self, name: str, sources: list[tuple[str, int]]) -> None:
-        is_intake = sources[0][0] in self._inputs
-        stages = {
-            f"{topic}/{partition}": self._intake[self._inputs[topic]]
-            if is_intake
-            else self._stages[self._commands[topic]]
-            for topic, partition in sources
-        }
-        backend = self._intake_backend(name, *sources[0]) if is_intake else self._backend(name, sources[0][1])
-        task = Task(
-            name,
-            stages,
-            backend,
-            executor=self._executor,
-            seek=self._seek_source,
-            die=self._die,
-            observer=self._observer,
-            pace=self.options.pace,
-        )
-        self._tasks[name] = task
-        self._by_source.update(dict.fromkeys(stages, task))
-
-    def _backend(self, name: str, partition: int) -> DecisionBackend:
-        changelog = self.options.wire_name(TASK_CHANGELOG)
-        transactions = self._transactions(name, changelog, partition, partition)
-        path = self.options.data_dir / name
-        return DecisionBackend(transactions, self._reader, changelog, partition, path)
-
-    def _intake_backend(self, name: str, topic: str, partition: int) -> IntakeBackend:
-        changelog = self.options.wire_name(INTAKE_POSITIONS)
-        transactions = self._transactions(name, changelog, 0, partition)
-        return IntakeBackend(transactions, f"{topic}/{partition}", self._positions)
-
-    def _transactions(self, name: str, changelog: str, partition: int, own: int) -> Transactions:
-        transactional_id = f"{self.options.prefix}flashsale-{name}"
-        return Transactions(
-            self.options.client, transactional_id, changelog, partition, self.options.wire_name, own
-        )
-
-    async def _seek_source(self, source: str, offset: int | None) -> None:
-        if self._seek is not None and self.generation is not None:
-            topic, _, partition = source.rpartition("/")
-            await self._seek(topic, int(partition), offset)
-
-    async def check_logs(self, names: Iterable[str] | None = None) -> None:
+    async def check_logs(self, tasks: Iterable[str]) -> None:
         """A position that a log does not hold is an error that a person must see, never a silent jump."""
-        tasks = [self._tasks[name] for name in (self._tasks if names is None else names)]
-        sources = [(task, source) for task in tasks for source in task.stages]
-        if not sources:
-            return
-        partitions = [_parse(source) for _, source in sources]
-        loop = asyncio.get_running_loop()
-        ranges = await loop.run_in_executor(self._executor, self._reader.log_ranges, partitions)
-        for (task, source), partition in zip(sources, partitions, strict=True):
-            begin, end = ranges[partition]
-            position = task.position.get(source)
-            if position is None:
-                task.protocol.began_at(source, begin)
-            elif not begin <= position <= end:
-                self._die(_lost_position(source, position, begin, end))
+        if self._driver is not None:
+            await self._driver.check_logs(tasks)
 
+    def _tasks_of(self, assigned: Iterable[Partition]) -> dict[str, tuple[str, ...]]:
+        """Sources by task: partition p of any topic that tasks read belongs to task p mod N."""
+        tasks: dict[str, list[str]] = {}
+        for topic, partition in sorted(assigned):
+            if self.owns(topic):
+                number = partition % self.options.tasks
+                tasks.setdefault(f"task-{number}", []).append(name((topic, partition)))
+        return {each: tuple(sources) for each, sources in tasks.items()}
 
-def _lost_position(source: str, position: int, begin: int, end: int) -> str:
-    if position < begin:
-        cause = f"the log begins at {begin}: its retention deleted records that were never decided. Raise it"
-    else:
-        cause = f"the log ends at {end}: the topic was deleted and made anew"
-    return (
-        f"{source} was decided up to offset {position}, but {cause}; then see docs/operations.md, "
-        "'A position that the log no longer holds'"
-    )
+    def _task(self, driver: Driver, task: str, sources: tuple[str, ...]) -> Task:
+        former, number = driver.tasks.get(task), int(task.rpartition("-")[2])
+        if former is not None and tuple(former.stages) == sources:
+            return former
+        changelog = self.options.wire_name(TASK_CHANGELOG)
+        path, tasks = self.options.data_dir / task, self.options.tasks
+        database = driver.databases.get(task) or Database(self._reader, changelog, number, path, tasks)
+        driver.databases[task], database.wanted = database, True
+        return Task(task, number, {source: self._stages[parse(source)[0]] for source in sources}, database)
 
+    def _connected(self) -> Driver:
+        """Clients belong to the event loop, so they are made in it."""
+        options, group = self.options, self.options.wire_name(GROUP)
+        coordinators = Coordinators(AIOKafkaClient(**options.aiokafka), group)
+        topics = [options.wire_name(topic.name) for topic in TOPICS if topic.name not in INPUTS]
+        return Driver(
+            self.protocol,
+            Transactions(options.aiokafka, coordinators, group, topics),
+            Takeover(coordinators, self._reader, self._executor),
+            options.wire_name(TASK_CHANGELOG),
+            options.wire_name,
+            self._observer,
+            self._die,
+        )
 
-def _parse(source: str) -> tuple[str, int]:
-    topic, _, partition = source.rpartition("/")
-    return topic, int(partition)
+    async def _write_drift(self) -> None:
+        while True:
+            await asyncio.sleep(DRIFT_EVERY_S)
+            if self._driver is not None:
+                self._driver.carry_out(self.protocol.drifted(time.monotonic()))

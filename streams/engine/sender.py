@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
 from streams.kafka import producing
+from streams.log import get_logger
 
-log = structlog.get_logger("engine.sender")
+log = get_logger("engine.sender")
 
 
 class Sender:

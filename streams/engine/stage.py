@@ -10,12 +10,16 @@ import msgspec
 from streams.ledger.effects import Effects
 from streams.ledger.rows import Rows, Table
 
+LOG_APPEND_TIME = 1
+
 
 class Record(Protocol):
     """One record as the consumer hands it out (aiokafka's DefaultRecord)."""
 
     offset: int
     timestamp: int
+    timestamp_type: int
+    """0: the producer's clock, LOG_APPEND_TIME: the broker's."""
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]

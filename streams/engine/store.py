@@ -1,7 +1,7 @@
 """RocksDB under a task: a cache of its changelog partition.
 
-Settings and sizes are kept small on purpose (a worker opens one database per task): two 16 MiB memtables,
-one block cache shared by all, ten bloom bits, 64 open files.
+Settings and sizes are kept small on purpose: a worker opens one database per task, and may come to own all of
+them. One block cache and one budget of write buffers are shared by all; ten bloom bits.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ def _shared_cache() -> Cache:
     return _cache
 
 
-def _options() -> Options:
+BUFFERS_BYTES = 128 * MEBI
+"""For the write buffers of all tasks together, two each."""
+
+
+def _options(tasks: int) -> Options:
+    buffer_bytes = min(16 * MEBI, max(MEBI, BUFFERS_BYTES // (2 * tasks)))
     table = BlockBasedOptions()
     table.set_block_cache(_shared_cache())
     table.set_bloom_filter(10, False)
@@ -52,11 +57,11 @@ def _options() -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)
-    options.set_write_buffer_size(16 * MEBI)
+    options.set_write_buffer_size(buffer_bytes)
     options.set_max_write_buffer_number(2)
-    options.set_max_open_files(64)
+    options.set_max_open_files(max(16, 512 // tasks))
     options.set_max_background_jobs(1)
-    options.set_max_total_wal_size(32 * MEBI)
+    options.set_max_total_wal_size(2 * buffer_bytes)
     options.set_keep_log_file_num(2)
     options.set_compression_type(DBCompressionType.lz4())
     return options
@@ -65,11 +70,13 @@ def _options() -> Options:
 class RocksStore:
     """One task's rows on disk. One WriteBatch per Kafka transaction; its mark travels in the same batch."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tasks: int = 1) -> None:
+        """Open the database at `path`; up to `tasks` of them share the memory."""
         self.path = path
+        self._tasks = tasks
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = Rdict(str(path), _options())
+            self._db = Rdict(str(path), _options(tasks))
         except Exception as error:
             if "lock" in str(error).lower():
                 raise StoreInUse(f"another process has {path} open") from error
@@ -113,7 +120,7 @@ class RocksStore:
         """Delete everything and start empty."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
-        return RocksStore(self.path)
+        return RocksStore(self.path, self._tasks)
 
     @staticmethod
     def _batch(changes: Changes) -> WriteBatch:

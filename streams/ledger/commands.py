@@ -2,7 +2,7 @@
 
 Each log has a closed union of commands: imperative names are wishes (`Claim`), past tense ones are
 answers (`LineDecided`). They are msgspec arrays with small integer tags: decode + encode 0.3 µs.
-A command's own key in its topic: `promotion_id`, `sku`, or `order_key(order_ref, promotion_id)`.
+A command's own key in its topic: `promotion_id`, `sku`, or `order_ref`, which alone says where its order is.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class ReservationConfig(_Keys):
     fluent_ask_again_seconds: float = Field(10, ge=0.1, le=HOUR_SECONDS)
     fluent_verify_seconds: float = Field(60, ge=0, le=DAY_SECONDS)
     max_retries: int = Field(3, ge=0, le=20)
-    partitions: int = Field(4, ge=1, le=1_000)
+    partitions: int = Field(12, ge=1, le=1_000)
     replication_factor: int | None = Field(None, ge=1, le=32)
     kafka_session_timeout_ms: int = Field(6_000, ge=500, le=300_000)
     input_mapping: dict[str, JsonValue] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Intake: passes good events on unchanged, under their subject's key; rejects the rest, loses nothing."""
+"""Intake: decides at home, sends good events of others home unchanged, rejects the rest, loses nothing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.intake import Intake
-from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS
-from streams.ledger.commands import order_key
+from agents import orders, promotions
+from agents.intake import HOME_OF, Intake, Mapper
+from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
+from streams.engine.partitioner import partition_of
+from streams.engine.stage import LOG_APPEND_TIME, seen_ms
+from streams.ledger.commands import decode_sku_command, order_key
 from streams.ledger.effects import Effects, Send
+from streams.ledger.orders.state import ORDERS
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Terms
 from streams.settings.mapping import compile_mapping, map_message
@@ -31,13 +35,35 @@ class Rec:
     key: bytes | None = None
     offset: int = 0
     timestamp: int = 1_000
+    timestamp_type: int = LOG_APPEND_TIME
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-def taken_in(topic: str, *values: bytes | None, intake: Intake | None = None) -> Effects:
-    effects = Effects()
-    records = [Rec(value, b"k%d" % i, 40 + i) for i, value in enumerate(values)]
-    (intake or Intake(topic, f"shop-{topic}", TERMS)).decide(3, records, Rows(MemoryStore()), effects)
+TASKS = 4
+STAGES = {stage.topic: stage for stage in (agent.stage(str) for agent in (orders, promotions))}
+
+
+def intake_of(topic: str, mapper: Mapper | None = None) -> Intake:
+    return Intake(topic, f"shop-{topic}", TERMS, STAGES[HOME_OF[topic]], TASKS, mapper)
+
+
+def elsewhere(topic: str) -> int:
+    """A partition of which O-1, O-9 and P are not at home."""
+    homes = {partition_of(key, TASKS) for key in (b"O-1", b"O-9", b"P")}
+    return min(set(range(TASKS)) - homes)
+
+
+def taken_in(
+    topic: str,
+    *values: bytes | None,
+    intake: Intake | None = None,
+    partition: int | None = None,
+    rows: Rows | None = None,
+    timestamp_type: int = LOG_APPEND_TIME,
+) -> Effects:
+    effects, number = Effects(), elsewhere(topic) if partition is None else partition
+    records = [Rec(v, b"k%d" % i, 40 + i, timestamp_type=timestamp_type) for i, v in enumerate(values)]
+    (intake or intake_of(topic)).decide(number, records, rows or Rows(MemoryStore()), effects)
     return effects
 
 
@@ -51,16 +77,59 @@ def encoded(event: dict[str, Any]) -> bytes:
     return json.dumps(event).encode()
 
 
+ORDER = b'{"order":{"promotionId":"P","ref":"O-1","items":[{"sku":"A","quantity":1}]}}'
+
+
+def test_an_order_that_is_at_home_is_decided_where_it_is_read() -> None:
+    rows = Rows(MemoryStore())
+    [send] = taken_in("order-placed", ORDER, partition=partition_of(b"O-1", TASKS), rows=rows).sends
+    claim = decode_sku_command(send.value or b"")
+    assert (send.topic, claim.order_ref, claim.placed_at_ms) == (SKU_COMMANDS, "O-1", 1_000)
+    assert rows.get(ORDERS, order_key("O-1", "P")) is not None
+    assert seen_ms(rows, ORDER_COMMANDS) == seen_ms(rows, "order-placed") == 1_000
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_home_is_the_task_that_reads_the_partition_however_many_partitions_the_topic_has(more: int) -> None:
+    home = partition_of(b"O-1", TASKS) + more * TASKS
+    assert [send.topic for send in taken_in("order-placed", ORDER, partition=home).sends] == [SKU_COMMANDS]
+
+
+def test_an_order_with_its_producers_time_is_sent_home_even_where_it_is_at_home() -> None:
+    effects = taken_in("order-placed", ORDER, partition=partition_of(b"O-1", TASKS), timestamp_type=0)
+    assert [send.topic for send in effects.sends] == [ORDER_COMMANDS]
+
+
+def test_a_start_and_an_end_are_decided_at_the_home_of_their_promotion() -> None:
+    home, rows = partition_of(b"P", TASKS), Rows(MemoryStore())
+    start = encoded(promotion_start("P", {"A": 1, "B": 2}))
+    end = encoded({"promotion": {"id": "P"}})
+    started = taken_in("promotion-start", start, partition=home, rows=rows)
+    ended = taken_in("promotion-end", end, partition=home, rows=rows)
+    assert [send.topic for send in started.sends + ended.sends] == [SKU_COMMANDS] * 4
+
+
+def test_time_does_not_go_back_for_what_is_decided_at_home() -> None:
+    rows, home = Rows(MemoryStore()), partition_of(b"O-1", TASKS)
+    late, early = Rec(ORDER, timestamp=9_000), Rec(ORDER.replace(b'"P"', b'"Q"'), offset=1, timestamp=2_000)
+    intake_of("order-placed").decide(home, [late, early], rows, Effects())
+    assert seen_ms(rows, ORDER_COMMANDS) == 9_000
+
+
 def test_an_order_goes_on_with_its_very_bytes_under_the_orders_key() -> None:
     value = b'  {"order": {"promotionId":"P","ref":"O-1","items":[{"sku":"A","quantity":1}],"x":0}}'
     [send] = taken_in("order-placed", value).sends
-    assert (send.topic, send.key, send.value) == (ORDER_COMMANDS, order_key("O-1", "P"), value)
+    assert (send.topic, send.key, send.value) == (ORDER_COMMANDS, b"O-1", value)
 
 
 def test_the_envelope_names_the_source_the_time_and_the_terms() -> None:
     [send] = taken_in("order-placed", encoded(order("O-1", "P", ("A", 1)))).sends
     found = envelope(send)
-    assert (found.source.topic, found.source.partition, found.source.offset) == ("shop-order-placed", 3, 40)
+    assert (found.source.topic, found.source.partition, found.source.offset) == (
+        "shop-order-placed",
+        elsewhere("order-placed"),
+        40,
+    )
     assert found.source.key == b"k0"
     assert found.placed_at_ms == 1_000
     assert found.terms.claim_grace_ms == 77
@@ -104,7 +173,7 @@ def test_what_can_not_be_read_is_one_dead_letter_with_its_bytes_and_its_neighbou
 
 def mapped(expression: Any) -> Intake:
     mapping = compile_mapping(expression, "inputMapping.order-placed")
-    return Intake("order-placed", "shop-order-placed", TERMS, partial(map_message, mapping))
+    return intake_of("order-placed", partial(map_message, mapping))
 
 
 FOREIGN = {
@@ -121,7 +190,7 @@ def test_foreign_json_is_mapped_and_both_forms_travel() -> None:
         {"no": "O-9", "campaign": "P", "baskets": [{"lines": [{"article": "A", "count": 2}]}, {"lines": []}]}
     )
     [send] = taken_in("order-placed", value, intake=mapped(FOREIGN)).sends
-    assert (send.key, send.value) == (order_key("O-9", "P"), value)
+    assert (send.key, send.value) == (b"O-9", value)
     assert json.loads(envelope(send).mapped or b"")["order"]["items"] == [{"sku": "A", "quantity": 2}]
 
 
@@ -132,6 +201,6 @@ def test_a_mapping_that_does_not_yield_the_shape_makes_a_dead_letter() -> None:
 
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_every_input_yields_a_command_or_a_dead_letter(values: list[bytes]) -> None:
-    effects = taken_in("order-placed", *values)
+    effects = taken_in("order-placed", *values, timestamp_type=0)
     assert len(effects.sends) == len(values)
     assert all(send.value == value for send, value in zip(effects.sends, values, strict=True))

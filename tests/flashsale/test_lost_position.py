@@ -12,6 +12,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from flashsale.admin import create_topics
+from schemas.topics import TASK_CHANGELOG
 from streams.kafka import client_config
 from streams.reader import read_to_end
 from streams.settings import Settings, load_settings
@@ -69,7 +70,7 @@ def test_deleted_undecided_records_stop_the_worker_until_their_loss_is_accepted(
         assert "A position that the log no longer holds" in why
         assert dead_letters(settings, 1) == [b"first"]
 
-        send(settings, "intake-positions", (f"!p{name}/0".encode(), None))
+        send(settings, TASK_CHANGELOG, (f"!p{name}/0".encode(), None))
         said(process, "ready")
         assert dead_letters(settings, 2) == [b"first", b"third"]
         assert terminated(process).status == 0

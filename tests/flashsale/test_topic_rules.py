@@ -16,7 +16,7 @@ def on_broker(name: str, partitions: int | None = None, **config: str) -> TopicO
     """The topic as it should be, but for what is given; a setting's dots are written as in Kafka."""
     topic = BY_NAME[name]
     defaults = {"max.message.bytes": "1048588", "retention.ms": "604800000", **topic.broker_config()}
-    count = partitions or topic.partitions or PARTITIONS
+    count = partitions or PARTITIONS
     return TopicOnBroker(count, 1, config={**defaults, **config})
 
 
@@ -74,12 +74,6 @@ def test_the_remedy_for_a_partition_count_is_the_number_to_configure() -> None:
     assert finding.severity is Severity.ERROR
     assert finding.problem == "has 3 partitions, but 4 are needed"
     assert '"partitions" to 3' in finding.remedy
-
-
-def test_the_topic_with_one_partition_cannot_be_configured_so_it_must_be_made_anew() -> None:
-    [finding] = found("intake-positions", on_broker("intake-positions", partitions=3))
-    assert finding.problem == "has 3 partitions, but 1 are needed"
-    assert "delete it while all workers are stopped" in finding.remedy
 
 
 def test_fewer_copies_than_configured_are_a_warning() -> None:

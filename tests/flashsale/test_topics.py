@@ -30,7 +30,7 @@ def test_every_topic_is_created_as_the_table_says(with_topics: Command, admin: A
     found = look_at(admin, [settings.prefixed(topic.name) for topic in TOPICS])
     for topic in TOPICS:
         seen = found[settings.prefixed(topic.name)]
-        assert seen.partitions == (topic.partitions or 4)
+        assert seen.partitions == 12
         assert seen.config is not None
         assert topic.broker_config().items() <= seen.config.items()
     assert all(finding.ok for finding in check_topics(settings))
@@ -96,6 +96,6 @@ def test_another_partition_count_ends_the_command_with_1_and_a_worker_with_2(
     make(admin, settings.prefixed("order-outcomes"), 2, max_message_bytes=str(MAX_MESSAGE_BYTES))
     created = called("topics")
     assert created.status == 1
-    assert "has 2 partitions, but 4 are needed" in created.err
+    assert "has 2 partitions, but 12 are needed" in created.err
     worker = flashsale("worker", FLUENT_BASE_URL="http://127.0.0.1:9")
-    assert worker.refused("has 2 partitions, but 4 are needed", '"partitions" to 2')
+    assert worker.refused("has 2 partitions, but 12 are needed", '"partitions" to 2')

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.ledger.commands import Claim, LineDecided, LineReserved, Reserve, encode, order_key
+from streams.ledger.commands import Claim, LineDecided, LineReserved, Reserve, encode
 from streams.ledger.fluent_requests import HoldRequest, encode_request
 from streams.ledger.terms import Terms
 from tests.support.audit import audit, order, promotion_start
@@ -101,7 +101,7 @@ def _forged(sale: System, producer: Producer, round_: int) -> None:
     for _ in range(50):
         producer.produce(f"{sale.prefix}sku-commands", encode(claim), b"SKU-1")
         producer.produce(f"{sale.prefix}sku-commands", encode(reserve), b"SKU-1")
-        producer.produce(f"{sale.prefix}order-commands", encode(decided), order_key(f"O-{round_}-1", "P"))
+        producer.produce(f"{sale.prefix}order-commands", encode(decided), f"O-{round_}-1".encode())
         producer.produce(f"{sale.prefix}promotion-commands", encode(reserved), b"P")
         producer.produce(f"{sale.prefix}order-placed", placed)
     hold = HoldRequest("GHOST", "SKU-1", 1, "FS-GHOST-SKU-1", 5, 2**41)

@@ -15,7 +15,7 @@ from schemas.topics import (
     PROMOTION_END,
     PROMOTION_START,
 )
-from streams.ledger.commands import Lines, order_key
+from streams.ledger.commands import Lines
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from streams.ledger.terms import Source, Terms
 from tests.simulation.broker import Broker
@@ -45,7 +45,7 @@ class World:
         )
         self.sent[topic, offset] = event
         if isinstance(event, PlaceOrder | CancelOrder):
-            target, key = ORDER_COMMANDS, order_key(event.order_ref, event.promotion_id)
+            target, key = ORDER_COMMANDS, event.order_ref.encode()
         else:
             target, key = PROMOTION_COMMANDS, event.promotion_id.encode()
         self.broker.clock.after(self.rng.randint(1, 400), lambda: self.broker.append(target, key, event))

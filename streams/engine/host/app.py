@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import faust
-from aiokafka.cluster import ClusterMetadata
-from faust.assignor import PartitionAssignor
 
 from streams.engine.engine import Engine
 from streams.engine.host.hooks import Hooks
-
-
-class DeclaredAssignor(PartitionAssignor):
-    """Faust's assignor with our topics' declared partition counts.
-
-    assignor/partition_assignor.py:177 leaves topics out that are missing in the leader's metadata; right
-    after a broker restart that is all of them, and everybody is assigned nothing, for good. Foreign topics
-    keep the counts that the broker reports: they may have any number, and may grow.
-    """
-
-    def _get_copartitioned_groups(  # type: ignore[override]  # the counts are this app's, not the class's
-        self, topics: set[str], cluster: ClusterMetadata, subscriptions: Any
-    ) -> dict[int, Iterable[set[str]]]:
-        declared = cast(EngineApp, self.app).hooks.partitions
-        by_count: dict[int, set[str]] = defaultdict(set)
-        for topic in topics:
-            count = declared.get(topic) or len(cluster.partitions_for_topic(topic) or ())
-            if count:
-                by_count[count].add(topic)
-        return {count: self._group_co_subscribed(names, subscriptions) for count, names in by_count.items()}
 
 
 class EngineApp(faust.App):
@@ -43,10 +19,9 @@ class EngineApp(faust.App):
         super().__init__(app_id, **options)
 
     def durable_offset(self, topic: str, partition: int) -> int | None:
-        """What the group may commit for monitoring, and for Fluent requests as their position."""
-        if self.engine.owns(topic):
-            return self.engine.committed(topic, partition)
-        return self.hooks.request_offset(topic, partition)
+        """What Faust may commit: Fluent requests only. The offsets of tasks are in their transactions, and
+        Faust would overwrite the owner that stands beside them."""
+        return None if self.engine.owns(topic) else self.hooks.request_offset(topic, partition)
 
     async def suspend_engine(self) -> None:
         """A rebalance begins, or the worker stops."""

@@ -15,6 +15,7 @@ from mode.utils.times import Seconds
 
 from streams.engine.fetched import Fetched
 from streams.engine.host.fetching import drain
+from streams.engine.ownership import Membership
 
 if TYPE_CHECKING:
     from streams.engine.host.app import EngineApp
@@ -27,8 +28,25 @@ MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
 
 
+class RebalanceListener(driver.ConsumerRebalanceListener):
+    """Notes what this worker is in the group at the moment in which its partitions are granted.
+
+    Later the coordinator may have thrown it out: then the consumer's generation is -1 and its member id is
+    empty, and the broker would take a commit that says so unchecked.
+    """
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Runs in the consumer's thread, between the answer of the coordinator and the next heartbeat."""
+        thread = cast(ConsumerThread, self._thread)
+        coordinator = thread._ensure_consumer()._coordinator
+        thread.member = Membership(coordinator.generation, coordinator.member_id)
+        await super().on_partitions_assigned(assigned)
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
+
+    member = Membership(-1, "")
 
     async def on_start(self) -> None:
         """Start, and let the lease hear what the group's coordinator answers."""
@@ -109,6 +127,7 @@ class Unchecked(dict[TP, int | None]):
 class Consumer(driver.Consumer):
     """The consumer in the event loop."""
 
+    RebalanceListener = RebalanceListener
     _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -118,6 +137,11 @@ class Consumer(driver.Consumer):
     @property
     def _host(self) -> EngineApp:
         return cast("EngineApp", self.app)
+
+    @property
+    def member(self) -> Membership:
+        """What this worker was in the group when its partitions were granted."""
+        return self._thread.member
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -169,7 +193,7 @@ class Consumer(driver.Consumer):
             yield from (tp for tp in self.assignment() if not self._is_changelog_tp(tp))
 
     def _new_offset(self, tp: TP) -> int | None:
-        """What is durable: a task's committed position, or the requests answered so far."""
+        """What is durable: the requests answered so far."""
         return self._host.durable_offset(tp.topic, tp.partition)
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
@@ -188,20 +212,20 @@ class Consumer(driver.Consumer):
         await self.force_commit()
 
     async def perform_seek(self) -> None:
-        """All positions from the engine; aiokafka does not rewind partitions without a committed offset, and
-        super() reads maps that a concurrent revoke empties."""
+        """Positions of running tasks from the engine, of requests from the group; those of tasks that are
+        being taken over follow when they are known. aiokafka does not rewind partitions without a committed
+        offset, and super() reads maps that a concurrent revoke empties."""
         engine = self._host.engine
-        wanted = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
-        foreign = [TopicPartition(*tp) for tp in wanted if not engine.owns(tp.topic)]
-        offsets = await self._thread.group_offsets(foreign)
+        wanted = [TopicPartition(*tp) for tp in self.assignment() if not self._is_changelog_tp(tp)]
+        offsets = await self._thread.group_offsets([tp for tp in wanted if not engine.owns(tp.topic)])
         for tp in wanted:
-            if engine.owns(tp.topic):
-                offsets[TopicPartition(*tp)] = engine.position(tp.topic, tp.partition)
+            if engine.owns(tp.topic) and (position := engine.position(tp.topic, tp.partition)) is not None:
+                offsets[tp] = position
         await self._thread.reposition(offsets)
 
-    async def reposition(self, topic: str, partition: int, offset: int | None) -> None:
-        """Continue reading a partition at `offset`."""
-        await self._thread.reposition({TopicPartition(topic, partition): offset})
+    async def reposition(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Continue reading partitions at these offsets."""
+        await self._thread.reposition({TopicPartition(*tp): offset for tp, offset in offsets.items()})
 
     def end_offset(self, topic: str, partition: int) -> int | None:
         """The log end that the last fetch reported, or None."""

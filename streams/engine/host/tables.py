@@ -69,27 +69,38 @@ class EngineRecovery(Recovery):
     def _host(self) -> EngineApp:
         return cast("EngineApp", self.app)
 
-    async def _seek_offsets(self, consumer: Any, tps: Any, offsets: Any, title: str) -> None:
-        """tables/recovery.py restores record by record between a seek and the highwaters; offsets that are at
-        the highwater leave it nothing to do."""
+    async def _build_highwaters(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
+        """Nothing is restored here, so no broker is asked, and none that is away can stop a rebalance."""
         for tp in tps:
-            offsets[tp] = self.active_highwaters[tp] if title == "active" else -1
+            destination[tp] = -1
+
+    _build_offsets = _build_highwaters
+
+    async def _seek_offsets(self, consumer: Any, tps: Any, offsets: Any, title: str) -> None:
+        """There is nothing to read."""
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Open the tasks, then let Faust resume. tables/recovery.py:644 misses a revoke that is in progress:
-        a generation that is not the current one any more starts over."""
-        assigned = partitions(self.app.consumer.assignment())
-        if generation_id == self.app.consumer_generation_id:
-            await asyncio.shield(self._host.engine.open(assigned, generation_id, self._reposition))
-        opened = self._host.engine.generation == generation_id
+        """Open the tasks, then let Faust resume: those that stayed go on, the others follow when restored.
+
+        tables/recovery.py:644 misses a revoke that is in progress: a generation that is not the current one
+        any more starts over.
+        """
+        engine, consumer = self._host.engine, cast(Consumer, self.app.consumer)
+        if generation_id == self.app.consumer_generation_id == consumer.member.generation:
+            assigned = partitions(consumer.assignment())
+            await asyncio.shield(engine.open(assigned, consumer.member, consumer.reposition))
+        opened = engine.generation == generation_id
         if not opened or generation_id != self.app.consumer_generation_id:
             raise RebalanceAgain
         await super().on_recovery_completed(generation_id)
-        self._host.engine.flowing = generation_id == self.app.consumer_generation_id
-        self._host.hooks.on_opened()
+        if generation_id == self.app.consumer_generation_id:
+            engine.resumed(generation_id)
+        self.add_future(self._announce(generation_id))
 
-    async def _reposition(self, topic: str, partition: int, offset: int | None) -> None:
-        await cast(Consumer, self.app.consumer).reposition(topic, partition, offset)
+    async def _announce(self, generation_id: int) -> None:
+        engine = self._host.engine
+        if await engine.until_ready(generation_id) and engine.ready:
+            self._host.hooks.on_opened()
 
 
 class EngineTableManager(TableManager):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.topics import ORDER_COMMANDS
-from streams.ledger.commands import Cancel, LineCancelled, encode, order_key, reservation_key
+from streams.ledger.commands import Cancel, LineCancelled, encode, reservation_key
 from streams.ledger.reservations.publishing import publish_release, report_now, report_soon
 from streams.ledger.reservations.queue import withdraw
 from streams.ledger.reservations.settling import follow_up, unripen
@@ -55,7 +55,7 @@ def _units(claim: ClaimRow, asked: int) -> int:
 
 def _answer(turn: Turn, command: Cancel, units: int) -> None:
     answer = LineCancelled(command.promotion_id, command.order_ref, command.sku, command.operation, units)
-    turn.send(ORDER_COMMANDS, order_key(command.order_ref, command.promotion_id), encode(answer))
+    turn.send(ORDER_COMMANDS, command.order_ref.encode(), encode(answer))
 
 
 def _give_back(turn: ReservationTurn, claim: ClaimRow, units: int, compensation: bool) -> None:

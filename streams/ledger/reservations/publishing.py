@@ -13,7 +13,6 @@ from streams.ledger.commands import (
     LineFigures,
     LineRecalled,
     LineReserved,
-    order_key,
 )
 from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import Effects, Send, iso_utc
@@ -46,7 +45,7 @@ def publish_decision(
 def tell_line(effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow) -> None:
     """LineDecided: the orders stage makes the outcome. The same claim always gives the same bytes."""
     told = LineDecided(promotion_id, order_ref, sku, claim.quantity, claim.reason, claim.cancelled)
-    effects.sends.append(Send(ORDER_COMMANDS, order_key(order_ref, promotion_id), encode_command(told)))
+    effects.sends.append(Send(ORDER_COMMANDS, order_ref.encode(), encode_command(told)))
 
 
 def tell_recalled(effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow) -> None:
@@ -54,7 +53,7 @@ def tell_recalled(effects: Effects, promotion_id: str, sku: str, order_ref: str,
     told = LineRecalled(
         promotion_id, order_ref, sku, claim.quantity, claim.reason, claim.cancelled, claim.decided_at_ms
     )
-    effects.sends.append(Send(ORDER_COMMANDS, order_key(order_ref, promotion_id), encode_command(told)))
+    effects.sends.append(Send(ORDER_COMMANDS, order_ref.encode(), encode_command(told)))
 
 
 def answer_reserve(turn: ReservationTurn, error: str = "") -> None:

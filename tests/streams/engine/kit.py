@@ -1,29 +1,30 @@
-"""A task over real Kafka and real RocksDB with the smallest stage there is: it counts."""
+"""Engines over real Kafka and real RocksDB with the smallest stage there is: it counts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.engine.backends import DecisionBackend
-from streams.engine.changelog import ChangelogReader, consumer_config
+from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, ORDER_PLACED, TASK_CHANGELOG
+from streams.engine.changelog import consumer_config
+from streams.engine.engine import Engine, EngineOptions
 from streams.engine.fetched import Fetched
-from streams.engine.protocol import Pace
+from streams.engine.ownership import Membership
+from streams.engine.protocol.pace import Pace
 from streams.engine.stage import Record
-from streams.engine.task import Task
-from streams.engine.transactions import Transactions
 from streams.ledger.effects import Effects, Send
 from streams.ledger.rows import Rows, Table
 
-OUT = "out"
+TOO_LARGE = 20_000
+"""Bytes of a message that the output topic does not take; batches of small ones it does."""
 
 
 class Count(msgspec.Struct, array_like=True):
@@ -43,13 +44,16 @@ class Rec:
     key: bytes | None
     value: bytes | None = b""
     timestamp: int = 0
+    timestamp_type: int = 1
     headers: Sequence[tuple[str, bytes]] = ()
 
 
+@dataclass
 class Counting:
-    """Counts records by key; each output carries the count."""
+    """Counts records by key; each output carries the count. A key in `poison` makes it too large to send."""
 
-    topic = "source"
+    topic: str
+    poison: set[bytes] = field(default_factory=set)
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         for record in records:
@@ -57,7 +61,8 @@ class Counting:
             row = rows.get(COUNTS, key) or Count(0)
             row.units += 1
             rows.put(COUNTS, key, row)
-            effects.sends.append(Send(OUT, key, b"%d" % row.units))
+            value = b"x" * TOO_LARGE if key in self.poison else b"%d" % row.units
+            effects.sends.append(Send(ORDER_OUTCOMES, key, value))
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         return None
@@ -65,80 +70,173 @@ class Counting:
 
 @dataclass
 class Recorder:
-    """An observer that remembers."""
+    """An observer that remembers, and stands in for the process that may end."""
 
     commits: int = 0
     dropped: int = 0
+    aborts: list[str] = field(default_factory=list)
+    still: list[str] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
-    seeks: list[tuple[str, int | None]] = field(default_factory=list)
+    seeks: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def committed(self, task: str, effects: Effects, records: int, seconds: float) -> None:
+    def transaction(self, tasks: int, seconds: float) -> None:
         self.commits += 1
 
-    def discarded(self, task: str, why: str) -> None:
+    def committed(self, task: str, effects: Effects, records: int) -> None:
         pass
+
+    def discarded(self, tasks: str, why: str) -> None:
+        self.aborts.append(why)
+
+    def stands_still(self, task: str, why: str, seconds: float) -> None:
+        self.still.append(task)
 
     def dropped_fetch(self, task: str, source: str, start: int, expected: int) -> None:
         self.dropped += 1
 
-    async def seek(self, source: str, offset: int | None) -> None:
-        self.seeks.append((source, offset))
+    async def seek(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        self.seeks |= offsets
 
 
 class Bench:
-    """Topics, producers and readers of one test."""
+    """Topics of one test, a consumer group whose generations it makes, and engines in it."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
-        self.client: dict[str, Any] = {"bootstrap.servers": bootstrap}
+    def __init__(self, bootstrap: str, prefix: str, directory: Path, tasks: int = 1) -> None:
+        self.bootstrap = bootstrap
         self.prefix = prefix
-        self.changelog = f"{prefix}changelog"
-        admin = AdminClient(self.client)
-        compact = {"cleanup.policy": "compact"}
-        topics = [NewTopic(prefix + OUT, 1, 1), NewTopic(self.changelog, 1, 1, config=compact)]
-        for future in admin.create_topics(topics).values():
+        self.directory = directory
+        self.tasks = tasks
+        self.client: dict[str, Any] = {"bootstrap.servers": bootstrap}
+        self.stage = Counting(ORDER_COMMANDS)
+        self.admin = AdminClient(self.client)
+        self._closing: list[Any] = []
+        narrow = {"max.message.bytes": str(TOO_LARGE - 1_000)}
+        self.create(ORDER_COMMANDS)
+        self.create(ORDER_PLACED)
+        self.create(ORDER_OUTCOMES, narrow)
+        self.create(TASK_CHANGELOG, {"cleanup.policy": "compact"})
+
+    def create(self, topic: str, config: dict[str, str] | None = None) -> None:
+        made = NewTopic(self.prefix + topic, self.tasks, 1, config=config or {})
+        for future in self.admin.create_topics([made]).values():
             future.result(20)
 
-    def task(self, directory: Path, recorder: Recorder) -> Task:
-        """A task with the test's one transactional id."""
-        transactions = Transactions(
-            self.client, f"{self.prefix}task-0", self.changelog, 0, lambda name: self.prefix + name, 0
+    def source(self, task: int = 0) -> str:
+        return f"{self.prefix}{ORDER_COMMANDS}/{task}"
+
+    def sources(self, *tasks: int) -> list[tuple[str, int]]:
+        """What the group grants with these tasks."""
+        return [(self.prefix + topic, task) for topic in (ORDER_COMMANDS, ORDER_PLACED) for task in tasks]
+
+    def fill(self, count: int, task: int = 0) -> None:
+        """Records in the source's log: positions beyond its end are an error."""
+        producer = Producer(self.client)
+        for _ in range(count):
+            producer.produce(self.prefix + ORDER_COMMANDS, b"", partition=task)
+        assert producer.flush(20) == 0
+
+    def engine(self, name: str, recorder: Recorder, stage: Counting | None = None) -> Engine:
+        options = EngineOptions(
+            self.client,
+            {"bootstrap_servers": self.bootstrap},
+            self.prefix,
+            self.tasks,
+            self.directory / name,
+            Pace(seconds=0.0, stretch=0.0),
         )
-        reader = ChangelogReader(self.client)
-        backend = DecisionBackend(transactions, reader, self.changelog, 0, directory)
-        return Task(
-            "task-0",
-            {"source/0": Counting()},
-            backend,
-            executor=ThreadPoolExecutor(2),
-            seek=recorder.seek,
-            die=recorder.deaths.append,
-            observer=recorder,
-            pace=Pace(seconds=0.0),
+        counting = stage or self.stage
+        stages = {ORDER_COMMANDS: counting, ORDER_PLACED: Counting(ORDER_PLACED)}
+        made = Engine(options, stages, recorder, recorder.deaths.append)
+        self._closing.append(made)
+        return made
+
+    async def joined(self) -> AIOKafkaConsumer:
+        """One more member of the group; all members are in a new generation then."""
+        consumer = AIOKafkaConsumer(
+            self.prefix + ORDER_PLACED,
+            bootstrap_servers=self.bootstrap,
+            group_id=f"{self.prefix}flashsale",
+            enable_auto_commit=False,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=100,
         )
+        await consumer.start()
+        self._closing.append(consumer)
+        async with asyncio.timeout(20):
+            while consumer._coordinator.generation < 0:
+                await asyncio.sleep(0.01)
+        return consumer
+
+    async def member(self) -> Membership:
+        """A member of the group's first generation."""
+        return membership(await self.joined())
+
+    async def next_generation(self, former: AIOKafkaConsumer) -> tuple[Membership, Membership]:
+        """Someone joins: what the former member is now, and what the new one is."""
+        before = former._coordinator.generation
+        joined = await self.joined()
+        async with asyncio.timeout(20):
+            while len({before, former._coordinator.generation, joined._coordinator.generation}) != 2 or (
+                former._coordinator.generation == before
+            ):
+                await asyncio.sleep(0.01)
+        return membership(former), membership(joined)
+
+    async def left_alone(self, former: AIOKafkaConsumer) -> Membership:
+        """The last one who joined leaves: what the former member is in the generation after that."""
+        before, leaving = former._coordinator.generation, self._closing[-1]
+        assert isinstance(leaving, AIOKafkaConsumer)
+        await leaving.stop()
+        async with asyncio.timeout(20):
+            while former._coordinator.generation in (before, -1):
+                await asyncio.sleep(0.01)
+        return membership(former)
+
+    async def close(self) -> None:
+        for each in reversed(self._closing):
+            if isinstance(each, Engine):
+                await each.suspend()
+                await each.close()
+            else:
+                await each.stop()
+
+    def outcomes(self) -> list[tuple[bytes, bytes | None]]:
+        return self.committed(ORDER_OUTCOMES)
+
+    def rows(self) -> dict[bytes, bytes | None]:
+        return dict(self.committed(TASK_CHANGELOG))
 
     def committed(self, topic: str) -> list[tuple[bytes, bytes | None]]:
-        """All committed records of a one-partition topic, as a read_committed reader sees them."""
-        consumer = Consumer(consumer_config(self.client))
-        consumer.assign([TopicPartition(topic, 0, 0)])
+        """All committed records of a topic, as a read_committed reader sees them."""
+        consumer, ended = Consumer(consumer_config(self.client)), 0
+        consumer.assign([TopicPartition(self.prefix + topic, number, 0) for number in range(self.tasks)])
         found: list[tuple[bytes, bytes | None]] = []
-        try:
-            while True:
-                for message in consumer.consume(1_000, 0.1):
-                    if message.error() is not None:
-                        return found
+        while ended < self.tasks:
+            for message in consumer.consume(1_000, 0.1):
+                if message.error() is not None:
+                    ended += 1
+                else:
                     found.append((message.key() or b"", message.value()))
-        finally:
-            consumer.close()
+        consumer.close()
+        return found
+
+    def fetched(self, start: int, keys: Sequence[bytes], task: int = 0) -> Fetched:
+        """A fetch of consecutive records."""
+        records = [Rec(start + i, key) for i, key in enumerate(keys)]
+        return Fetched(self.prefix + ORDER_COMMANDS, task, start, start + len(records), records)
+
+    async def until_durable(self, engine: Engine, offset: int, task: int = 0) -> None:
+        """Wait until a task has committed up to `offset`."""
+        async with asyncio.timeout(20):
+            while engine.tasks[f"task-{task}"].committed.get(self.source(task)) != offset:
+                await asyncio.sleep(0.005)
 
 
-def fetched(start: int, keys: Sequence[bytes]) -> Fetched:
-    """A fetch of consecutive records."""
-    records = [Rec(start + i, key) for i, key in enumerate(keys)]
-    return Fetched("source", 0, start, start + len(records), records)
+def membership(consumer: AIOKafkaConsumer) -> Membership:
+    return Membership(consumer._coordinator.generation, consumer._coordinator.member_id)
 
 
-async def until_durable(task: Task, offset: int) -> None:
-    """Wait until the task has committed up to `offset`."""
+async def running(engine: Engine) -> None:
+    """Wait until all tasks take records in."""
     async with asyncio.timeout(20):
-        while task.committed.get("source/0") != offset:
-            await asyncio.sleep(0.005)
+        assert await engine.until_ready(engine.generation or 0)
