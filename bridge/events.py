@@ -104,8 +104,8 @@ def read_event(settings: Settings, topic: str, body: bytes) -> Event:
 def event_or_problem(settings: Settings, topic: str, body: bytes) -> Event:
     """The event of `topic` in a body.
 
-    Raises Problem: 400 for what is not JSON or lacks the seed's fields, in the seed's words; 422 for a bad
-    value.
+    Raises Problem: 400 for what is not JSON or lacks fields that the template requires, in the template's
+    words; 422 for a bad value.
     """
     try:
         return read_event(settings, topic, body)
@@ -142,7 +142,7 @@ def _identity_of(event: Event) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The seed's answer where the body lacks what it cannot do without; its source is the seed template."""
+    """The template's answer to a body without a field that it needs, in the words of its code."""
 
     error: str
     recommendation: str
@@ -172,7 +172,7 @@ def _problem_of(topic: str, body: bytes, invalid: InvalidEvent, *, mapped: bool)
 
 
 def _lacks(topic: str, value: JsonValue) -> bool:
-    """Whether the seed would find nothing there: absent, or what JavaScript takes for false."""
+    """Whether the template would find nothing there: absent, or what JavaScript takes for false."""
     if topic in (ORDER_PLACED, ORDER_CANCELLED):
         return not _field(_field(value, "order"), "promotionId")
     promotion = _field(value, "promotion")

@@ -67,7 +67,7 @@ TEXTS = {
 """Summary and description of each operation, by its id."""
 
 PROBLEMS = {
-    400: "The body is not JSON, or lacks what the seed requires.",
+    400: "The body is not JSON, or lacks what the route requires.",
     401: "The request is not signed, or not signed correctly.",
     403: "The caller may not use this route (BRIDGE_CLIENTS), or asks from a foreign page or account.",
     404: "It was never seen, is not decided yet, or is too long ago.",

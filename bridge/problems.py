@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457) that carry the seed's `error` and `recommendation`."""
+"""Errors as problem details (RFC 9457) that carry the template's `error` and `recommendation`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The bodies of the bridge's responses, as its OpenAPI document describes them.
 
-The seed's fields come first; `duration` is in milliseconds.
+The template's fields come first; `duration` is in milliseconds.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class PromotionStatus(Message):
 
 
 class ProblemDetails(Message):
-    """RFC 9457, with the seed's `error` and `recommendation`."""
+    """RFC 9457, with the template's `error` and `recommendation`."""
 
     type: str
     title: str

@@ -195,7 +195,7 @@ class Waiters:
 
 
 def answer_of(arrivals: list[Arrival], duration_ms: int) -> Fields:
-    """The seed's response to the event that `arrivals` answer. Raises Problem for a dead letter."""
+    """The template's response to the event that `arrivals` answer. Raises Problem for a dead letter."""
     first = arrivals[0]
     if first.topic == DEAD_LETTERS:
         raise _problem_of(first)

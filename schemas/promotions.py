@@ -23,7 +23,7 @@ from schemas.invalid import InvalidEvent
 
 MS_PER_MINUTE = 60_000
 USUAL_MINUTES = range(30, 121)
-"""Outside of these a duration is taken, with a warning (the seed's production checklist)."""
+"""Outside of these a duration is taken, with a warning (the template's production checklist)."""
 
 PromotionId = Annotated[Ref, Field(validation_alias=AliasChoices("id", "ref"))]
 Reserved = Annotated[tuple[Item, ...], Field(min_length=1, fail_fast=True)]

@@ -1,6 +1,8 @@
 """The template's operations on the same stock: ``inventories``, ``createInventory``, ``updateInventory``.
 
-The template is the webhook script that this system replaces. An AVAILABLE row is a position: LAST_ON_HAND
+The template is the webhook template that this project replaces (docs/template.md).
+
+An AVAILABLE row is a position: LAST_ON_HAND
 less what is booked. A RESERVED row is a hold, kept as a SOFT_RESERVE quantity at one position. Creating one
 does not lower the AVAILABLE rows, as the template has it: a client that asks how much may be reserved must
 subtract the RESERVED ones.

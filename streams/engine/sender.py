@@ -13,6 +13,8 @@ from streams.log import get_logger
 
 log = get_logger("engine.sender")
 
+SENT_AGAIN = "none: it is sent again; when it repeats, look at the brokers"
+
 
 class Sender:
     """A plain idempotent producer with a thread that serves its callbacks."""
@@ -40,11 +42,13 @@ class Sender:
         try:
             self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
         except BufferError:
-            log.warning("command dropped, the queue is full", topic=topic, recommendation="it is sent again")
+            log.warning("command_dropped", topic=topic, why="the queue is full", recommendation=SENT_AGAIN)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            log.warning("command not delivered", topic=message.topic(), error=str(error))
+            log.warning(
+                "command_not_delivered", topic=message.topic(), error=str(error), recommendation=SENT_AGAIN
+            )
 
     def _serve(self) -> None:
         while not self._stopped.is_set():

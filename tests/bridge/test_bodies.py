@@ -1,4 +1,4 @@
-"""What a body must be: the seed's errors in its own words, and everything else in one sentence."""
+"""What a body must be: the template's errors in its own words, and everything else in one sentence."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEEDS_ERRORS: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "error"), SEEDS_ERRORS)
-def test_what_the_seed_requires_is_missed_in_the_seeds_words(
+def test_what_the_template_requires_is_missed_in_its_words(
     caller: Caller, path: str, body: object, error: str
 ) -> None:
     answer = caller.post(path, body)

@@ -16,8 +16,8 @@ from tests.support.kafka import KafkaUnderTest, unique_prefix
 from tests.support.system import System, system
 
 HERE = Path(__file__).parent
-SEED = (HERE / "seed-testing.md").read_text(encoding="utf-8")
-SEEDS_ADDRESS = "https://{workspace}.versori.run"
+TEMPLATE = (HERE / "template-testing.md").read_text(encoding="utf-8")
+TEMPLATE_ADDRESS = "https://{workspace}.versori.run"
 STOCK = {"SKU-001": {"LOC-1": 500}, "SKU-002": {"LOC-1": 500}}
 TIMES = {"claimGraceSeconds": 0.3, "fluentVerifySeconds": 5}
 
@@ -32,7 +32,7 @@ def sales(kafka: KafkaUnderTest, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def unsigned(sales: System) -> Iterator[BridgeProcess]:
-    """A bridge as the seed's callers find it: no signature, and they wait for the answer."""
+    """A bridge as the template's callers find it: no signature, and they wait for the answer."""
     arguments = ["--unsigned", "--default-wait", "5"]
     with BridgeProcess(sales.environment(), sales.directory / "unsigned", *arguments) as process:
         yield process.wait_ready()
@@ -52,9 +52,9 @@ def shell(script: str, **environment: str) -> str:
     return done.stdout
 
 
-def seeds_command(heading: str) -> str:
-    """The curl command under a heading of the seed, and nothing else of it."""
-    found = re.search(rf"### {heading}\n\n```bash\n(.*?)```", SEED, re.DOTALL)
+def template_command(heading: str) -> str:
+    """The curl command under a heading of the template, and nothing else of it."""
+    found = re.search(rf"### {heading}\n\n```bash\n(.*?)```", TEMPLATE, re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -67,9 +67,9 @@ def like(example: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_the_seeds_curl_commands_work_with_only_the_address_exchanged(unsigned: BridgeProcess) -> None:
-    start = seeds_command("Start Flash Sale").replace(SEEDS_ADDRESS, unsigned.url)
-    expected = json.loads(re.findall(r"```json\n(.*?)```", SEED, re.DOTALL)[0])
+def test_the_templates_curl_commands_work_with_only_the_address_exchanged(unsigned: BridgeProcess) -> None:
+    start = template_command("Start Flash Sale").replace(TEMPLATE_ADDRESS, unsigned.url)
+    expected = json.loads(re.findall(r"```json\n(.*?)```", TEMPLATE, re.DOTALL)[0])
     answer = json.loads(shell(start))
     assert like(answer) | {"reservations": None} == like(expected) | {"reservations": None}
     for given, wanted in zip(answer["reservations"], expected["reservations"], strict=True):
@@ -82,7 +82,8 @@ def test_the_seeds_curl_commands_work_with_only_the_address_exchanged(unsigned: 
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", given["expiresAt"])
     assert answer["summary"] == expected["summary"]
 
-    consumed = json.loads(shell(seeds_command("Consume Reservation").replace(SEEDS_ADDRESS, unsigned.url)))
+    consume = template_command("Consume Reservation").replace(TEMPLATE_ADDRESS, unsigned.url)
+    consumed = json.loads(shell(consume))
     assert consumed["status"] == 200 and consumed["orderRef"] == "ORD-5001"
     assert consumed["consumeResults"] == [{"sku": "SKU-001", "quantity": 2, "consumed": True}]
     assert isinstance(consumed["duration"], int)

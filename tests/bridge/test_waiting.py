@@ -66,7 +66,7 @@ def answered(
     return waiting.result(30)
 
 
-def test_an_order_gets_the_seeds_answer(
+def test_an_order_gets_the_templates_answer(
     threads: ThreadPoolExecutor, caller: Caller, decider: Decider
 ) -> None:
     value = outcome("WAIT-1")

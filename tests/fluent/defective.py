@@ -12,7 +12,7 @@ from fluent.stock import Stock
 
 
 class ClockGateway(Gateway):
-    """Refs as the seed made them, with `Date.now()`: another one at every try."""
+    """Refs as the template made them, with `Date.now()`: another one at every try."""
 
     def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
         return super().stock(

@@ -49,7 +49,7 @@ async def test_what_fluent_will_not_settle_or_end_is_answered_with_what_is_still
 async def test_a_sku_that_is_refused_does_not_stop_its_neighbours(
     simulator: FluentSimulator, gateway: Gateway, one: Requests, two: Requests
 ) -> None:
-    """The seed's loop stopped at the first error."""
+    """The template's loop stopped at the first error."""
     simulator.refuse(f"{two.ref}-1", "C0122E")
     neighbours = [Requests(f"ONE-{number}") for number in range(560, 572)]
     answers = await asyncio.gather(*(gateway.handle(each.hold(5)) for each in [two, *neighbours]))

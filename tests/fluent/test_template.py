@@ -35,7 +35,7 @@ async def test_a_whole_sale_with_the_templates_operations(
 async def test_template_holds_are_taken_off_what_is_available(
     simulator: FluentSimulator, new_gateway: NewGateway, one: Requests
 ) -> None:
-    """In the template's world a hold does not lower AVAILABLE: the seed sold the same units again."""
+    """In the template's world a hold does not lower AVAILABLE: the template sold the same units again."""
     gateway = new_gateway(profile="template")
     await gateway.handle(one.hold(70))
     refused = await gateway.handle(Requests(one.sku, "FLASH-2").hold(40))
@@ -57,7 +57,7 @@ async def test_template_duplicates_are_seen(
     gateway = new_gateway(profile="template")
     await gateway.handle(one.hold(60))
     simulator.quantity(
-        f"SEED-{one.sku}-1", sku=one.sku, location="LOC-1", type="SOFT_RESERVE", quantity=-7, status="ACTIVE",
+        f"MORE-{one.sku}-1", sku=one.sku, location="LOC-1", type="SOFT_RESERVE", quantity=-7, status="ACTIVE",
         attributes=[{"name": "promotion_id", "type": "STRING", "value": one.promotion}],
     )  # fmt: skip
     verified = await gateway.handle(one.verify(60))

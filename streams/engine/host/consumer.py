@@ -16,9 +16,14 @@ from mode.utils.times import Seconds
 from streams.engine.fetched import Fetched
 from streams.engine.host.fetching import drain
 from streams.engine.ownership import Membership
+from streams.log import get_logger
 
 if TYPE_CHECKING:
     from streams.engine.host.app import EngineApp
+
+log = get_logger("engine.consumer")
+
+ASKED_AGAIN = "none: requests to Fluent are asked again; when it repeats, look at the brokers"
 
 FETCH_WAIT_MS = 50
 """How long the broker may hold a fetch back. Faust asks for 1.5 s; aiokafka has one fetch under way per
@@ -72,7 +77,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 }
             )
         except (TimeoutError, KafkaError) as error:
-            self.log.warning("offsets were not committed: %r", error)
+            log.warning("offsets_not_committed", error=repr(error), recommendation=ASKED_AGAIN)
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""The webhook template's own documents, word for word, on the same stock."""
+"""The template's own documents, word for word, on the same stock."""
 
 from __future__ import annotations
 

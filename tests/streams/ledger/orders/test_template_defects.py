@@ -1,4 +1,4 @@
-"""What the seed got wrong about orders, one test each, named after the defect."""
+"""What the template got wrong about orders, one test each, named after the defect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.streams.ledger.orders.support import Bench, asked, dead_letters, only
 
 
 def test_no_order_dedupe() -> None:
-    """The seed took units for each delivery of the same order; here a repeat only repeats the answer."""
+    """The template took units for each delivery of the same order; here a repeat only repeats the answer."""
     bench = Bench()
     first = bench.accepted((("SKU-1", 2),))
     for _ in range(3):
@@ -27,7 +27,7 @@ def test_no_order_dedupe() -> None:
 @pytest.mark.parametrize("quantity", [-2, 0, 2.0, "2", True, None])
 @pytest.mark.parametrize("topic", ["order-placed", "order-cancelled"])
 def test_a_negative_quantity_adds_stock(topic: str, quantity: object) -> None:
-    """The seed subtracted whatever number came; here an order of -2 units is a dead letter, not stock."""
+    """The template subtracted whatever number came; here an order of -2 units is a dead letter, not stock."""
     items = [{"sku": "SKU-1", "quantity": quantity}]
     value = json.dumps({"order": {"ref": "ORD-1", "promotionId": "FLASH-1", "items": items}}).encode()
     with pytest.raises(InvalidEvent, match=r"order\.items\[0\]\.quantity"):
@@ -35,7 +35,7 @@ def test_a_negative_quantity_adds_stock(topic: str, quantity: object) -> None:
 
 
 def test_partial_failure_is_status_200_with_no_reason() -> None:
-    """The seed answered 200 with `consumed: false`; here the outcome says PARTIAL, why and what to do."""
+    """The template answered 200 with `consumed: false`; here the outcome says PARTIAL, why and what to do."""
     bench = Bench()
     bench.place((("SKU-1", 2), ("SKU-2", 1)))
     bench.decided("SKU-1", 2)
@@ -54,7 +54,7 @@ def test_partial_failure_is_status_200_with_no_reason() -> None:
 
 
 def test_one_error_stops_the_rest() -> None:
-    """In the seed the first failing line or order ended the loop; here each line and order has its answer."""
+    """In the template the first failing line or order ended the loop; here each has its own answer."""
     bench = Bench()
     lines = (("SKU-1", 2), ("SKU-2", 1), ("SKU-3", 4))
     bench.place(lines)
