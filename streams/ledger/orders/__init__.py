@@ -5,51 +5,42 @@ have and does not grow afterwards, so a repeat or a cancel costs the same at the
 order; what may be many per order (cancels, waiting events) is a row each.
 
     (none) ──PlaceOrder──► DECIDING ──last LineDecided──► DECIDED ──CancelOrder──► CANCELLING ─┐
-      │                       │                              ▲ ▲                               │
-      │                       └─ all-or-nothing, refused ─► COMPENSATING                       │
-      │                                                      ▲   last LineCancelled ───────────┘
-      └──CancelOrder──► UNKNOWN ──PlaceOrder──► DECIDING ────┘
+     │ │                      │                            ▲ ▲ ▲                               │
+     │ │                      └─ all-or-nothing, refused ─► COMPENSATING                       │
+     │ │                                                   │ ▲   last LineCancelled ───────────┘
+     │ └──CancelOrder──► UNKNOWN ──PlaceOrder──► DECIDING ─│─┘
+     └──PlaceOrder of one SKU──► HANDED ──repeat, CancelOrder──► RECALLING ──LineRecalled──► DECIDED
 
-Each order does one thing at a time: what comes while it is DECIDING, COMPENSATING or CANCELLING waits in
-the order's queue and is answered afterwards, in log order. Each event is answered by exactly one record:
-an outcome, the newest outcome once more (a repeat), or a dead letter (a conflict).
+Each order does one thing at a time: what comes while it is DECIDING, COMPENSATING, CANCELLING or RECALLING
+waits in the order's queue and is answered afterwards, in log order. Each event is answered by exactly one
+record: an outcome, the newest outcome once more (a repeat), or a dead letter (a conflict).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from streams.ledger.commands import Continue, LineCancelled, LineDecided, LineRecalled, OrderCommand, Tick
+from schemas.topics import ORDER_COMMANDS
+from streams.ledger.commands import (
+    Continue,
+    LineCancelled,
+    LineDecided,
+    LineRecalled,
+    OrderCommand,
+    Tick,
+    order_key,
+)
 from streams.ledger.effects import Effects
 from streams.ledger.inputs import CancelOrder, PlaceOrder
-from streams.ledger.orders import due, events, queue
-from streams.ledger.orders.state import DEADLINES
+from streams.ledger.orders import events
+from streams.ledger.orders.state import DEADLINES, ORDERS, UNHEARD_OF, Handed
+from streams.ledger.orders.ticks import on_due
+from streams.ledger.orders.turn import OrderTurn, Work
 from streams.ledger.rows import Rows
+from streams.ledger.turn import Turn
 
 __all__ = ["decide", "earliest_deadline_ms"]
-
-
-def _tick(rows: Rows, _command: Tick, now_ms: int, effects: Effects) -> None:
-    due.act(rows, now_ms, effects)
-
-
-def _continue(rows: Rows, command: Continue, now_ms: int, effects: Effects) -> None:
-    if command.kind == queue.CONTINUE_QUEUE:
-        queue.resume(rows, command.subject, now_ms, effects)
-    elif command.kind == due.CONTINUE_DUE:
-        due.act(rows, now_ms, effects)
-
-
-_HANDLERS: dict[type, Callable[[Rows, Any, int, Effects], None]] = {
-    PlaceOrder: events.place,
-    LineDecided: events.line_decided,
-    CancelOrder: events.cancel,
-    LineCancelled: events.line_cancelled,
-    LineRecalled: events.line_recalled,
-    Tick: _tick,
-    Continue: _continue,
-}
 
 
 def decide(
@@ -60,9 +51,38 @@ def decide(
     A function of (rows, command, now_ms) alone. Answers for orders that are not known, or that are not
     waited for any more, change nothing.
     """
-    _HANDLERS[type(command)](rows, command, now_ms, effects)
+    about: Any = command
+    handle = _HANDLERS.get(type(command))
+    if handle is None:
+        _go_on(Turn(rows, effects, now_ms, ORDER_COMMANDS), about)
+    else:
+        # `take`, spelled out: every order comes this way.
+        key = order_key(about.order_ref, about.promotion_id)
+        row = rows.get(ORDERS, key)
+        if row is None:
+            row = UNHEARD_OF
+        elif isinstance(row, Handed):
+            row = row.as_order()
+        handle(OrderTurn(rows, effects, now_ms, ORDER_COMMANDS, key, row), command)
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
-    """When the next deadline of this partition's orders is due (Unix ms), or None."""
+    """When the next Tick has something to do (Unix ms), or None."""
     return DEADLINES.earliest_ms(rows)
+
+
+def _go_on(turn: Turn, command: Tick | Continue) -> None:
+    """What is about the whole partition: time has passed, or some work goes on."""
+    if isinstance(command, Tick) or command.kind == Work.DUE:
+        on_due(turn)
+    elif command.kind == Work.QUEUE:
+        events.resume(turn, command.subject)
+
+
+_HANDLERS: Mapping[type, Callable[[OrderTurn, Any], None]] = {
+    PlaceOrder: events.on_place,
+    CancelOrder: events.on_cancel,
+    LineDecided: events.on_line_decided,
+    LineCancelled: events.on_line_cancelled,
+    LineRecalled: events.on_line_recalled,
+}

@@ -8,7 +8,6 @@ import msgspec
 
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Cancel, LineCancelled, Lines, encode
-from streams.ledger.effects import Effects, Send
 from streams.ledger.inputs import CancelOrder
 from streams.ledger.orders.publishing import publish_cancel, publish_unknown
 from streams.ledger.orders.state import (
@@ -20,12 +19,11 @@ from streams.ledger.orders.state import (
     Ask,
     Cancellation,
     Line,
-    Order,
     Waiting,
     Withheld,
     sub_key,
 )
-from streams.ledger.rows import Rows
+from streams.ledger.orders.turn import OrderTurn
 
 _canonical = msgspec.msgpack.Encoder().encode
 
@@ -42,8 +40,9 @@ def identity(command: CancelOrder, digest: bytes) -> bytes:
     return b"D" + digest
 
 
-def begin(rows: Rows, key: bytes, order: Order, cancel: Waiting, now_ms: int, effects: Effects) -> None:
+def begin(turn: OrderTurn, cancel: Waiting) -> None:
     """Ask the ledger for what the order still holds of the asked units, or answer if that is nothing."""
+    order = turn.row
     if cancel.lines:
         asks = {sku: _ask(order.lines.get(sku), quantity) for sku, quantity in cancel.lines}
     else:
@@ -51,12 +50,12 @@ def begin(rows: Rows, key: bytes, order: Order, cancel: Waiting, now_ms: int, ef
     cancellation = Cancellation(cancel.source, cancel.cancellation_ref, asks)
     order.pending = sum(not ask.reason for ask in asks.values())
     if not order.pending:
-        publish_cancel(rows, key, order, cancellation, now_ms, effects)
+        publish_cancel(turn, cancellation)
         return
     order.state = CANCELLING
     order.operation += 1
     order.cancellation = cancellation
-    ask_back(key, order, {sku: ask.quantity for sku, ask in asks.items() if not ask.reason}, False, effects)
+    ask_back(turn, {sku: ask.quantity for sku, ask in asks.items() if not ask.reason}, compensation=False)
 
 
 def _ask(line: Line | None, quantity: int) -> Ask:
@@ -83,18 +82,17 @@ def _why_not(line: Line) -> str:
     return NO_ORDER
 
 
-def ask_back(key: bytes, order: Order, units: dict[str, int], compensation: bool, effects: Effects) -> None:
+def ask_back(turn: OrderTurn, units: dict[str, int], *, compensation: bool) -> None:
     """Send the ledger a Cancel per SKU under the order's current operation number."""
-    ref, promotion_id = key.decode().split("\0")
+    ref, promotion_id = turn.ids
     for sku, quantity in units.items():
-        command = Cancel(promotion_id, sku, quantity, ref, order.operation, compensation)
-        effects.sends.append(Send(SKU_COMMANDS, sku.encode(), encode(command)))
+        command = Cancel(promotion_id, sku, quantity, ref, turn.row.operation, compensation)
+        turn.send(SKU_COMMANDS, sku.encode(), encode(command))
 
 
-def collect(
-    rows: Rows, key: bytes, order: Order, answer: LineCancelled, now_ms: int, effects: Effects
-) -> None:
+def collect(turn: OrderTurn, answer: LineCancelled) -> None:
     """One SKU of the cancel under way is answered; the last one makes the outcome."""
+    order = turn.row
     cancellation = order.cancellation
     ask = None if cancellation is None else cancellation.asks.get(answer.sku)
     if cancellation is None or ask is None or ask.reason or ask.given is not None:
@@ -105,18 +103,17 @@ def collect(
     if not order.pending:
         order.state = DECIDED
         order.cancellation = None
-        publish_cancel(rows, key, order, cancellation, now_ms, effects)
+        publish_cancel(turn, cancellation)
 
 
-def withhold(rows: Rows, key: bytes, order: Order, cancel: Waiting, now_ms: int, effects: Effects) -> None:
+def withhold(turn: OrderTurn, cancel: Waiting) -> None:
     """The order has not come in time: say so, and remember which units it must not take any more."""
     if not cancel.lines:
-        order.withheld_all = True
+        turn.row.withheld_all = True
     for sku, quantity in cancel.lines:
-        known = rows.get(WITHHELD, sub_key(key, sku.encode()))
+        key = sub_key(turn.key, sku.encode())
+        known = turn.rows.get(WITHHELD, key)
         units = quantity if known is None else known.units + quantity
-        rows.put(WITHHELD, sub_key(key, sku.encode()), Withheld(units))
+        turn.rows.put(WITHHELD, key, Withheld(units))
     asks = {sku: Ask(quantity, None, NO_ORDER) for sku, quantity in cancel.lines}
-    publish_unknown(
-        rows, key, order, Cancellation(cancel.source, cancel.cancellation_ref, asks), now_ms, effects
-    )
+    publish_unknown(turn, Cancellation(cancel.source, cancel.cancellation_ref, asks))

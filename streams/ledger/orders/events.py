@@ -1,120 +1,179 @@
-"""The four things that can happen to an order: an event comes in, or the ledger answers."""
+"""What happens to an order: events and the ledger's answers, one thing at a time.
+
+An event that comes while something is under way waits in the order's queue, and is answered after it, in the
+order of the log.
+"""
 
 from __future__ import annotations
 
-from streams.ledger.commands import LineCancelled, LineDecided, LineRecalled, order_key
-from streams.ledger.effects import Effects
+from streams.ledger.commands import LineCancelled, LineDecided, LineRecalled
+from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import cancelling, placing, recalling
 from streams.ledger.orders.publishing import answer, conflict
-from streams.ledger.orders.queue import drain, enqueue
 from streams.ledger.orders.state import (
     CANCELLING,
     CANCELS,
     COMPENSATING,
+    DEADLINES,
     DECIDING,
-    ORDERS,
+    GRACE,
+    HANDED,
+    QUEUE,
+    RECALLING,
+    UNHEARD_OF,
+    UNIT_EFFECTS,
     UNKNOWN,
-    Handed,
     Order,
     Seen,
     Waiting,
+    queue_key,
     sub_key,
 )
-from streams.ledger.rows import Rows
+from streams.ledger.orders.turn import OrderTurn, Work, take
+from streams.ledger.turn import Turn
+
+BYTES_PER_EFFECT = 1_024
+"""A long order's record counts for more than one effect, so that a command's bytes are bounded as well."""
 
 
-def place(rows: Rows, command: PlaceOrder, now_ms: int, effects: Effects) -> None:
+def on_place(turn: OrderTurn, command: PlaceOrder) -> None:
     """An order event: new, a repeat, or a conflict."""
-    key = order_key(command.order_ref, command.promotion_id)
-    order = rows.get(ORDERS, key)
-    if order is None:
-        if len(command.lines) == 1:
-            return recalling.hand_over(rows, key, command, now_ms, effects)
-        order = Order(DECIDING, {}, 0)
-    elif isinstance(order, Order) and order.state == UNKNOWN:
-        order.lines = placing.withheld_lines(rows, key, order, command)
-    elif not placing.same_content(order, command):
-        return conflict(command, f"order {command.order_ref}", now_ms, effects)
+    order = turn.row
+    if order is UNHEARD_OF and len(command.lines) == 1:
+        recalling.hand_over(turn, command)
+    elif order.state is UNKNOWN:
+        placing.claim(turn, command)
+        if not turn.row.pending:
+            placing.conclude(turn)
+            drain(turn)
+        turn.finish()
+    elif placing.same_content(order, command):
+        due_ms = turn.now_ms + command.terms.claim_grace_ms
+        _repeat(turn, Waiting(command.source, due_ms=due_ms, placed_at_ms=command.placed_at_ms))
     else:
-        due_ms = now_ms + command.terms.claim_grace_ms
-        repeat = Waiting(command.source, due_ms=due_ms, placed_at_ms=command.placed_at_ms)
-        return _repeat(rows, key, order, repeat, effects)
-    placing.claim(order, command, effects)
-    if not order.pending:
-        placing.conclude(rows, key, order, now_ms, effects)
-        drain(rows, key, order, now_ms, effects)
-    rows.put(ORDERS, key, order)
-    return None
+        conflict(turn, command, f"order {command.order_ref}")
 
 
-def cancel(rows: Rows, command: CancelOrder, now_ms: int, effects: Effects) -> None:
+def on_cancel(turn: OrderTurn, command: CancelOrder) -> None:
     """A cancel event: new, a repeat, or a conflict; of an order that is known or not."""
-    key = order_key(command.order_ref, command.promotion_id)
-    order = rows.get(ORDERS, key)
     digest = cancelling.content_digest(command.lines)
-    seen_key = sub_key(key, cancelling.identity(command, digest))
-    seen = None if order is None else rows.get(CANCELS, seen_key)
-    if order is None:
-        order = Order(UNKNOWN, {}, command.terms.retention_ms)
-    elif isinstance(order, Handed):
-        order = recalling.recall(key, order, effects)
-    if seen is not None and seen.digest != digest:
-        what = f"cancellation {command.cancellation_ref} of order {command.order_ref}"
-        return conflict(command, what, now_ms, effects)
-    if seen is not None:
-        return _repeat(rows, key, order, Waiting(command.source), effects)
-    rows.put(CANCELS, seen_key, Seen(digest))
-    order.cancels += 1
-    due_ms = now_ms + command.terms.claim_grace_ms
-    event = Waiting(command.source, True, due_ms, command.cancellation_ref, command.lines)
-    if order.state != UNKNOWN and order.resting and not order.waiting:
-        cancelling.begin(rows, key, order, event, now_ms, effects)
+    seen_key = sub_key(turn.key, cancelling.identity(command, digest))
+    seen = turn.rows.get(CANCELS, seen_key)
+    if seen is None:
+        turn.rows.put(CANCELS, seen_key, Seen(digest))
+        _cancel(turn, command)
+    elif seen.digest == digest:
+        _repeat(turn, Waiting(command.source))
     else:
-        enqueue(rows, key, order, event)
-    rows.put(ORDERS, key, order)
-    return None
+        conflict(turn, command, f"cancellation {command.cancellation_ref} of order {command.order_ref}")
 
 
-def _repeat(rows: Rows, key: bytes, order: Order | Handed, repeat: Waiting, effects: Effects) -> None:
-    if isinstance(order, Handed):
-        order = recalling.recall(key, order, effects)
-    elif order.resting and not order.waiting:
-        answer(key, order, repeat.source, effects)
+def _cancel(turn: OrderTurn, command: CancelOrder) -> None:
+    if turn.row is UNHEARD_OF:
+        turn.row = Order(retention_ms=command.terms.retention_ms)
+    elif turn.row.state is HANDED:
+        recalling.recall(turn)
+    order = turn.row
+    order.cancels += 1
+    due_ms = turn.now_ms + command.terms.claim_grace_ms
+    event = Waiting(command.source, True, due_ms, command.cancellation_ref, command.lines)
+    if order.state is not UNKNOWN and order.resting and not order.waiting:
+        cancelling.begin(turn, event)
+    else:
+        _enqueue(turn, event)
+    turn.finish()
+
+
+def _repeat(turn: OrderTurn, repeat: Waiting) -> None:
+    if turn.row.resting and not turn.row.waiting:
+        answer(turn, repeat.source)
         return
-    enqueue(rows, key, order, repeat)
-    rows.put(ORDERS, key, order)
+    if turn.row.state is HANDED:
+        recalling.recall(turn)
+    _enqueue(turn, repeat)
+    turn.finish()
 
 
-def line_decided(rows: Rows, answered: LineDecided, now_ms: int, effects: Effects) -> None:
+def on_line_decided(turn: OrderTurn, answered: LineDecided) -> None:
     """The ledger answers a Claim."""
-    key = order_key(answered.order_ref, answered.promotion_id)
-    order = rows.get(ORDERS, key)
-    if not isinstance(order, Order):
-        return
-    placing.collect(rows, key, order, answered, now_ms, effects)
-    if order.queue_head != order.queue_tail:
-        drain(rows, key, order, now_ms, effects)
-    rows.put(ORDERS, key, order)
+    order = turn.row
+    if order.state is DECIDING:
+        placing.collect(turn, answered)
+        if not order.pending:
+            drain(turn)
+        turn.finish()
 
 
-def line_recalled(rows: Rows, answered: LineRecalled, now_ms: int, effects: Effects) -> None:
+def on_line_recalled(turn: OrderTurn, answered: LineRecalled) -> None:
     """The ledger answers a Recall."""
-    key = order_key(answered.order_ref, answered.promotion_id)
-    order = rows.get(ORDERS, key)
-    if isinstance(order, Order):
-        recalling.recalled(rows, key, order, answered, now_ms, effects)
+    if turn.row.state is RECALLING:
+        recalling.recalled(turn, answered)
+        drain(turn)
+        turn.finish()
 
 
-def line_cancelled(rows: Rows, answered: LineCancelled, now_ms: int, effects: Effects) -> None:
+def on_line_cancelled(turn: OrderTurn, answered: LineCancelled) -> None:
     """The ledger answers a Cancel; an answer to an earlier operation is not waited for any more."""
-    key = order_key(answered.order_ref, answered.promotion_id)
-    order = rows.get(ORDERS, key)
-    if not isinstance(order, Order) or order.operation != answered.operation:
+    state = turn.row.state
+    if state not in (COMPENSATING, CANCELLING) or turn.row.operation != answered.operation:
         return
-    if order.state == COMPENSATING:
-        placing.collect_compensation(rows, key, order, answered, now_ms, effects)
-    elif order.state == CANCELLING:
-        cancelling.collect(rows, key, order, answered, now_ms, effects)
-    drain(rows, key, order, now_ms, effects)
-    rows.put(ORDERS, key, order)
+    if state is COMPENSATING:
+        placing.collect_compensation(turn, answered)
+    else:
+        cancelling.collect(turn, answered)
+    drain(turn)
+    turn.finish()
+
+
+def resume(turn: Turn, key: bytes, spent: int = 0) -> int:
+    """Go on with an order's queue, if it is known and nothing is under way. Returns the effects used."""
+    known = take(turn.rows, turn.effects, turn.now_ms, key)
+    if not known.row.resting or not known.row.waiting:
+        return spent
+    spent = drain(known, spent)
+    known.finish()
+    return spent + 1
+
+
+def drain(turn: OrderTurn, spent: int = 0) -> int:
+    """Answer queued events in order until one is under way, must wait, or the budget is used.
+
+    Changes the row, which the caller writes. Returns the effects used, `spent` included.
+    """
+    order = turn.row
+    while order.queue_head != order.queue_tail and order.resting:
+        if spent > MAX_EFFECTS - UNIT_EFFECTS:
+            turn.go_on(Work.QUEUE, turn.key, turn.key)
+            return spent + 1
+        number = queue_key(turn.key, order.queue_head)
+        event = turn.rows.get(QUEUE, number)
+        if event is not None and order.state is UNKNOWN and event.due_ms > turn.now_ms:
+            DEADLINES.set(turn.rows, event.due_ms, GRACE, turn.key)
+            return spent + 1
+        turn.rows.delete(QUEUE, number)
+        order.queue_head += 1
+        if event is not None:
+            spent += _answer(turn, event)
+    return spent
+
+
+def _answer(turn: OrderTurn, event: Waiting) -> int:
+    sent = len(turn.effects.sends)
+    if not event.is_cancel:
+        answer(turn, event.source)
+    elif turn.row.state is UNKNOWN:
+        cancelling.withhold(turn, event)
+    else:
+        cancelling.begin(turn, event)
+    used = len(turn.effects.sends) - sent + len(event.lines) + 1
+    return used + len(turn.row.outcome) // BYTES_PER_EFFECT
+
+
+def _enqueue(turn: OrderTurn, event: Waiting) -> None:
+    """Append an event. The first one that waits for an unknown order sets the deadline of its grace."""
+    order = turn.row
+    if order.state is UNKNOWN and not order.waiting:
+        DEADLINES.set(turn.rows, event.due_ms, GRACE, turn.key)
+    turn.rows.put(QUEUE, queue_key(turn.key, order.queue_tail), event)
+    order.queue_tail += 1

@@ -15,14 +15,16 @@ from streams.ledger.orders.state import (
     CANCELS,
     DEADLINES,
     FORGET,
+    HANDED,
     ORDERS,
     PAGE,
+    UNHEARD_OF,
     WITHHELD,
-    Handed,
-    Order,
     sub_key,
 )
-from streams.ledger.rows import R, Rows, Table
+from streams.ledger.orders.turn import OrderTurn, take
+from streams.ledger.rows import R, Table
+from streams.ledger.turn import Turn
 
 PAGE_KEYS = 64
 MINUTE_MS = 60_000
@@ -46,81 +48,77 @@ PAGES = Table(b"OF", Page)
 OPEN_PAGE = Table(b"OH", OpenPage, hot=True)
 
 
-def shelve(rows: Rows, key: bytes, forget_at_ms: int) -> None:
+def shelve(turn: OrderTurn, forget_at_ms: int) -> None:
     """Remember that the order may be forgotten in the minute after `forget_at_ms`."""
+    rows = turn.rows
     page = rows.get(OPEN_PAGE, b"")
     if page is None or not 0 < page.due_ms - forget_at_ms <= MINUTE_MS or len(page.keys) >= PAGE_KEYS:
-        page = _turn(rows, page, forget_at_ms - forget_at_ms % MINUTE_MS + MINUTE_MS)
-    page.keys.append(key)
+        page = _next_page(turn, page, forget_at_ms - forget_at_ms % MINUTE_MS + MINUTE_MS)
+    page.keys.append(turn.key)
     rows.put(OPEN_PAGE, b"", page)
 
 
-def _turn(rows: Rows, page: OpenPage | None, due_ms: int) -> OpenPage:
+def _next_page(turn: Turn, page: OpenPage | None, due_ms: int) -> OpenPage:
     number = 0
     if page is not None:
         number = page.number + 1
         if page.keys:
-            rows.put(PAGES, _number(page.number), Page(page.keys))
-    DEADLINES.set(rows, due_ms, PAGE, _number(number))
+            turn.rows.put(PAGES, _page_key(page.number), Page(page.keys))
+    DEADLINES.set(turn.rows, due_ms, PAGE, _page_key(number))
     return OpenPage(number, due_ms, [])
 
 
-def _number(number: int) -> bytes:
+def _page_key(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def page_due(rows: Rows, subject: bytes, now_ms: int, budget: int) -> tuple[int, bool]:
-    """Forget the orders of a page that may go. Returns (effects spent, whether the page is done).
+def forget_page(turn: Turn, subject: bytes, budget: int) -> tuple[int, bool]:
+    """Forget the orders of a page that may go. Returns (effects used, whether the page is finished).
 
-    It is not done when the budget did not suffice; doing it again does the rest.
+    It is not finished when the budget did not suffice; doing it again does what is left.
     """
+    rows = turn.rows
     opened = rows.get(OPEN_PAGE, b"")
-    is_open = opened is not None and _number(opened.number) == subject
+    is_open = opened is not None and _page_key(opened.number) == subject
     page = rows.get(PAGES, subject)
     keys = opened.keys if opened is not None and is_open else page.keys if page is not None else []
-    spent = 1
+    used = 1
     for key in keys:
-        used, done = order_due(rows, key, now_ms, budget - spent)
-        spent += used
-        if not done:
-            return spent, False
+        more, finished = forget_order(turn, key, budget - used)
+        used += more
+        if not finished:
+            return used, False
     if opened is not None and is_open:
         rows.put(OPEN_PAGE, b"", OpenPage(opened.number + 1, 0, []))
     rows.delete(PAGES, subject)
-    return spent, True
+    return used, True
 
 
-def order_due(rows: Rows, key: bytes, now_ms: int, budget: int) -> tuple[int, bool]:
-    """Forget an order, or set a deadline of its own if it is too early. Returns (effects, done)."""
-    order = rows.get(ORDERS, key)
-    if order is None:
+def forget_order(turn: Turn, key: bytes, budget: int) -> tuple[int, bool]:
+    """Forget an order, or set a deadline of its own if it is too early. Returns (effects used, finished)."""
+    order = take(turn.rows, turn.effects, turn.now_ms, key).row
+    if order is UNHEARD_OF:
         return 0, True
-    if isinstance(order, Handed):
-        forget_at_ms = order.handed_at_ms + order.retention_ms
-    elif order.resting and not order.waiting:
+    if order.state is HANDED or (order.resting and not order.waiting):
         forget_at_ms = order.changed_at_ms + order.retention_ms
     else:
-        forget_at_ms = now_ms + max(order.retention_ms, MINUTE_MS)
-    if forget_at_ms > now_ms:
-        DEADLINES.set(rows, forget_at_ms, FORGET, key)
+        forget_at_ms = turn.now_ms + max(order.retention_ms, MINUTE_MS)
+    if forget_at_ms > turn.now_ms:
+        DEADLINES.set(turn.rows, forget_at_ms, FORGET, key)
         return 1, True
-    return _forget(rows, key, order, budget)
+    used = 1
+    if order.cancels:
+        used += _clear(turn, CANCELS, key, budget - used)
+        used += _clear(turn, WITHHELD, key, budget - used)
+        if used >= budget:
+            return used, False
+    turn.rows.delete(ORDERS, key)
+    return used, True
 
 
-def _forget(rows: Rows, key: bytes, order: Order | Handed, budget: int) -> tuple[int, bool]:
-    spent = 1
-    if isinstance(order, Order) and order.cancels:
-        spent += _clear(rows, CANCELS, key, budget - spent)
-        spent += _clear(rows, WITHHELD, key, budget - spent)
-        if spent >= budget:
-            return spent, False
-    rows.delete(ORDERS, key)
-    return spent, True
-
-
-def _clear(rows: Rows, table: Table[R], key: bytes, limit: int) -> int:
+def _clear(turn: Turn, table: Table[R], key: bytes, limit: int) -> int:
     """Delete up to `limit` of the order's rows in a table; returns how many."""
-    found = rows.scan(table, sub_key(key, b""), key + b"\1", max(0, min(limit, MAX_EFFECTS)))
+    found = turn.rows.scan(table, sub_key(key, b""), key + b"\1", max(0, min(limit, MAX_EFFECTS)))
     for sub, _ in found:
-        rows.delete(table, sub)
+        turn.rows.delete(table, sub)
     return len(found)

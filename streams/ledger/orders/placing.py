@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.reasons import Reason
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Claim, LineCancelled, LineDecided, encode
-from streams.ledger.effects import Effects, Send
+from streams.ledger.effects import Send
 from streams.ledger.inputs import PlaceOrder
 from streams.ledger.orders.cancelling import ask_back
 from streams.ledger.orders.publishing import publish_order
@@ -15,21 +15,19 @@ from streams.ledger.orders.state import (
     CONFLICT,
     DECIDED,
     DECIDING,
+    UNHEARD_OF,
     WITHHELD,
-    Handed,
     Line,
     Order,
     sub_key,
 )
-from streams.ledger.rows import Rows
+from streams.ledger.orders.turn import OrderTurn
 
 INCOMPLETE_ORDER = Reason.INCOMPLETE_ORDER.value
 
 
-def same_content(order: Order | Handed, command: PlaceOrder) -> bool:
+def same_content(order: Order, command: PlaceOrder) -> bool:
     """Whether an event says what the order's first event said, whatever the order of its lines."""
-    if isinstance(order, Handed):
-        return command.lines == ((order.sku, order.quantity),)
     lines = order.lines
     if len(lines) != len(command.lines):
         return False
@@ -40,15 +38,15 @@ def same_content(order: Order | Handed, command: PlaceOrder) -> bool:
     return True
 
 
-def claim(order: Order, command: PlaceOrder, effects: Effects) -> None:
-    """Ask the ledger for the lines, one Claim per SKU. `order.lines` says what is withheld of them."""
+def claim(turn: OrderTurn, command: PlaceOrder) -> None:
+    """Ask the ledger for the lines, one Claim per SKU, without the units that earlier cancels withhold."""
     terms = command.terms
-    order.state = DECIDING
-    order.source = command.source
-    order.retention_ms = terms.retention_ms
-    order.all_or_nothing = terms.all_or_nothing
-    lines = order.lines
-    sends = effects.sends
+    if turn.row is UNHEARD_OF:
+        turn.row = Order(DECIDING, {}, terms.retention_ms, command.source, terms.all_or_nothing)
+    else:
+        _begin_cut(turn, command)
+    lines, sends = turn.row.lines, turn.effects.sends
+    pending = 0
     for sku, quantity in command.lines:
         line = lines.get(sku)
         if line is None:
@@ -57,7 +55,7 @@ def claim(order: Order, command: PlaceOrder, effects: Effects) -> None:
             continue
         else:
             quantity -= line.withheld
-        order.pending += 1
+        pending += 1
         wish = Claim(
             command.promotion_id,
             sku,
@@ -68,29 +66,41 @@ def claim(order: Order, command: PlaceOrder, effects: Effects) -> None:
             terms.claims_kept_ms,
         )
         sends.append(Send(SKU_COMMANDS, sku.encode(), encode(wish)))
+    turn.row.pending = pending
 
 
-def withheld_lines(rows: Rows, key: bytes, order: Order, command: PlaceOrder) -> dict[str, Line]:
+def _begin_cut(turn: OrderTurn, command: PlaceOrder) -> None:
+    """An order of which only cancels are known begins with the lines that they have left."""
+    order, terms = turn.row, command.terms
+    order.state = DECIDING
+    order.lines = _withheld_lines(turn, command)
+    order.retention_ms = terms.retention_ms
+    order.source = command.source
+    order.all_or_nothing = terms.all_or_nothing
+
+
+def _withheld_lines(turn: OrderTurn, command: PlaceOrder) -> dict[str, Line]:
     """The lines of an order that earlier cancels have cut: what was cancelled is not claimed."""
     lines: dict[str, Line] = {}
     for sku, quantity in command.lines:
-        known = rows.get(WITHHELD, sub_key(key, sku.encode()))
+        known = turn.rows.get(WITHHELD, sub_key(turn.key, sku.encode()))
         withheld = 0 if known is None else min(known.units, quantity)
-        if order.withheld_all:
+        if turn.row.withheld_all:
             withheld = quantity
         lines[sku] = Line(quantity, withheld, 0, CANCELLED if withheld == quantity else None)
     return lines
 
 
-def collect(rows: Rows, key: bytes, order: Order, answer: LineDecided, now_ms: int, effects: Effects) -> None:
+def collect(turn: OrderTurn, answer: LineDecided) -> None:
     """One SKU is decided; the last one makes the outcome or, all-or-nothing, starts the giving back.
 
     The ledger answers from its record when it took units under this ref before, for an order that is
     forgotten here. If that was another quantity, the units are not this order's; what was given back
     meanwhile is not either.
     """
+    order = turn.row
     line = order.lines.get(answer.sku)
-    if order.state != DECIDING or line is None or line.reason is not None:
+    if line is None or line.reason is not None:
         return
     line.reason = answer.reason
     if not answer.reason:
@@ -103,11 +113,12 @@ def collect(rows: Rows, key: bytes, order: Order, answer: LineDecided, now_ms: i
             line.reason = CONFLICT
     pending = order.pending = order.pending - 1
     if not pending:
-        conclude(rows, key, order, now_ms, effects)
+        conclude(turn)
 
 
-def conclude(rows: Rows, key: bytes, order: Order, now_ms: int, effects: Effects) -> None:
+def conclude(turn: OrderTurn) -> None:
     """Every line is decided."""
+    order = turn.row
     if order.all_or_nothing and len(order.lines) > 1:
         taken = {sku: line.left for sku, line in order.lines.items() if line.left}
         complete = all(line.reason == "" or not line.claimed for line in order.lines.values())
@@ -115,16 +126,15 @@ def conclude(rows: Rows, key: bytes, order: Order, now_ms: int, effects: Effects
             order.state = COMPENSATING
             order.operation += 1
             order.pending = len(taken)
-            ask_back(key, order, taken, True, effects)
+            ask_back(turn, taken, compensation=True)
             return
     order.state = DECIDED
-    publish_order(rows, key, order, now_ms, effects)
+    publish_order(turn)
 
 
-def collect_compensation(
-    rows: Rows, key: bytes, order: Order, answer: LineCancelled, now_ms: int, effects: Effects
-) -> None:
+def collect_compensation(turn: OrderTurn, answer: LineCancelled) -> None:
     """One taken line was given back; the last one makes the outcome."""
+    order = turn.row
     line = order.lines.get(answer.sku)
     if line is None or line.reason != "":
         return
@@ -133,4 +143,4 @@ def collect_compensation(
     order.pending -= 1
     if not order.pending:
         order.state = DECIDED
-        publish_order(rows, key, order, now_ms, effects)
+        publish_order(turn)

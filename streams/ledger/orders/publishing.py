@@ -3,64 +3,57 @@
 from __future__ import annotations
 
 from schemas.reasons import RECOMMENDATIONS, Reason
-from schemas.structs import ConsumeResult, OrderOutcome
+from schemas.structs import CancelResult, ConsumeResult, OrderOutcome
 from schemas.topics import ORDER_OUTCOMES
 from streams.ledger.dead_letters import dead_letter
-from streams.ledger.effects import Effects, Notice, Send
+from streams.ledger.effects import Send
 from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders.forgetting import shelve
-from streams.ledger.orders.records import cancel_results, consume_results
-from streams.ledger.orders.state import CANCELLED, NO_ORDER, Cancellation, Order
-from streams.ledger.outcomes import PARTIAL, REJECTED, encode_outcome, order_outcome
-from streams.ledger.rows import Rows
+from streams.ledger.orders.state import CANCELLED, NO_ORDER, Cancellation, Line
+from streams.ledger.orders.turn import OrderTurn
+from streams.ledger.outcomes import PARTIAL, REJECTED, consume_results, encode_outcome, order_outcome
 from streams.ledger.terms import Source
 
 
-def publish_order(rows: Rows, key: bytes, order: Order, now_ms: int, effects: Effects) -> None:
+def publish_order(turn: OrderTurn) -> None:
     """The outcome of the order itself, to the event that is being decided (`order.source`)."""
+    order = turn.row
     source, order.source = order.source, None
-    if source is None:
-        return
-    record = _record(key, order, consume_results(order.lines), now_ms)
-    _publish(rows, key, order, source, now_ms, effects, record)
+    if source is not None:
+        _publish(turn, source, _record(turn, _consume_results(order.lines)))
 
 
-def publish_cancel(
-    rows: Rows, key: bytes, order: Order, cancellation: Cancellation, now_ms: int, effects: Effects
-) -> None:
+def publish_cancel(turn: OrderTurn, cancellation: Cancellation) -> None:
     """The outcome after a cancel: CANCELLED when nothing of the order is left, otherwise PARTIAL."""
-    left = any(line.left for line in order.lines.values())
-    record = _record(key, order, consume_results(order.lines), now_ms)
-    record.outcome = PARTIAL if left else CANCELLED
-    _complete(record, cancellation)
-    _publish(rows, key, order, cancellation.source, now_ms, effects, record)
+    lines = turn.row.lines
+    record = _record(turn, _consume_results(lines), cancellation)
+    record.outcome = PARTIAL if any(line.left for line in lines.values()) else CANCELLED
+    _publish(turn, cancellation.source, record)
 
 
-def publish_unknown(
-    rows: Rows, key: bytes, order: Order, cancellation: Cancellation, now_ms: int, effects: Effects
-) -> None:
+def publish_unknown(turn: OrderTurn, cancellation: Cancellation) -> None:
     """The outcome of a cancel whose order has not come within the grace."""
-    record = _record(key, order, [], now_ms)
+    record = _record(turn, [], cancellation)
     record.outcome = REJECTED
     record.reason = NO_ORDER
-    _complete(record, cancellation)
-    _publish(rows, key, order, cancellation.source, now_ms, effects, record)
-    fields: dict[str, str | int] = {
-        "promotion": record.promotion_id,
-        "order": record.order_ref,
-        "reason": NO_ORDER,
-        "recommendation": RECOMMENDATIONS[Reason.NO_ORDER],
-    }
-    effects.notices.append(Notice("warning", "order_cancel_unknown", fields))
+    _publish(turn, cancellation.source, record)
+    turn.notify(
+        "warning",
+        "order_cancel_unknown",
+        promotion=record.promotion_id,
+        order=record.order_ref,
+        reason=NO_ORDER,
+        recommendation=RECOMMENDATIONS[Reason.NO_ORDER],
+    )
 
 
-def answer(key: bytes, order: Order, source: Source, effects: Effects) -> None:
+def answer(turn: OrderTurn, source: Source) -> None:
     """Answer an event with the order's newest record: the value as it is, the headers of the event."""
-    ref = key[: key.index(b"\0")]
-    effects.sends.append(Send(ORDER_OUTCOMES, ref, order.outcome, source.headers()))
+    ref, _ = turn.ids
+    turn.send(ORDER_OUTCOMES, ref.encode(), turn.row.outcome, source.headers())
 
 
-def conflict(command: PlaceOrder | CancelOrder, what: str, now_ms: int, effects: Effects) -> None:
+def conflict(turn: OrderTurn, command: PlaceOrder | CancelOrder, what: str) -> None:
     """The same identity with different content: the first stands, this one becomes a dead letter.
 
     `what` names the identity for people: the order, or the cancellation reference.
@@ -69,29 +62,50 @@ def conflict(command: PlaceOrder | CancelOrder, what: str, now_ms: int, effects:
         f"{what} of promotion {command.promotion_id} came before with different content; the first one stands"
     )
     subject = {"promotion": command.promotion_id, "order": command.order_ref}
-    dead_letter(command.source, command.original, Reason.CONFLICT, error, now_ms, effects, **subject)
+    source, value = command.source, command.original
+    dead_letter(source, value, Reason.CONFLICT, error, turn.now_ms, turn.effects, **subject)
 
 
-def _record(key: bytes, order: Order, results: list[ConsumeResult], now_ms: int) -> OrderOutcome:
-    ref, promotion_id = key.decode().split("\0")
-    record = order_outcome(ref, promotion_id, results, now_ms)
-    record.revision = order.revision + 1
+def _record(
+    turn: OrderTurn, results: list[ConsumeResult], cancellation: Cancellation | None = None
+) -> OrderOutcome:
+    ref, promotion_id = turn.ids
+    record = order_outcome(ref, promotion_id, results, turn.now_ms)
+    record.revision = turn.row.revision + 1
+    if cancellation is not None:
+        record.cancel_results = _cancel_results(cancellation)
+        if cancellation.cancellation_ref:
+            record.cancellation_ref = cancellation.cancellation_ref
     return record
 
 
-def _complete(record: OrderOutcome, cancellation: Cancellation) -> None:
-    record.cancel_results = cancel_results(cancellation)
-    if cancellation.cancellation_ref:
-        record.cancellation_ref = cancellation.cancellation_ref
-
-
-def _publish(
-    rows: Rows, key: bytes, order: Order, source: Source, now_ms: int, effects: Effects, record: OrderOutcome
-) -> None:
+def _publish(turn: OrderTurn, source: Source, record: OrderOutcome) -> None:
+    order, effects = turn.row, turn.effects
     if not order.outcome:
-        shelve(rows, key, now_ms + order.retention_ms)
+        shelve(turn, turn.now_ms + order.retention_ms)
     order.revision = record.revision
-    order.changed_at_ms = now_ms
+    order.changed_at_ms = turn.now_ms
     order.outcome = value = encode_outcome(record)
     effects.count_outcome(record.outcome)
     effects.sends.append(Send(ORDER_OUTCOMES, record.order_ref.encode(), value, source.headers()))
+
+
+def _consume_results(lines: dict[str, Line]) -> list[ConsumeResult]:
+    """The lines in the event's order; a line that an earlier cancel cut has a second result for that part."""
+    results: list[ConsumeResult] = []
+    for sku, line in lines.items():
+        reason = CANCELLED if line.reason is None else line.reason
+        results += consume_results(sku, line.quantity, line.withheld, reason)
+    return results
+
+
+def _cancel_results(cancellation: Cancellation) -> list[CancelResult]:
+    """The lines of a cancel as asked; units that the ledger no longer held are a result of their own."""
+    results: list[CancelResult] = []
+    for sku, ask in cancellation.asks.items():
+        given = ask.given or 0
+        if given:
+            results.append(CancelResult(sku, given, True))
+        if given < ask.quantity:
+            results.append(CancelResult(sku, ask.quantity - given, False, ask.reason or CANCELLED))
+    return results

@@ -1,7 +1,8 @@
-"""The rows of the orders stage: what is remembered of an order, its cancels and its waiting events."""
+"""The rows of orders: what is remembered of an order, its cancels and its waiting events."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -12,18 +13,28 @@ from streams.ledger.deadlines import Deadlines
 from streams.ledger.rows import Table
 from streams.ledger.terms import Source
 
-UNKNOWN: Final = 0
-"""Only cancels are known so far; the order itself has not come."""
-DECIDING: Final = 1
-"""Claims are with the ledger."""
-COMPENSATING: Final = 2
-"""All-or-nothing: a line was refused, the taken ones are being given back."""
-DECIDED: Final = 3
-"""The newest outcome is the order's state; nothing is under way."""
-CANCELLING: Final = 4
-"""Cancels are with the ledger."""
-RECALLING: Final = 5
-"""The ledger has answered this order of one SKU itself, and is asked what it said."""
+
+class State(StrEnum):
+    """Where an order is in its life, which is drawn in `streams.ledger.orders`."""
+
+    UNKNOWN = "UNKNOWN"
+    """Only cancels are known so far; the order itself has not come."""
+    HANDED = "HANDED"
+    """The ledger decides and answers this order of one SKU itself; its row is a `Handed`."""
+    RECALLING = "RECALLING"
+    """Somebody asks about an order that was handed over: the ledger is asked what it said."""
+    DECIDING = "DECIDING"
+    """Claims are with the ledger."""
+    COMPENSATING = "COMPENSATING"
+    """All-or-nothing: a line was refused, the taken ones are being given back."""
+    DECIDED = "DECIDED"
+    """The newest outcome is the order's state; nothing is under way."""
+    CANCELLING = "CANCELLING"
+    """Cancels are with the ledger."""
+
+
+UNKNOWN, HANDED, RECALLING, DECIDING, COMPENSATING, DECIDED, CANCELLING = State
+# Until Python 3.12 to look `State.DECIDED` up costs more than the comparison for which it is read.
 
 CANCELLED: Final = Reason.CANCELLED.value
 NO_ORDER: Final = Reason.NO_ORDER.value
@@ -76,9 +87,9 @@ class Order(msgspec.Struct, array_like=True, gc=False, tag=0):
     `cancels` counts the cancels seen, `withheld_all` says that one of them came first and meant everything.
     """
 
-    state: int
-    lines: dict[str, Line]
-    retention_ms: int
+    state: State = UNKNOWN
+    lines: dict[str, Line] = {}
+    retention_ms: int = 0
     source: Source | None = None
     all_or_nothing: bool = False
     pending: int = 0
@@ -95,7 +106,7 @@ class Order(msgspec.Struct, array_like=True, gc=False, tag=0):
     @property
     def resting(self) -> bool:
         """Nothing is under way: the next event can be answered."""
-        return self.state == DECIDED or self.state == UNKNOWN
+        return self.state is DECIDED or self.state is UNKNOWN
 
     @property
     def waiting(self) -> bool:
@@ -113,6 +124,19 @@ class Handed(msgspec.Struct, array_like=True, gc=False, tag=1):
     quantity: int
     retention_ms: int
     handed_at_ms: int
+
+    def as_order(self) -> Order:
+        """The same as an order that is HANDED."""
+        lines = {self.sku: Line(self.quantity)}
+        return Order(HANDED, lines, self.retention_ms, changed_at_ms=self.handed_at_ms)
+
+
+class _Unheard(Order, frozen=True):  # type: ignore[misc]  # msgspec allows what a dataclass does not
+    """An order without a row; it can not be changed."""
+
+
+UNHEARD_OF: Final = _Unheard()
+"""In place of the row of an order that has none. The command that begins an order makes its row."""
 
 
 class Seen(msgspec.Struct, array_like=True, gc=False):

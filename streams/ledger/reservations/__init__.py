@@ -52,7 +52,7 @@ from streams.ledger.reservations.state import (
     State,
 )
 from streams.ledger.reservations.ticks import on_due
-from streams.ledger.reservations.turn import ReservationTurn, Work, take, take_known
+from streams.ledger.reservations.turn import ReservationTurn, Work, take, take_by_key
 from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
 
@@ -64,7 +64,12 @@ def decide(rows: Rows, command: SkuCommand, now_ms: int, effects: Effects) -> No
 
     Changes `rows` and appends to `effects`; an answer for an unknown or moved-on subject changes nothing.
     """
-    _HANDLERS[type(command)](Turn(rows, effects, now_ms, SKU_COMMANDS), command)
+    about: Any = command
+    handle = _HANDLERS.get(type(command))
+    if handle is None:
+        _go_on(Turn(rows, effects, now_ms, SKU_COMMANDS), about)
+    else:
+        handle(take(rows, effects, now_ms, about.promotion_id, about.sku), command)
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
@@ -118,36 +123,29 @@ LIFE: Mapping[State, Mapping[type, Step]] = {
 answer that comes too late. `Tick` stands for the expiry, for which `ticks` looks."""
 
 
-def _live(turn: Turn, command: Any) -> None:
+def _live(turn: ReservationTurn, command: Any) -> None:
     """Take the step that `LIFE` has for the command."""
-    reservation = take(turn, command.promotion_id, command.sku)
-    step = LIFE[reservation.row.state].get(type(command))
+    step = LIFE[turn.row.state].get(type(command))
     if step is not None:
-        step.act(reservation, command)
-        reservation.finish()
+        step.act(turn, command)
+        turn.finish()
 
 
-def _tick(turn: Turn, _: Tick) -> None:
-    on_due(turn)
-
-
-def _continue(turn: Turn, command: Continue) -> None:
-    if command.kind == Work.DUE:
+def _go_on(turn: Turn, command: Tick | Continue) -> None:
+    """What is about the whole partition: time has passed, or some work goes on."""
+    if isinstance(command, Tick):
+        on_due(turn)
+    elif command.kind == Work.DUE:
         on_due(turn, command.subject)
     elif command.kind == Work.FORGET:
         on_forget(turn, command.subject)
     elif command.kind == Work.DRAIN:
-        reservation = take_known(turn, command.subject)
-        if reservation is not None:
-            on_drain(reservation)
-            reservation.finish()
+        on_drain(take_by_key(turn, command.subject))
 
 
-_HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
-    **{command: _live for steps in LIFE.values() for command in steps},
+_HANDLERS: Mapping[type, Callable[[ReservationTurn, Any], None]] = {
+    **{command: _live for steps in LIFE.values() for command in steps if command is not Tick},
     Claim: on_claim,
     Cancel: on_cancel,
     Recall: on_recall,
-    Tick: _tick,
-    Continue: _continue,
 }

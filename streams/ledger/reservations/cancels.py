@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.topics import ORDER_COMMANDS
-from streams.ledger.commands import Cancel, LineCancelled, encode, reservation_key
+from streams.ledger.commands import Cancel, LineCancelled, encode
 from streams.ledger.reservations.publishing import publish_release, report_now, report_soon
 from streams.ledger.reservations.queue import withdraw
 from streams.ledger.reservations.settling import follow_up, unripen
@@ -18,21 +18,19 @@ from streams.ledger.reservations.state import (
     ClaimRow,
     claim_key,
 )
-from streams.ledger.reservations.turn import ReservationTurn, take_known
-from streams.ledger.turn import Turn
+from streams.ledger.reservations.turn import ReservationTurn
 
 
-def on_cancel(turn: Turn, command: Cancel) -> None:
+def on_cancel(turn: ReservationTurn, command: Cancel) -> None:
     """Give units back and answer how many; 0 for a claim that is unknown, refused or given back already."""
-    key = reservation_key(command.promotion_id, command.sku)
-    claim = turn.rows.get(CLAIMS, claim_key(key, command.order_ref))
-    reservation = take_known(turn, key)
-    if claim is None or reservation is None:
+    key = claim_key(turn.key, command.order_ref)
+    claim = turn.rows.get(CLAIMS, key)
+    if claim is None:
         _answer(turn, command, 0)
         return
     units = 0
     if claim.reason == WAITING:
-        withdraw(reservation, claim)
+        withdraw(turn, claim)
     elif claim.reason == TAKEN:
         units = _units(claim, command.quantity)
     _answer(turn, command, units)
@@ -42,9 +40,9 @@ def on_cancel(turn: Turn, command: Cancel) -> None:
         else:
             claim.cancelled += units
             claim.cancelled_at_ms = turn.now_ms
-        turn.rows.put(CLAIMS, claim_key(key, command.order_ref), claim)
-        _give_back(reservation, claim, units, command.compensation)
-    reservation.finish()
+        turn.rows.put(CLAIMS, key, claim)
+        _give_back(turn, claim, units, command.compensation)
+    turn.finish()
 
 
 def _units(claim: ClaimRow, asked: int) -> int:
@@ -53,7 +51,7 @@ def _units(claim: ClaimRow, asked: int) -> int:
     return left if asked == 0 else max(0, min(asked, left))
 
 
-def _answer(turn: Turn, command: Cancel, units: int) -> None:
+def _answer(turn: ReservationTurn, command: Cancel, units: int) -> None:
     answer = LineCancelled(command.promotion_id, command.order_ref, command.sku, command.operation, units)
     turn.send(ORDER_COMMANDS, command.order_ref.encode(), encode(answer))
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from streams.ledger.commands import Claim, Recall, reservation_key
+from streams.ledger.commands import Claim, Recall
 from streams.ledger.reservations.decision import reason_for, record_decision
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.queue import wait
@@ -15,70 +15,62 @@ from streams.ledger.reservations.state import (
     WAITERS,
     WAITING,
     ClaimRow,
-    Reservation,
     claim_key,
     waiter_key,
 )
 from streams.ledger.reservations.turn import ReservationTurn, arm_sooner
-from streams.ledger.turn import Turn
 
 
-def on_claim(turn: Turn, command: Claim) -> None:
+def on_claim(turn: ReservationTurn, command: Claim) -> None:
     """Decide a claim, or let it wait; a repeat is answered from the row with the same bytes.
 
     A repeat comes from an order that the orders stage has forgotten: the answer is what it still holds.
     """
-    rows, effects = turn.rows, turn.effects
-    promotion_id, sku, order_ref = command.promotion_id, command.sku, command.order_ref
-    quantity = command.quantity
-    key = reservation_key(promotion_id, sku)
-    own_key = claim_key(key, order_ref)
-    claim = rows.get(CLAIMS, own_key)
+    rows, row = turn.rows, turn.row
+    order_ref, quantity = command.order_ref, command.quantity
+    key = claim_key(turn.key, order_ref)
+    claim = rows.get(CLAIMS, key)
     if claim is not None:
         _repeat(turn, command, claim)
         return
-    row = rows.get(RESERVATIONS, key) or Reservation()
     reason = reason_for(row, quantity, command.placed_at_ms) if row.head == row.tail else WAITING
     if reason == WAITING:
-        wait(ReservationTurn(rows, effects, turn.now_ms, turn.log, promotion_id, sku, key, row), command)
+        wait(turn, command)
         return
     ripe_at_ms = record_decision(row, quantity, reason, turn.now_ms)
     claim = ClaimRow(quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
-    rows.put(CLAIMS, own_key, claim)
-    arm_sooner(rows, key, row)
-    rows.put(RESERVATIONS, key, row)
-    effects.count(reason)
+    rows.put(CLAIMS, key, claim)
+    arm_sooner(rows, turn.key, row)
+    rows.put(RESERVATIONS, turn.key, row)
+    turn.effects.count(reason)
     if command.source is None:
-        tell_line(effects, promotion_id, sku, order_ref, claim)
+        tell_line(turn, order_ref, claim)
     else:
-        publish_decision(effects, promotion_id, sku, order_ref, claim, command.source, quantity)
+        publish_decision(turn, order_ref, claim, command.source, quantity)
 
 
-def on_recall(turn: Turn, command: Recall) -> None:
+def on_recall(turn: ReservationTurn, command: Recall) -> None:
     """Answer from the claim's record, or see to it that the answer follows the decision."""
-    subject = command.promotion_id, command.sku, command.order_ref
-    key = reservation_key(command.promotion_id, command.sku)
-    claim = turn.rows.get(CLAIMS, claim_key(key, command.order_ref))
+    claim = turn.rows.get(CLAIMS, claim_key(turn.key, command.order_ref))
     if claim is None:
-        tell_recalled(turn.effects, *subject, ClaimRow(0, ""))
+        tell_recalled(turn, command.order_ref, ClaimRow(0, ""))
     elif claim.reason != WAITING:
-        tell_recalled(turn.effects, *subject, claim)
+        tell_recalled(turn, command.order_ref, claim)
     else:
-        waiter = turn.rows.get(WAITERS, waiter_key(key, claim.seq))
+        waiter = turn.rows.get(WAITERS, waiter_key(turn.key, claim.seq))
         if waiter is not None:
             waiter.recalled = True
-            turn.rows.put(WAITERS, waiter_key(key, claim.seq), waiter)
+            turn.rows.put(WAITERS, waiter_key(turn.key, claim.seq), waiter)
 
 
-def _repeat(turn: Turn, command: Claim, claim: ClaimRow) -> None:
-    subject = command.promotion_id, command.sku, command.order_ref
+def _repeat(turn: ReservationTurn, command: Claim, claim: ClaimRow) -> None:
     if claim.reason == WAITING:
-        key = waiter_key(reservation_key(command.promotion_id, command.sku), claim.seq)
+        key = waiter_key(turn.key, claim.seq)
         waiter = turn.rows.get(WAITERS, key)
         if waiter is not None:
             waiter.owe(command.source, command.quantity)
             turn.rows.put(WAITERS, key, waiter)
     elif command.source is None:
-        tell_line(turn.effects, *subject, claim)
+        tell_line(turn, command.order_ref, claim)
     else:
-        publish_decision(turn.effects, *subject, claim, command.source, command.quantity)
+        publish_decision(turn, command.order_ref, claim, command.source, command.quantity)

@@ -18,7 +18,7 @@ from streams.ledger.reservations.state import (
     WAKE,
     ClaimRow,
 )
-from streams.ledger.reservations.turn import ReservationTurn, Work, take_known
+from streams.ledger.reservations.turn import ReservationTurn, Work, take_by_key
 from streams.ledger.turn import Turn
 
 MAX_FORGOTTEN = MAX_EFFECTS - 1
@@ -35,8 +35,7 @@ def on_forget(turn: Turn, cursor: bytes) -> None:
     promotion_id, sku = cursor.split(b"\0", 2)[:2]
     end = promotion_id + b"\0" + sku + b"\x01"
     found = turn.rows.scan(CLAIMS, cursor, end, MAX_FORGOTTEN)
-    reservation = take_known(turn, cursor)
-    kept_ms = 0 if reservation is None else reservation.row.terms.claims_kept_ms
+    kept_ms = take_by_key(turn, cursor).row.terms.claims_kept_ms
     for key, claim in found:
         _forget(turn, key, claim, kept_ms)
     if len(found) == MAX_FORGOTTEN:

@@ -15,7 +15,7 @@ from streams.ledger.commands import (
     LineReserved,
 )
 from streams.ledger.commands import encode as encode_command
-from streams.ledger.effects import Effects, Send, iso_utc
+from streams.ledger.effects import Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.outcomes import consume_results, encode_outcome, order_outcome
 from streams.ledger.reservations.state import CLOSED, CONFLICT, UNKNOWN, ClaimRow
@@ -26,7 +26,7 @@ _to_json = msgspec.json.encode
 
 
 def publish_decision(
-    effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow, event: Source, asked: int
+    turn: ReservationTurn, order_ref: str, claim: ClaimRow, event: Source, asked: int
 ) -> None:
     """The outcome of an order that is this one line, as the answer to `event`, which asked for `asked` units.
 
@@ -34,26 +34,33 @@ def publish_decision(
     under the same ref, which the orders stage has forgotten: nothing is taken for it.
     """
     if asked == claim.quantity:
-        results = consume_results(sku, asked, claim.cancelled, claim.reason)
+        results = consume_results(turn.sku, asked, claim.cancelled, claim.reason)
     else:
-        results = consume_results(sku, asked, 0, CONFLICT)
-    record = order_outcome(order_ref, promotion_id, results, claim.decided_at_ms)
+        results = consume_results(turn.sku, asked, 0, CONFLICT)
+    record = order_outcome(order_ref, turn.promotion_id, results, claim.decided_at_ms)
+    effects = turn.effects
     effects.count_outcome(record.outcome)
     effects.sends.append(Send(ORDER_OUTCOMES, order_ref.encode(), encode_outcome(record), event.headers()))
 
 
-def tell_line(effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow) -> None:
+def tell_line(turn: ReservationTurn, order_ref: str, claim: ClaimRow) -> None:
     """LineDecided: the orders stage makes the outcome. The same claim always gives the same bytes."""
-    told = LineDecided(promotion_id, order_ref, sku, claim.quantity, claim.reason, claim.cancelled)
-    effects.sends.append(Send(ORDER_COMMANDS, order_ref.encode(), encode_command(told)))
+    told = LineDecided(turn.promotion_id, order_ref, turn.sku, claim.quantity, claim.reason, claim.cancelled)
+    turn.effects.sends.append(Send(ORDER_COMMANDS, order_ref.encode(), encode_command(told)))
 
 
-def tell_recalled(effects: Effects, promotion_id: str, sku: str, order_ref: str, claim: ClaimRow) -> None:
+def tell_recalled(turn: ReservationTurn, order_ref: str, claim: ClaimRow) -> None:
     """LineRecalled: the orders stage learns what was published in its name."""
     told = LineRecalled(
-        promotion_id, order_ref, sku, claim.quantity, claim.reason, claim.cancelled, claim.decided_at_ms
+        turn.promotion_id,
+        order_ref,
+        turn.sku,
+        claim.quantity,
+        claim.reason,
+        claim.cancelled,
+        claim.decided_at_ms,
     )
-    effects.sends.append(Send(ORDER_COMMANDS, order_ref.encode(), encode_command(told)))
+    turn.send(ORDER_COMMANDS, order_ref.encode(), encode_command(told))
 
 
 def answer_reserve(turn: ReservationTurn, error: str = "") -> None:

@@ -75,8 +75,10 @@ def drain_soon(turn: ReservationTurn) -> None:
 
 def on_drain(turn: ReservationTurn) -> None:
     """A Continue of `drain_soon` has come."""
-    turn.row.draining -= 1
-    drain(turn)
+    if turn.row.draining:
+        turn.row.draining -= 1
+        drain(turn)
+        turn.finish()
 
 
 def _drain(turn: ReservationTurn, most: int) -> bool:
@@ -124,10 +126,9 @@ def _answer(turn: ReservationTurn, seq: int, waiter: WaitingRow, reason: str, ri
     if turn.row.state is UNKNOWN:
         DEADLINES.set(turn.rows, turn.now_ms + waiter.retention_ms, FORGET, key)
     turn.effects.count(reason)
-    subject = turn.promotion_id, turn.sku, waiter.order_ref
     for event, asked in waiter.events:
-        publish_decision(turn.effects, *subject, claim, event, asked)
+        publish_decision(turn, waiter.order_ref, claim, event, asked)
     if waiter.line_wanted:
-        tell_line(turn.effects, *subject, claim)
+        tell_line(turn, waiter.order_ref, claim)
     if waiter.recalled:
-        tell_recalled(turn.effects, *subject, claim)
+        tell_recalled(turn, waiter.order_ref, claim)

@@ -13,7 +13,7 @@ from streams.ledger.reservations.queue import drain_soon
 from streams.ledger.reservations.requests import send_request
 from streams.ledger.reservations.settling import check_again, follow_up, ripen
 from streams.ledger.reservations.state import DEADLINES, PENDING, WAKE
-from streams.ledger.reservations.turn import ReservationTurn, Work, take_known
+from streams.ledger.reservations.turn import ReservationTurn, Work, take_by_key
 from streams.ledger.turn import Turn
 
 MAX_DUE = 200
@@ -33,9 +33,7 @@ def on_due(turn: Turn, doublings: bytes = b"") -> None:
     due = DEADLINES.due(turn.rows, turn.now_ms, MAX_DUE)
     for at_ms, kind, subject in due:
         DEADLINES.clear(turn.rows, at_ms, kind, subject)
-        reservation = take_known(turn, subject)
-        if reservation is None:
-            continue
+        reservation = take_by_key(turn, subject)
         if kind != WAKE:
             forget_one(reservation, subject)
         elif reservation.row.wake_at_ms == at_ms:

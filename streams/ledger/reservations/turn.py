@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import reservation_key
+from streams.ledger.effects import Effects
 from streams.ledger.reservations.state import DEADLINES, RESERVATIONS, WAKE, Reservation, next_wake_ms
 from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
@@ -22,7 +24,7 @@ class Work(StrEnum):
 
 
 class ReservationTurn(Turn, gc=False):
-    """Changes to one reservation: begun by `take` or `take_known`, written by `finish`."""
+    """Changes to one reservation: begun by `take`, written by `finish`."""
 
     promotion_id: str
     sku: str
@@ -39,19 +41,17 @@ class ReservationTurn(Turn, gc=False):
         super().notify(level, event, promotion=self.promotion_id, sku=self.sku, **fields)
 
 
-def take(turn: Turn, promotion_id: str, sku: str) -> ReservationTurn:
-    """The reservation, or a new one that is UNKNOWN."""
+def take(rows: Rows, effects: Effects, now_ms: int, promotion_id: str, sku: str) -> ReservationTurn:
+    """The turn of a command about this reservation, which is UNKNOWN where there is none yet."""
     key = reservation_key(promotion_id, sku)
-    row = turn.rows.get(RESERVATIONS, key) or Reservation()
-    return ReservationTurn(turn.rows, turn.effects, turn.now_ms, turn.log, promotion_id, sku, key, row)
+    row = rows.get(RESERVATIONS, key) or Reservation()
+    return ReservationTurn(rows, effects, now_ms, SKU_COMMANDS, promotion_id, sku, key, row)
 
 
-def take_known(turn: Turn, key: bytes) -> ReservationTurn | None:
-    """The reservation whose key, or whose claim's key, this is; None where there is none."""
+def take_by_key(turn: Turn, key: bytes) -> ReservationTurn:
+    """The same, for the reservation whose key, or whose claim's key, this is."""
     promotion_id, sku = key.decode().split("\0", 2)[:2]
-    if turn.rows.get(RESERVATIONS, reservation_key(promotion_id, sku)) is None:
-        return None
-    return take(turn, promotion_id, sku)
+    return take(turn.rows, turn.effects, turn.now_ms, promotion_id, sku)
 
 
 def arm(rows: Rows, key: bytes, row: Reservation) -> None:

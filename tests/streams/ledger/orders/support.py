@@ -26,6 +26,7 @@ from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import decide, earliest_deadline_ms
 from streams.ledger.reservations.publishing import publish_decision, tell_recalled
 from streams.ledger.reservations.state import ClaimRow
+from streams.ledger.reservations.turn import ReservationTurn, take
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Source, Terms
 
@@ -84,10 +85,10 @@ class Bench:
             if isinstance(command, Claim) and command.source is not None:
                 self.claims[command.order_ref, command.promotion_id] = command
             elif isinstance(command, Recall) and self.answers_recalls:
-                effects = Effects()
                 record = self.records.get((command.order_ref, command.promotion_id)) or ClaimRow(0, "")
-                tell_recalled(effects, command.promotion_id, command.sku, command.order_ref, record)
-                said += self.feed(decode_order_command(effects.sends[0].value or b""))
+                ledger = self.ledger(command.sku)
+                tell_recalled(ledger, command.order_ref, record)
+                said += self.feed(decode_order_command(ledger.effects.sends[0].value or b""))
         return said
 
     def settle(self) -> list[Send]:
@@ -128,10 +129,14 @@ class Bench:
         if claim is None or claim.source is None:
             return self.feed(LineDecided(self.promotion, ref, sku, quantity, reason))
         record = self.records[ref, self.promotion] = ClaimRow(quantity, reason, self.now_ms)
-        effects = Effects()
-        publish_decision(effects, claim.promotion_id, sku, ref, record, claim.source, claim.quantity)
-        self.sent += effects.sends
-        return effects.sends
+        ledger = self.ledger(sku)
+        publish_decision(ledger, ref, record, claim.source, claim.quantity)
+        self.sent += ledger.effects.sends
+        return ledger.effects.sends
+
+    def ledger(self, sku: str) -> ReservationTurn:
+        """A turn of the ledger, for what it says."""
+        return take(Rows(MemoryStore()), Effects(), self.now_ms, self.promotion, sku)
 
     def feed_line(self, sku: str, quantity: int, cancelled: int) -> list[Send]:
         """The ledger's answer about units that were taken, and partly given back, under this ref before."""

@@ -19,6 +19,7 @@ from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.orders import decide, earliest_deadline_ms
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.state import ClaimRow
+from streams.ledger.reservations.turn import ReservationTurn, take
 from streams.ledger.rows import MemoryStore, Rows
 
 
@@ -108,33 +109,33 @@ class Ledger:
         """Decide the next command of a SKU; what it says is appended to the log, or published."""
         command = self.logs[sku].popleft()
         subject = (command.promotion_id, sku, command.order_ref)
-        effects = Effects()
+        turn = take(Rows(MemoryStore()), Effects(), log.now_ms, command.promotion_id, sku)
         match command:
             case Claim():
-                self._claim(command, subject, log.now_ms, effects)
+                self._claim(command, subject, turn)
             case Recall():
-                tell_recalled(effects, *subject, self.records.get(subject) or ClaimRow(0, ""))
+                tell_recalled(turn, command.order_ref, self.records.get(subject) or ClaimRow(0, ""))
             case Cancel():
                 self._cancel(command, subject)
                 log.append(LineCancelled(subject[0], subject[2], sku, command.operation, command.quantity))
-        for send in effects.sends:
+        for send in turn.effects.sends:
             if send.topic == ORDER_COMMANDS:
                 log.append(decode_order_command(send.value or b""))
             else:
                 log.published.append(send)
 
-    def _claim(self, command: Claim, subject: tuple[str, str, str], now_ms: int, effects: Effects) -> None:
+    def _claim(self, command: Claim, subject: tuple[str, str, str], turn: ReservationTurn) -> None:
         record = self.records.get(subject)
         if record is None:
             reason = "" if self.stock[command.sku] >= command.quantity else "EXHAUSTED"
-            record = self.records[subject] = ClaimRow(command.quantity, reason, now_ms)
+            record = self.records[subject] = ClaimRow(command.quantity, reason, turn.now_ms)
             if not reason:
                 self.stock[command.sku] -= command.quantity
                 self.held[subject] += command.quantity
         if command.source is None:
-            tell_line(effects, *subject, record)
+            tell_line(turn, command.order_ref, record)
         else:
-            publish_decision(effects, *subject, record, command.source, command.quantity)
+            publish_decision(turn, command.order_ref, record, command.source, command.quantity)
 
     def _cancel(self, command: Cancel, subject: tuple[str, str, str]) -> None:
         assert 0 < command.quantity <= self.held[subject], "more is asked back than was taken"

@@ -1,0 +1,38 @@
+"""What a Tick does: act on the deadlines of this partition that have passed, earliest first."""
+
+from __future__ import annotations
+
+from streams.ledger.effects import MAX_EFFECTS
+from streams.ledger.orders.events import resume
+from streams.ledger.orders.forgetting import forget_order, forget_page
+from streams.ledger.orders.state import DEADLINES, GRACE, PAGE, UNIT_EFFECTS
+from streams.ledger.orders.turn import Work
+from streams.ledger.turn import Turn
+
+MAX_DUE = 500
+
+
+def on_due(turn: Turn) -> None:
+    """Act on the deadlines that have come; what exceeds the budget is left to a Continue."""
+    spent = 0
+    found = DEADLINES.due(turn.rows, turn.now_ms, MAX_DUE)
+    for at_ms, kind, subject in found:
+        used, finished = 0, False
+        if spent <= MAX_EFFECTS - UNIT_EFFECTS:
+            used, finished = _act(turn, kind, subject, spent)
+        if not finished:
+            turn.go_on(Work.DUE)
+            return
+        spent += used + 1
+        DEADLINES.clear(turn.rows, at_ms, kind, subject)
+    if len(found) == MAX_DUE:
+        turn.go_on(Work.DUE)
+
+
+def _act(turn: Turn, kind: bytes, subject: bytes, spent: int) -> tuple[int, bool]:
+    """Act on one deadline. Returns (effects used, whether it is finished)."""
+    if kind == PAGE:
+        return forget_page(turn, subject, MAX_EFFECTS - spent)
+    if kind == GRACE:
+        return resume(turn, subject, spent) - spent, True
+    return forget_order(turn, subject, MAX_EFFECTS - spent)
