@@ -18,7 +18,7 @@ STOPPED = 0
 NOT_CLEAN = 1
 CONFIGURATION = 2
 NO_BROKER = 69
-LOST_TASK = 70
+CANNOT_GO_ON = 70
 STOP_TOO_SLOW = 71
 ORPHANED = 72
 
@@ -26,7 +26,7 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
     {
         NOT_CLEAN: "an error that nobody expected",
         NO_BROKER: "no Kafka broker answered",
-        LOST_TASK: "it lost a task, or could not go on: its last line says why",
+        CANNOT_GO_ON: "it could not go on: its last line says why",
         STOP_TOO_SLOW: "it did not stop in time",
         ORPHANED: "its supervisor ended",
     }
@@ -34,9 +34,9 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
 
 
 def die(why: str) -> None:
-    """End this worker now. Nothing uncommitted may be finished by a process that has lost a task."""
+    """End this worker now: a clean process restores everything that was committed, and nothing else."""
     log.error("worker_ends", why=why, recommendation="none: the supervisor starts a clean process")
-    os._exit(LOST_TASK)
+    os._exit(CANNOT_GO_ON)
 
 
 def final_status(status: int, starts: int) -> int | None:
