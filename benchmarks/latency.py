@@ -42,7 +42,7 @@ producer.flush()
 
 def run(arena: Arena) -> list[Result]:
     """p50 and p99 with one, four and twelve partitions; not shown are the runs that warm the broker up."""
-    warm_up(arena.broker_pid, partial(_measure, arena, 2))
+    warm_up(arena.broker_pid, partial(_measure, arena, 4))
     return [result for partitions in AIMS for result in _measure(arena, partitions)]
 
 
