@@ -17,14 +17,15 @@ from itertools import pairwise
 from typing import Any
 
 import httpx
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from benchmarks import prefill
 from benchmarks.open_loop import Offered, offer
 from benchmarks.result import Arena, Result
 from benchmarks.subject import Subject
-from benchmarks.trial import Measure, Trial
-from rehearsal.demo.processes import Process
+from benchmarks.trial import START_TIMEOUT_S, Measure, Trial
+from rehearsal.demo.processes import Process, wait_for
 from rehearsal.kafka import KafkaCluster
 
 PARTITIONS = 12
@@ -36,7 +37,14 @@ SLOW_FLUENT_MS = 2_500
 ASKED_S = 0.7
 """From a promotion's start to the calls to Fluent that it causes."""
 
-STEPS = ("tasks_suspended", "rows_restored", "tasks_registered", "tasks_open", "takeover_waits")
+STEPS = (
+    "tasks_suspended",
+    "rows_restored",
+    "tasks_registered",
+    "tasks_open",
+    "takeover_waits",
+    "worker_stopped",
+)
 """Lines of the log that tell how a takeover went on."""
 
 
@@ -60,6 +68,7 @@ def _lost_worker(
         victim, survivor = _two_workers(trial)
         loss = Loss(partial(take, trial, victim))
         offered = offer(trial, RATE, round(LOSS_AFTER_S) + SECONDS_AFTER["worker"], skus=SKUS)
+        _tell(victim, loss.at)
         _tell(survivor, loss.at)
     return [_result(name, aim, offered, loss.at)]
 
@@ -115,9 +124,16 @@ def _stop_while_fluent_is_asked(trial: Trial, victim: Process) -> float:
 
 
 def _coordinator(trial: Trial) -> int:
-    group = trial.topic("flashsale")
-    described = AdminClient(trial.client).describe_consumer_groups([group])[group].result(20)
-    return int(described.coordinator.id)
+    group, admin = trial.topic("flashsale"), AdminClient(trial.client)
+
+    def asked() -> int | None:
+        try:
+            described = admin.describe_consumer_groups([group], request_timeout=5)[group].result(6)
+        except (KafkaException, TimeoutError):
+            return None
+        return int(described.coordinator.id)
+
+    return wait_for(asked, "the coordinator of the group is known", START_TIMEOUT_S)
 
 
 def _result(name: str, aim: str, offered: Offered, at: float, notes: str = "") -> Result:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -129,7 +128,10 @@ class ChangelogReader:
         consumer = Consumer(consumer_config(self._client))
         reading = _Reading(consumer, f"{topic}/{partition}", end, apply, progress, cancelled, idle_timeout_s)
         try:
-            consumer.assign([TopicPartition(topic, partition, start or OFFSET_BEGINNING)])
+            # A number even where the log begins: for OFFSET_BEGINNING librdkafka asks the leader, which a new
+            # consumer does not know yet, and asks again half a second later. Where 0 is gone, it begins with
+            # the oldest record (auto.offset.reset).
+            consumer.assign([TopicPartition(topic, partition, start)])
             reading.drain()
         finally:
             consumer.close()
