@@ -2,7 +2,7 @@
 
 Everything runs on this machine: the broker (embedded, full JIT, warmed), one worker, the load. Compare the
 rows of one run with each other; figures of two runs differ by what else the machine does. With `--against`
-another revision is checked out beside, and does the same work in the same run, turn about.
+another revision is checked out as well, and does the same work in turn, in the same run.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def waited_s(offered: Offered, at: float) -> float:
 
 
 def numbers_of(sku: str, orders: int) -> list[int]:
-    """Which of so many orders are for a SKU."""
+    """Which of the first `orders` orders are for a SKU."""
     return [number for number, each in enumerate(_skus(orders)) if each == sku]
 
 

@@ -20,7 +20,7 @@ PARTITIONS = 4
 def _measure(
     arena: Arena, subject: Subject, *, name: str, orders: int, lines: int, aim: str, keyed_by_ref: bool = True
 ) -> list[Result]:
-    """Orders a second, in baskets of so many lines."""
+    """Orders a second, in baskets of `lines` lines."""
     with Trial(arena, subject, PARTITIONS, SKUS) as trial:
         trial.place(orders, lines, keyed_by_ref=keyed_by_ref)
         began = trial.start_worker()

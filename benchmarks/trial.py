@@ -100,7 +100,7 @@ class Trial:
             self.worker.close(STOP_TIMEOUT_S)
 
     def start_promotion(self, promotion: str, units: int) -> None:
-        """Have so many units of each SKU set aside; does not wait."""
+        """Have `units` of each SKU set aside; does not wait."""
         skus = [{"sku": f"SKU-{i}", "quantity": units} for i in range(self._skus)]
         start = {"promotion": {"id": promotion, "skus": skus, "durationMinutes": 10_080}}
         event = (promotion.encode(), json.dumps(start).encode())

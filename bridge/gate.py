@@ -61,7 +61,7 @@ class Stranger:
 
 
 class Strangers:
-    """Reads bodies of which nobody knows yet who sent them.
+    """Reads the bodies of requests whose sender is not known yet.
 
     Where there are too many, the oldest gives way with a 503: a caller that sends its body at once is done
     long before its turn comes. It is the oldest of an address that has too many itself, or else of the

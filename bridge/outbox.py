@@ -55,7 +55,7 @@ class Outbox:
     async def send(self, topic: str, key: str, value: bytes, client: str) -> Source:
         """Send an event to `topic` (logical name); returns its place once the broker has it.
 
-        `client` stands in the record's header, so that it can be told later who did it; empty: no header.
+        `client` goes into the record's header, so that its sender can be found later; empty: no header.
         Raises Undelivered.
         """
         future: asyncio.Future[tuple[int, int]] = self._loop.create_future()

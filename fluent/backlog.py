@@ -36,7 +36,7 @@ RANKS: Mapping[type[FluentRequest], int] = {
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A request with those who want to hear of it."""
+    """A request, and the callbacks for its answer and its end."""
 
     request: FluentRequest
     on_answer: OnAnswer

@@ -2,7 +2,7 @@
 
 An outage is no such failure: while Fluent is away, or something on the way answers in its place, the ledger
 asks on. Counted is what asking again does not mend: a request that cannot be carried out as it is, a refused
-reading, an error that nobody knows, a hold that does not come to rest.
+reading, an error that nobody knows, a hold that keeps changing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REMEMBERED = 10_000
 
 
 def stays(error: Exception) -> bool:
-    """Whether asking again as often as one likes is no help."""
+    """Whether asking again, however often, does not help."""
     return not isinstance(error, FluentError) or isinstance(
         error, Refused | NotUnderstood | NotSettled | BrokenPaging
     )

@@ -72,7 +72,7 @@ class Hold:
             answer = await self._round(ours)
             if answer is not None:
                 return answer
-        raise NotSettled(f"the hold {self._stock.stem} does not come to rest")
+        raise NotSettled(f"the hold {self._stock.stem} keeps changing")
 
     async def _round(self, parts: list[Part]) -> HoldConfirmed | HoldFailed | None:
         """One thing done, or the answer."""

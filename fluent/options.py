@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 CONNECT_S = 5.0
 
 PROFILE_DIR = "FLUENT_PROFILE_DIR"
-"""Environment variable: a folder with a profile of one's own."""
+"""Environment variable: a folder with a profile of the account's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class FluentOptions:
     retailer_id: str = "1"
     profile: str = "inventory-quantity"
     profile_dir: Path | None = None
-    """A folder with a profile of one's own; it takes the place of the built-in ones."""
+    """A folder with a profile of the account's own, in place of the built-in ones."""
 
     requests_per_second: float = 20.0
     max_in_flight: int = 16

@@ -136,7 +136,7 @@ def sale_attributes(promotion_id: str) -> Attributes:
 
 
 def _own_attributes(own: bytes) -> Iterator[dict[str, Any]]:
-    """The promotion's. Null is no value for Fluent; what bears one of our names gives way to ours."""
+    """The promotion's own. Null, which Fluent does not take, and one of our names are left out."""
     content = msgspec.json.decode(own) if own else {}
     for name, value in (content if isinstance(content, dict) else {"attributes": content}).items():
         if value is None:

@@ -108,7 +108,7 @@ async def book_sales(stock: Stock, parts: list[Part], consumed: int, pause_s: fl
             await all_over(writes)
         except Duplicate:
             await asyncio.sleep(pause_s)
-    raise NotSettled(f"the SALE bookings of {stock.stem} do not come to rest")
+    raise NotSettled(f"the SALE bookings of {stock.stem} keep changing")
 
 
 async def sold_units(stock: Stock) -> int:

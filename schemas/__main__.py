@@ -1,4 +1,4 @@
-"""`python -m schemas` writes the generated documents anew."""
+"""`python -m schemas` writes the generated documents."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ Lines = tuple[tuple[str, int], ...]
 
 
 class Item(Message):
-    """A line: so many units of a SKU."""
+    """A line: a quantity of one SKU."""
 
     sku: Sku
     quantity: Quantity

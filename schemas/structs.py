@@ -135,7 +135,7 @@ class ReportTotals(msgspec.Struct, rename="camel"):
 
 
 class ReportHead(msgspec.Struct, rename="camel"):
-    """A page of a report without its lines: a reader who wants no more passes over them."""
+    """A page of a report without its lines, for a reader that does not need them."""
 
     promotion_id: str
     kind: str

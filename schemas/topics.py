@@ -51,7 +51,6 @@ class Topic:
     """One topic: its role, its key, what it carries, for how long (ms) records are kept, whether compacted.
 
     `key` and `purpose` stand in AsyncAPI and in docs/operations.md, which are generated.
-    `partitions` is None where the configuration's `partitions` counts.
     """
 
     name: str

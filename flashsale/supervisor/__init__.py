@@ -4,8 +4,8 @@
                                              │  SIGTERM, SIGINT ──────►│
                                              │◄────────── exit status ─┘
 
-The child may end at any moment, by itself when it has lost a task: nothing uncommitted may be finished by a
-process that does not own it any more, and starting anew is the one way back that is always right. It dies
+The child may end at any moment, by itself where going on could decide something twice: a new process restores
+what was committed, which is the one way back that is always right. It dies
 with its supervisor, so that there are never two for one data directory.
 """
 

@@ -49,7 +49,7 @@ class Metrics:
             "flashsale_lag_records", "Records not decided yet", ["topic", "partition"], registry=registry
         )
         self.tasks = Gauge("flashsale_tasks", "Tasks owned and restored", registry=registry)
-        self.ready = Gauge("flashsale_ready", "1 when every task takes records in", registry=registry)
+        self.ready = Gauge("flashsale_ready", "1 when a sale can start", registry=registry)
         self.restore_seconds = Gauge(
             "flashsale_restore_seconds", "Duration of the last take-over of tasks", registry=registry
         )
@@ -59,7 +59,7 @@ class Metrics:
         self.decided = 0
 
     def transaction(self, tasks: int, seconds: float) -> None:
-        """A transaction of so many tasks is durable."""
+        """A transaction with the output of this many tasks is durable."""
         self.transactions.labels("committed").inc()
         self.commit_seconds.observe(seconds)
 

@@ -1,4 +1,4 @@
-"""What can be known about a sale from outside: its topics and Fluent's truth, added up anew. Pure.
+"""What can be known about a sale from outside: its topics and Fluent's truth, added up from scratch. Pure.
 
 Nothing here comes from the demo's own counters; the records are read after the sale by a consumer that saw
 nothing before.

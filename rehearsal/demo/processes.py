@@ -58,7 +58,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 cwd=cwd,
-                # Ctrl-C reaches us only, who end it in order. Not a session of its own: Linux shares the
+                # Ctrl-C reaches only us, and we end it in order. Not a session of its own: Linux shares the
                 # processor among sessions first.
                 process_group=0,
                 preexec_fn=die_with_parent(signal.SIGTERM),

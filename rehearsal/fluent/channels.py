@@ -1,4 +1,4 @@
-"""The others who touch the stock: Fluent's order flow, which books accepted orders, and other channels."""
+"""What else touches the stock: Fluent's order flow, which books accepted orders, and other channels."""
 
 from __future__ import annotations
 

@@ -152,4 +152,4 @@ class Control:
 
     def _reset_marks(self, _: dict[str, Any]) -> dict[str, str]:
         self._world.auditor.reset_marks()
-        return {"status": "the marks start anew"}
+        return {"status": "the marks are reset"}

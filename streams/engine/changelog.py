@@ -73,7 +73,7 @@ class ChangelogReader:
         self._admin = AdminClient(dict(client))
 
     def topic_id(self, topic: str) -> str:
-        """The broker's id of a topic: a topic that was deleted and made anew has another one."""
+        """The broker's id of a topic: a topic that was deleted and created again has another one."""
         described = self._admin.describe_topics(TopicCollection([topic]))[topic].result(timeout=20)
         return str(described.topic_id)
 

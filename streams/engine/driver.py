@@ -40,7 +40,7 @@ Seek = Callable[[Mapping[Partition, int]], Awaitable[None]]
 
 
 class Driver:
-    """One worker's hands. `die(why)` ends the process at once."""
+    """Carries out one worker's actions. `die(why)` ends the process at once."""
 
     def __init__(
         self,

@@ -150,7 +150,7 @@ class Engine:
             await self.suspend()
             before += 1
         if not member.valid or self._suspensions != before:
-            return  # the group has moved on meanwhile, and grants anew
+            return  # the group has moved on meanwhile, and grants again
         driver = self._driver = self._driver or self._connected()
         driver.seek = seek
         began = time.monotonic()

@@ -31,7 +31,7 @@ class Observer(Protocol):
     """Gets told what the worker did (metrics, the log). Called in the event loop, after the commit."""
 
     def transaction(self, tasks: int, seconds: float) -> None:
-        """A transaction of so many tasks is durable."""
+        """A transaction with the output of this many tasks is durable."""
 
     def committed(self, task: str, effects: Effects, records: int) -> None:
         """What a task had in it."""

@@ -66,7 +66,7 @@ class Takeover:
         self._seconds: dict[str, float] = defaultdict(float)
 
     async def owners(self, sources: Iterable[str], member: Membership) -> dict[str, Ownership | None]:
-        """(1) Who owns these sources, as the offsets say now. Raises Refused for one who was thrown out."""
+        """(1) Who owns these sources, as the offsets say now. Raises Refused if we were thrown out."""
         self._seconds.clear()
         partitions = [parse(source) for source in sources]
 
@@ -94,7 +94,7 @@ class Takeover:
 
         self._found = await self._patiently("stable", ask)
         self._logs = await self._ranges(partitions)
-        # One beyond the end of its log is from a topic that was deleted and made anew.
+        # One beyond the end of its log is from a topic that was deleted and created again.
         return {
             name(partition): found.offset
             for partition, found in self._found.items()
@@ -173,7 +173,7 @@ class Takeover:
             raise Unrecoverable(LOST_ROWS.format(source=source, stable=found.offset, row=row))
 
     async def _patiently(self, step: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """Until there is an answer. What can not pass by itself is told again and again, with the remedy."""
+        """Ask until there is an answer. Each failure is logged, with what to do if it goes on."""
         began = time.monotonic()
         while True:
             try:
@@ -192,7 +192,7 @@ def _check_range(source: str, position: int, begin: int, end: int) -> None:
     if position < begin:
         cause = f"the log begins at {begin}: its retention deleted records that were never decided. Raise it"
     else:
-        cause = f"the log ends at {end}: the topic was deleted and made anew"
+        cause = f"the log ends at {end}: the topic was deleted and created again"
     raise Unrecoverable(
         f"{source} was decided up to offset {position}, but {cause}; then see docs/operations.md, "
         "'A position that the log no longer holds'"

@@ -37,10 +37,7 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A `Store` in memory, for what need not outlive the process.
-
-    That is: tests and simulations, and the positions of intake, which are read from the changelog anew.
-    """
+    """A `Store` in memory: what a task has before its restore, and what tests and simulations use."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}

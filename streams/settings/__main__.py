@@ -1,4 +1,4 @@
-"""`python -m streams.settings` writes the JSON Schema of the configuration anew."""
+"""`python -m streams.settings` writes the JSON Schema of the configuration."""
 
 from __future__ import annotations
 

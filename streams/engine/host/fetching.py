@@ -24,7 +24,7 @@ answers with the first record that comes: a trickle would be one fetch and one e
 pause one fetch brings what came in meanwhile, of all partitions."""
 
 FULL = 500
-"""A take of so many records is no trickle: the next fetch is asked for at once."""
+"""After a take of at least this many records the next fetch is asked for at once."""
 
 
 async def drain(

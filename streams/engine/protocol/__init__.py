@@ -20,7 +20,7 @@ Rules that the rest of the engine leans on:
    they are stable, (4) restore the changelog to its end, (5) wait until its positions have reached the stable
    offsets, (6) register as the owner of every source, which the broker refuses unless the generation is
    current.
-5. A task that stays ours is only registered anew, provided that no generation was missed in between.
+5. A task that stays ours is only registered again, provided that no generation was missed in between.
 6. Every transaction carries the generation in which its tasks were granted, never the one of the moment.
 7. After a transaction that failed there are new transactional ids, registered before the next transaction.
    One whose outcome nobody knows, and a fence, mean taking everything over again.

@@ -21,8 +21,8 @@ class TakeIds:
 class FindOwners:
     """Read the group's offsets of these tasks' sources as they are: `owners_found`, or `refused`.
 
-    The group is asked first whether `member` is still in it: who was thrown out and does not know must not
-    fence those who came after.
+    The group is asked first whether `member` is still in it: a worker that was thrown out without knowing it
+    must not fence its successors.
     """
 
     attempt: int

@@ -56,7 +56,7 @@ class WorkerProtocol:
         if self.in_flight is not None:
             raise ProtocolError("tasks were granted while a transaction is in flight")
         if not member.valid:
-            return []  # thrown out already; the group will be joined anew
+            return []  # thrown out already; the group will be joined again
         if self._granted is not None and not member.continues(self._granted):
             self.ids = ()  # whoever had our tasks meanwhile has fenced them
         self.member = self._granted = member

@@ -16,7 +16,7 @@ from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
 
 DRIFT_SHARE = 6
-"""Reports of drift come at most so many times in an interval."""
+"""Reports of drift come at most this many times in an interval."""
 
 
 class Work(StrEnum):

@@ -42,7 +42,7 @@ from streams.ledger.reservations.state import (
 from streams.ledger.reservations.turn import ReservationTurn
 
 MAX_UNRIPE = 32
-"""A long settle delay is divided into at most so many steps, which bounds the size of the row."""
+"""A long settle delay is divided into at most this many steps, which bounds the size of the row."""
 
 
 def begin(turn: ReservationTurn, command: Reserve) -> None:

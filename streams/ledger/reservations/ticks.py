@@ -21,7 +21,7 @@ MAX_DUE = 200
 
 
 MAX_DOUBLINGS = 4
-"""The Continues that act on further deadlines double so many times: 16 at once, and no more."""
+"""How often the number of Continues that act on further deadlines doubles: up to 16 at once."""
 
 
 def on_due(turn: Turn, doublings: bytes = b"") -> None:
