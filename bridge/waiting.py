@@ -1,8 +1,8 @@
 """`Prefer: wait=N`: how long a caller waits, which records it waits for, and what it is told.
 
 A caller waits for the record that names its own event as the source, so two callers with the same order ref
-never get each other's answer, and whose key is its own ref, so a topic that was deleted and created again, whose
-offsets begin at 0, never yields another order's.
+never get each other's answer. The record's key is its own ref, too: a topic that was deleted and created
+again, whose offsets begin at 0, never yields another order's answer.
 
 From top to bottom: what the caller asked for (`wait_of`), who waits (`Waiters`, which `bridge.service` hands
 every committed record of the outcome topics), and the response that is made of what came (`answer_of`).
