@@ -30,6 +30,17 @@ class _Command(msgspec.Struct, array_like=True, gc=False):
     pass
 
 
+class _AboutReservation(_Command):
+    promotion_id: str
+    sku: str
+
+
+class _Answer(_AboutReservation):
+    """Fluent's answer to the reservation's request `number`."""
+
+    number: int
+
+
 class Tick(_Command, tag=1):
     """Time has passed: act on the deadlines up to this record's timestamp."""
 
@@ -39,21 +50,18 @@ class Continue(_Command, tag=2):
 
     kind: str
     subject: bytes = b""
-    cursor: int = 0
 
 
-class Reserve(_Command, tag=10):
+class Reserve(_AboutReservation, tag=10):
     """Set `quantity` units of a SKU aside for a promotion until `expires_at_ms`."""
 
-    promotion_id: str
-    sku: str
     quantity: int
     expires_at_ms: int
     terms: Terms
     attributes: bytes = b""
 
 
-class Claim(_Command, tag=11):
+class Claim(_AboutReservation, tag=11):
     """An order's line takes `quantity` units, whole or not at all.
 
     With a `source` the line is the whole order: the ledger itself publishes the outcome, as the answer to
@@ -61,8 +69,6 @@ class Claim(_Command, tag=11):
     knows is kept for `retention_ms`.
     """
 
-    promotion_id: str
-    sku: str
     quantity: int
     order_ref: str
     placed_at_ms: int
@@ -71,104 +77,75 @@ class Claim(_Command, tag=11):
     source: Source | None = None
 
 
-class Cancel(_Command, tag=12):
+class Cancel(_AboutReservation, tag=12):
     """Give back up to `quantity` units of what the ledger still holds of an order's claim (0 = all of it).
 
     `operation` is the order's number for this request and comes back in `LineCancelled`.
     A compensation undoes a claim of an all-or-nothing order: its units count as rejected, not as cancelled.
     """
 
-    promotion_id: str
-    sku: str
     quantity: int
     order_ref: str
     operation: int
     compensation: bool = False
 
 
-class End(_Command, tag=13):
+class End(_AboutReservation, tag=13):
     """The promotion ends now: release what is left."""
 
-    promotion_id: str
-    sku: str
 
-
-class Recall(_Command, tag=14):
+class Recall(_AboutReservation, tag=14):
     """Tell the orders stage what was decided about a claim whose outcome the ledger published itself.
 
     It never decides anything: a claim that still waits is answered when it is decided.
     """
 
-    promotion_id: str
-    sku: str
     order_ref: str
 
 
-class HoldConfirmed(_Command, tag=20):
+class HoldConfirmed(_Answer, tag=20):
     """Fluent holds `quantity` units for request `number`."""
 
-    promotion_id: str
-    sku: str
-    number: int
     quantity: int
 
 
-class HoldFailed(_Command, tag=21):
+class HoldFailed(_Answer, tag=21):
     """Fluent can not hold the units; `reason` is a `schemas.reasons.Reason`, `error` says why in words."""
 
-    promotion_id: str
-    sku: str
-    number: int
     reason: str
     error: str
 
 
-class SettleConfirmed(_Command, tag=22):
+class SettleConfirmed(_Answer, tag=22):
     """The hold in Fluent is now exactly `remaining` units."""
 
-    promotion_id: str
-    sku: str
-    number: int
     remaining: int
 
 
-class SettleFailed(_Command, tag=23):
+class SettleFailed(_Answer, tag=23):
     """Fluent refuses the settle for good."""
 
-    promotion_id: str
-    sku: str
-    number: int
     error: str
 
 
-class ReleaseConfirmed(_Command, tag=24):
+class ReleaseConfirmed(_Answer, tag=24):
     """A read-back shows that nothing of the hold is live any more."""
 
-    promotion_id: str
-    sku: str
-    number: int
 
-
-class ReleaseFailed(_Command, tag=25):
+class ReleaseFailed(_Answer, tag=25):
     """Fluent refuses the release for good; `held` units are still held there."""
 
-    promotion_id: str
-    sku: str
-    number: int
     held: int
     error: str
 
 
-class Verified(_Command, tag=26):
+class Verified(_Answer, tag=26):
     """What Fluent really holds for a reservation, compared with what was asked for.
 
     `drift_units` 0 means agreement, and then there is no `drift_kind`. `corrected_units` were put right by
     this verify.
     """
 
-    promotion_id: str
-    sku: str
-    number: int
     held: int
     drift_units: int = 0
     drift_kind: DriftKind | None = None
@@ -222,11 +199,9 @@ class LineRecalled(_Command, tag=32):
 OrderCommand = Tick | Continue | LineDecided | LineCancelled | LineRecalled
 
 
-class LineReserved(_Command, tag=40):
+class LineReserved(_AboutReservation, tag=40):
     """The ledger's answer to a Reserve: `reason` is "" when the units are held."""
 
-    promotion_id: str
-    sku: str
     quantity: int
     reservation_ref: str
     expires_at_ms: int
@@ -256,11 +231,9 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
     drift_kind: DriftKind | None = None
 
 
-class LineFigures(_Command, tag=41):
+class LineFigures(_AboutReservation, tag=41):
     """The ledger tells how a reservation stands."""
 
-    promotion_id: str
-    sku: str
     figures: Figures
 
 

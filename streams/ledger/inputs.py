@@ -11,24 +11,24 @@ from streams.ledger.commands import Lines
 from streams.ledger.terms import Source, Terms
 
 
-class PlaceOrder(msgspec.Struct, array_like=True, gc=False):
-    """An order event."""
-
+class _Event(msgspec.Struct, array_like=True, gc=False):
     source: Source
     terms: Terms
     placed_at_ms: int
+
+
+class PlaceOrder(_Event):
+    """An order event."""
+
     order_ref: str
     promotion_id: str
     lines: Lines
     original: bytes
 
 
-class CancelOrder(msgspec.Struct, array_like=True, gc=False):
+class CancelOrder(_Event):
     """A cancel event; `lines` empty means the whole order."""
 
-    source: Source
-    terms: Terms
-    placed_at_ms: int
     order_ref: str
     promotion_id: str
     cancellation_ref: str
@@ -36,12 +36,9 @@ class CancelOrder(msgspec.Struct, array_like=True, gc=False):
     original: bytes
 
 
-class StartPromotion(msgspec.Struct, array_like=True, gc=False):
+class StartPromotion(_Event):
     """A promotion-start event. `expires_at_ms` is 0 and `duration_ms` 0 where the event leaves them out."""
 
-    source: Source
-    terms: Terms
-    placed_at_ms: int
     promotion_id: str
     lines: Lines
     duration_ms: int
@@ -50,12 +47,9 @@ class StartPromotion(msgspec.Struct, array_like=True, gc=False):
     original: bytes
 
 
-class EndPromotion(msgspec.Struct, array_like=True, gc=False):
+class EndPromotion(_Event):
     """A promotion-end event."""
 
-    source: Source
-    terms: Terms
-    placed_at_ms: int
     promotion_id: str
     reason: str
     original: bytes

@@ -130,6 +130,11 @@ class Ledger:
         self.end()
         return self.do(c.ReleaseConfirmed(*IDS, self.row().number))
 
+    def verify(self) -> None:
+        """Let the time come for the verify after a close: Fluent holds nothing."""
+        self.after(self.row().terms.verify_ms)
+        self.do(c.Verified(*IDS, self.row().number, 0))
+
 
 def unknown(ledger: Ledger) -> None:
     """Only a claim is known."""

@@ -67,8 +67,7 @@ def test_a_closed_verified_and_forgotten_reservation_keeps_its_row_and_has_no_de
     ledger.open(100)
     ledger.claim("O-1")
     ledger.close()
-    ledger.after(TERMS.verify_ms)
-    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.verify()
     ledger.after(TERMS.claims_kept_ms)
     assert earliest_deadline_ms(ledger.rows) is None
     assert ledger.claim_row("O-1") is None
@@ -81,8 +80,7 @@ def test_claims_are_kept_for_the_retention_after_the_close() -> None:
     ledger.open(100)
     ledger.claim("O-1")
     ledger.close()
-    ledger.after(TERMS.verify_ms)
-    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.verify()
     ledger.after(TERMS.claims_kept_ms - TERMS.verify_ms - 1)
     assert ledger.claim_row("O-1") is not None
     assert ledger.claim("O-1") == [decided("O-1")]
@@ -94,8 +92,7 @@ def test_thousands_of_claims_are_forgotten_in_bounded_steps() -> None:
     for n in range(4_500):
         ledger.step(c.Claim(*IDS, 1, f"O-{n}", ledger.now_ms, 5_000, HOUR_MS))
     ledger.close()
-    ledger.after(TERMS.verify_ms)
-    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.verify()
     ledger.after(TERMS.claims_kept_ms)
     assert len(ledger.store.rows) == 1
 
@@ -104,8 +101,7 @@ def test_claims_that_come_after_the_forgetting_are_forgotten_as_well() -> None:
     ledger = Ledger()
     ledger.open(100)
     ledger.close()
-    ledger.after(TERMS.verify_ms)
-    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.verify()
     ledger.after(TERMS.claims_kept_ms)
     ledger.claim("O-1")
     ledger.after(TERMS.claims_kept_ms)
@@ -120,8 +116,7 @@ def test_forgetting_one_reservation_leaves_those_with_a_similar_key_alone() -> N
         ledger.do(c.HoldConfirmed("FLASH-1", sku, 1, 5))
         ledger.do(c.Claim("FLASH-1", sku, 1, "O-1", ledger.now_ms, 5_000, HOUR_MS))
     ledger.close()
-    ledger.after(TERMS.verify_ms)
-    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.verify()
     ledger.do(c.Continue("forget", b"FLASH-1\0SKU-1\0"))
     left = [key for key in ledger.store.rows if key.startswith(b"RC")]
     assert left == [b"RCFLASH-1\0SKU-10\0O-1", b"RCFLASH-1\0SKU-1\x01\0O-1"]
