@@ -33,7 +33,7 @@ SKUS = 60
 RATE = 300
 LOSS_AFTER_S = 8.0
 SECONDS_AFTER = {"worker": 20, "broker": 35}
-SLOW_FLUENT_MS = 2_500
+SLOW_FLUENT_MS = 1_000
 ASKED_S = 0.7
 """From a promotion's start to the calls to Fluent that it causes."""
 
@@ -193,6 +193,6 @@ STOPPED: Measure = partial(_lost_worker, name="SIGTERM", aim="1.5 s", take=_stop
 FIGURES: tuple[Measure, ...] = (
     partial(_lost_worker, name="SIGKILL", aim="8 s", take=_kill),
     STOPPED,
-    partial(_lost_worker, name="SIGTERM, Fluent is asked", aim="4 s", take=_stop_while_fluent_is_asked),
+    partial(_lost_worker, name="SIGTERM, Fluent takes 1 s", aim="4 s", take=_stop_while_fluent_is_asked),
     _lost_broker,
 )

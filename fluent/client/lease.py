@@ -32,12 +32,11 @@ class LeaseCheck:
         self._call_timeout_s = call_timeout_s
 
     def check(self, operation: Operation) -> None:
-        """Raises LeaseTooShort for a write that might land after the lease is over; queries pass.
+        """Raises LeaseTooShort for a write that might land after the lease is over, and for any call once it is
+        over: a worker that gives partitions away waits for the call under way, not for those that follow.
 
         To be called right before the send, so that nothing that takes time lies in between.
         """
-        if not operation.is_write:
-            return
         left_s = self._expires_at() - self._clock()
-        if left_s <= self._call_timeout_s:
+        if left_s <= (self._call_timeout_s if operation.is_write else 0.0):
             raise LeaseTooShort(f"our lease lasts {left_s:.1f} s, the call may take {self._call_timeout_s} s")

@@ -95,6 +95,24 @@ async def test_no_write_is_sent_unless_the_lease_outlives_the_call(
     assert live(simulator, one.sku) == {f"{one.ref}-1": 100}
 
 
+async def test_without_a_lease_nothing_is_asked_at_all_and_a_request_ends_with_the_call_under_way(
+    simulator: FluentSimulator, new_gateway: NewGateway, one: Requests
+) -> None:
+    lease_s, calls = [60.0], 0
+
+    def lost(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        lease_s[0] = -1.0
+
+    gateway = new_gateway(
+        transport=Network(before_call=lost), lease_expires_at=lambda: time.monotonic() + lease_s[0]
+    )
+    assert await gateway.handle(one.hold(100)) is None
+    assert calls == 1
+    assert simulator.truth(one.sku)["holds"] == []
+
+
 async def test_after_a_time_out_nothing_is_written_before_it_was_read_back(
     simulator: FluentSimulator, new_gateway: NewGateway, one: Requests
 ) -> None:
