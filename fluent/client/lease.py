@@ -32,8 +32,8 @@ class LeaseCheck:
         self._call_timeout_s = call_timeout_s
 
     def check(self, operation: Operation) -> None:
-        """Raises LeaseTooShort for a write that might land after the lease is over, and for any call once it is
-        over: a worker that gives partitions away waits for the call under way, not for those that follow.
+        """Raises LeaseTooShort for a write that might land after the lease is over, and for any call once it
+        is: a worker that gives partitions away waits for the call under way, not for those that follow.
 
         To be called right before the send, so that nothing that takes time lies in between.
         """
