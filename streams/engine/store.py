@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
 import msgspec
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
 
 from streams.ledger.rows import Changes
 
@@ -89,13 +90,11 @@ class RocksStore:
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Up to `limit` rows with start <= key < end, in key order."""
-        found: list[tuple[bytes, bytes]] = []
-        rows = cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=start))
-        for key, value in rows:
-            if key >= end or len(found) >= limit:
-                break
-            found.append((key, value))
-        return found
+        bounded = ReadOptions()
+        # Without it a scan that finds too little goes on through rows of other tables that are deleted.
+        bounded.set_iterate_upper_bound(end)
+        rows = cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=start, read_opt=bounded))
+        return list(islice(rows, limit))
 
     def write(self, changes: Changes) -> None:
         """Apply all changes at once."""

@@ -47,14 +47,15 @@ class Deadlines:
     def earliest_ms(self, rows: Rows) -> int | None:
         """When the next deadline is due, or None."""
         found = self._scan(rows, _END, 1)
-        if not found:
-            return None
-        rows.floors[self._table.prefix] = found[0]
-        return _parse(found[0])[0]
+        return _parse(found[0])[0] if found else None
 
     def _scan(self, rows: Rows, end: bytes, limit: int) -> list[bytes]:
-        start = rows.floors.get(self._table.prefix, b"")
-        return [key for key, _ in rows.scan(self._table, start, end, limit)]
+        """Keys below `end`; the next scan need not look again at what is deleted before the first of them."""
+        prefix = self._table.prefix
+        start = rows.floors.get(prefix, b"")
+        found = [key for key, _ in rows.scan(self._table, start, end, limit)]
+        rows.floors[prefix] = found[0] if found else max(start, end)
+        return found
 
 
 def _key(at_ms: int, kind: bytes, subject: bytes) -> bytes:

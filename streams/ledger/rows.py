@@ -9,6 +9,10 @@ are in the store; `reset` forgets everything that was not committed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
 from types import UnionType
 from typing import Generic, Protocol, TypeVar
 
@@ -133,21 +137,32 @@ class Rows:
             _insert(self._ordered.setdefault(table.prefix, []), physical)
 
     def scan(self, table: Table[R], start: bytes, end: bytes, limit: int) -> list[tuple[bytes, R]]:
-        """Up to `limit` rows with start <= key < end, in key order, keys without the prefix."""
+        """Up to `limit` rows with start <= key < end, in key order, keys without the prefix.
+
+        Neither what is stored nor what is uncommitted is looked at beyond the last row that is found.
+        """
         low, high = table.prefix + start, table.prefix + end
-        if table.ordered:
-            keys = self._ordered.get(table.prefix, [])
-            overlay = keys[bisect_left(keys, low) : bisect_left(keys, high)]
-        else:
-            overlay = sorted(key for key in self._live if low <= key < high)
-        deleted = sum(self._live[key] is None for key in overlay)
-        stored = self._store.scan(low, high, limit + deleted)
-        merged: dict[bytes, R | None] = {key: table.decode(raw) for key, raw in stored}
-        for key in overlay:
-            merged[key] = self._live[key]  # type: ignore[assignment]
-        cut = len(table.prefix)
-        found = [(key[cut:], row) for key, row in sorted(merged.items()) if row is not None]
-        return found[:limit]
+        live, cut = self._live, len(table.prefix)
+        stored = ((key, table.decode(raw)) for key, raw in self._stored(low, high, limit) if key not in live)
+        changed = ((key, row) for key in self._changed(table, low, high) if (row := live[key]) is not None)
+        merged = islice(merge(stored, changed, key=itemgetter(0)), limit)
+        return [(key[cut:], row) for key, row in merged]  # type: ignore[misc]
+
+    def _stored(self, low: bytes, high: bytes, limit: int) -> Iterator[tuple[bytes, bytes]]:
+        """Committed rows, in pieces that grow: the first is all that is wanted unless its rows changed."""
+        while low < high:
+            piece = self._store.scan(low, high, limit)
+            yield from piece
+            if len(piece) < limit:
+                return
+            low = piece[-1][0] + b"\0"
+            limit *= 2
+
+    def _changed(self, table: Table[R], low: bytes, high: bytes) -> Iterator[bytes]:
+        if not table.ordered:
+            return iter(sorted(key for key in self._live if low <= key < high))
+        keys = self._ordered.get(table.prefix, [])
+        return map(keys.__getitem__, range(bisect_left(keys, low), bisect_left(keys, high)))
 
     def flush(self) -> Changes:
         """The rows changed since the last flush, encoded; they stay readable until `committed`."""

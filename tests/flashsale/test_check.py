@@ -9,6 +9,7 @@ import pytest
 from flashsale.admin.cluster import TopicOnBroker
 from flashsale.admin.rules import NEEDED, lacking_rights
 from schemas.topics import BY_NAME, TOPICS
+from streams.settings import load_settings
 from tests.flashsale.command import Command, Done, InProcess
 from tests.support.fluent import FluentSimulator
 
@@ -38,7 +39,8 @@ def test_all_is_well(with_topics: Command, fluent: FluentSimulator) -> None:
         "Fluent login",
         "Fluent catalogue",
     ]
-    assert "config/reservation-config.json; 4 partitions" in found["configuration"][1]
+    partitions = load_settings(with_topics.environment).config.partitions
+    assert f"config/reservation-config.json; {partitions} partitions" in found["configuration"][1]
     assert len(done.lines) == 9
     assert "2 positions, 100 units available" in done.lines[-1]
     assert fluent.truth() == before
