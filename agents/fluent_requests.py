@@ -126,7 +126,13 @@ class FluentRequests:
             try:
                 request: FluentRequest = decode_request(record.value or b"")
             except (MsgspecError, UnicodeDecodeError) as error:
-                log.error("not_a_fluent_request", offset=record.offset, error=str(error))
+                log.error(
+                    "not_a_fluent_request",
+                    partition=fetched.partition,
+                    offset=record.offset,
+                    error=str(error),
+                    recommendation="find out who else writes to fluent-requests; the record is passed over",
+                )
                 continue
             unanswered.took_in(record.offset)
             unanswered.keep_newest(record.offset, request)

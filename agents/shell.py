@@ -21,6 +21,11 @@ from streams.log import get_logger
 
 log = get_logger("agents")
 
+REPORT_THE_RECORD = (
+    "none, once: the process ends and starts anew; when it ends at the same offset again, report the trace "
+    "with the records from there on"
+)
+
 WireName = Callable[[str], str]
 """A topic's name on the wire: TOPIC_PREFIX in front."""
 
@@ -61,7 +66,9 @@ async def take(
     try:
         await handle(fetched)
     except Exception as error:
-        log.exception("stage_failed", source=fetched.source, start=fetched.start)
+        log.exception(
+            "stage_failed", source=fetched.source, start=fetched.start, recommendation=REPORT_THE_RECORD
+        )
         app.hooks.die(f"deciding {fetched.source} from offset {fetched.start} failed: {error!r}")
 
 

@@ -35,6 +35,7 @@ MAX_BYTES = 16 << 20
 """What is decided ahead of the transaction in flight; more waits as it came."""
 
 LET_GO_WITHIN_S = 2.0
+STARTS_ANEW = "none, once: the process ends and starts anew; when it repeats, report the trace"
 
 Seek = Callable[[Mapping[Partition, int]], Awaitable[None]]
 
@@ -277,5 +278,5 @@ class Driver:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        log.exception("engine_failed")
+        log.exception("engine_failed", recommendation=STARTS_ANEW)
         self._die(f"the engine failed: {error!r}")

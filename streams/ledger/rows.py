@@ -146,7 +146,7 @@ class Rows:
         stored = ((key, table.decode(raw)) for key, raw in self._stored(low, high, limit) if key not in live)
         changed = ((key, row) for key in self._changed(table, low, high) if (row := live[key]) is not None)
         merged = islice(merge(stored, changed, key=itemgetter(0)), limit)
-        return [(key[cut:], row) for key, row in merged]  # type: ignore[misc]
+        return [(key[cut:], row) for key, row in merged]
 
     def _stored(self, low: bytes, high: bytes, limit: int) -> Iterator[tuple[bytes, bytes]]:
         """Committed rows, in pieces that grow: the first is all that is wanted unless its rows changed."""
