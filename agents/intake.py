@@ -14,9 +14,8 @@ import faust
 
 from agents.shell import CommandStage, WireName, channel, decide
 from schemas.invalid import InvalidEvent
-from schemas.orders import OrderCancelled, OrderPlaced
-from schemas.parsing import Event, parse
-from schemas.promotions import PromotionStart
+from schemas.normalised import Normalised, read
+from schemas.promotions import PromotionEnd, PromotionStart
 from schemas.topics import (
     INPUTS,
     MAX_MESSAGE_BYTES,
@@ -97,10 +96,12 @@ class Intake:
             now_ms = max(now_ms, record.timestamp)
             source = Source(self.wire_topic, partition, record.offset, record.key)
             try:
-                key, mapped = self._subject(record, effects)
+                event, mapped = self._read(record)
+                _warn_of_unusual(event, effects)
+                key = _subject(event)
                 envelope = Envelope(source, max(0, record.timestamp), self.terms, mapped)
                 if partition_of(key, self.tasks) == task and record.timestamp_type == LOG_APPEND_TIME:
-                    at_home.decide(envelope, record.value or b"")
+                    at_home.decide(envelope, event, record.value or b"")
                 else:
                     header = (ENVELOPE_HEADER, encode(envelope))
                     effects.sends.append(Send(self.home.topic, key, record.value, [header]))
@@ -113,23 +114,24 @@ class Intake:
         """Intake waits for nothing."""
         return None
 
-    def _subject(self, record: Record, effects: Effects) -> tuple[bytes, bytes | None]:
-        """Whom the event is about, and its bytes in our shape where a mapping made them."""
-        mapped = None
-        if self.mapper is not None:
-            mapped = self.mapper(record.value)
-            if len(mapped) + len(record.value or b"") + len(record.key or b"") > MAX_MAPPED_BYTES:
-                raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
-        event = parse(self.topic, record.value if mapped is None else mapped)
-        self._check(event, effects)
-        if isinstance(event, OrderPlaced | OrderCancelled):
-            return event.order.ref.encode(), mapped
-        return event.identity.encode(), mapped
+    def _read(self, record: Record) -> tuple[Normalised, bytes | None]:
+        """The event, and its bytes in our shape where a mapping made them. Raises InvalidEvent."""
+        if self.mapper is None:
+            return read(self.topic, record.value), None
+        mapped = self.mapper(record.value)
+        if len(mapped) + len(record.value or b"") + len(record.key or b"") > MAX_MAPPED_BYTES:
+            raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
+        return read(self.topic, mapped), mapped
 
-    def _check(self, event: Event, effects: Effects) -> None:
-        if not isinstance(event, PromotionStart):
-            return
-        minutes = event.unusual_minutes
-        if minutes is not None:
-            fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
-            effects.notices.append(Notice("warning", "unusual_duration", fields))
+
+def _subject(event: Normalised) -> bytes:
+    """What the event is about, and so where it is at home: an order or a promotion."""
+    if isinstance(event, PromotionStart | PromotionEnd):
+        return event.identity.encode()
+    return event.order_ref.encode()
+
+
+def _warn_of_unusual(event: Normalised, effects: Effects) -> None:
+    if isinstance(event, PromotionStart) and (minutes := event.unusual_minutes) is not None:
+        fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
+        effects.notices.append(Notice("warning", "unusual_duration", fields))

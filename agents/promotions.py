@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import faust
 
-from agents.shell import CommandStage, WireName, channel, decide, decoder
+from agents.shell import CommandStage, Events, WireName, channel, decide, decoder
 from schemas.fields import milliseconds
-from schemas.parsing import parse
 from schemas.promotions import MS_PER_MINUTE, PromotionEnd, PromotionStart
 from schemas.topics import PROMOTION_COMMANDS, PROMOTION_END, PROMOTION_START
 from streams.engine.host.app import EngineApp
@@ -32,13 +29,7 @@ def stage(wire_name: WireName) -> CommandStage:
     return CommandStage(PROMOTION_COMMANDS, wire_name(PROMOTION_COMMANDS), decode, EVENTS, core)
 
 
-# Events are rare here, so they are read by the very models that intake validated them with: two readers that
-# differ in a detail (a field twice, a NaN in a field that nobody needs) would make a poison record of what
-# intake let through. They raise `schemas.invalid.InvalidEvent` for what they refuse.
-
-
-def _start(envelope: Envelope, value: bytes, original: bytes) -> StartPromotion:
-    event = cast(PromotionStart, parse(PROMOTION_START, value))
+def _start(envelope: Envelope, event: PromotionStart, original: bytes) -> StartPromotion:
     promotion = event.promotion
     return StartPromotion(
         source=envelope.source,
@@ -53,17 +44,16 @@ def _start(envelope: Envelope, value: bytes, original: bytes) -> StartPromotion:
     )
 
 
-def _end(envelope: Envelope, value: bytes, original: bytes) -> EndPromotion:
-    promotion = cast(PromotionEnd, parse(PROMOTION_END, value)).promotion
+def _end(envelope: Envelope, event: PromotionEnd, original: bytes) -> EndPromotion:
     return EndPromotion(
         source=envelope.source,
         terms=envelope.terms,
         placed_at_ms=envelope.placed_at_ms,
-        promotion_id=promotion.id,
-        reason=promotion.reason or "",
+        promotion_id=event.identity,
+        reason=event.promotion.reason or "",
         original=original,
     )
 
 
-EVENTS = {PROMOTION_START: _start, PROMOTION_END: _end}
+EVENTS: Events = {PROMOTION_START: _start, PROMOTION_END: _end}
 decode = decoder(decode_promotion_command, EVENTS)

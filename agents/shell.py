@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import faust
 import msgspec
 
+from schemas.normalised import Normalised, read
 from schemas.reasons import Reason
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
@@ -30,8 +31,11 @@ WireName = Callable[[str], str]
 """A topic's name on the wire: TOPIC_PREFIX in front."""
 
 Decode = Callable[[bytes, bytes | None], Any]
-ReadEvent = Callable[[Envelope, bytes, bytes], Any]
-Events = Mapping[str, ReadEvent]
+MakeCommand = Callable[[Envelope, Any, bytes], Any]
+"""Makes the command out of an input event: its envelope, the event as it was read, the bytes that came."""
+
+Events = Mapping[str, MakeCommand]
+"""By input topic."""
 
 
 class Core(Protocol):
@@ -77,7 +81,7 @@ class CommandStage:
     """What decides the records of one command topic, for a task.
 
     `decode(value, envelope)` gets the bytes of the envelope header for an input event, None for a command;
-    `events` reads those events, by their input topic.
+    `events` make the commands out of those events.
     """
 
     topic: str
@@ -117,15 +121,14 @@ class AtHome:
     """A batch of input events that a stage decides where they are read: their task is the stage's own."""
 
     stage: CommandStage
-    read: ReadEvent
+    make: MakeCommand
     rows: Rows
     effects: Effects
     now_ms: int
 
-    def decide(self, envelope: Envelope, original: bytes) -> None:
-        """Decide one event. Raises what reading it raises, before anything is changed."""
-        event = original if envelope.mapped is None else envelope.mapped
-        command = self.read(envelope, event, original)
+    def decide(self, envelope: Envelope, event: Normalised, original: bytes) -> None:
+        """Decide one event; `original` are the bytes that came."""
+        command = self.make(envelope, event, original)
         self.now_ms = max(self.now_ms, envelope.placed_at_ms)
         self.stage.core.decide(self.rows, command, self.now_ms, self.effects)
 
@@ -137,9 +140,9 @@ class AtHome:
 def decoder(decode_command: Callable[[bytes], Any], events: Events) -> Decode:
     """A function that decodes a record: an input event where it has an envelope header, else one of our own.
 
-    `events[topic](envelope, event, original)` makes the command out of an event of that input topic; `event`
-    are its bytes in our shape, `original` those that came. What it returns raises `msgspec.MsgspecError` for
-    bytes that are none of our commands and for a broken envelope, and whatever `events` raise.
+    An event is read as intake read it, so nothing that intake let through is lost. What this returns raises
+    `msgspec.MsgspecError` for bytes that are none of our commands and for a broken envelope, and
+    `schemas.invalid.InvalidEvent` for an event that intake would have refused.
     """
 
     def decode(value: bytes, header: bytes | None) -> Any:
@@ -147,9 +150,9 @@ def decoder(decode_command: Callable[[bytes], Any], events: Events) -> Decode:
             return decode_command(value)
         envelope: Envelope = _decode_envelope(header)
         event = value if envelope.mapped is None else envelope.mapped
-        for topic, read in events.items():
+        for topic, make in events.items():
             if envelope.source.topic.endswith(topic):  # TOPIC_PREFIX may stand in front
-                return read(envelope, event, value)
+                return make(envelope, read(topic, event), value)
         raise msgspec.ValidationError(f"{envelope.source.topic} is none of {', '.join(events)}")
 
     return decode

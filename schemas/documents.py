@@ -15,9 +15,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from schemas import drift
 from schemas.catalogue import MESSAGES, PAYLOADS, MessageKind
-from schemas.drift import MEANINGS, REMEDIES, DriftKind
 from schemas.headers import DeadLetterHeaders
+from schemas.reasons import MEANINGS, RECOMMENDATIONS, Reason
 from schemas.topics import BY_NAME, DAY_MS, TOPICS, Topic
 
 CONTRACT_VERSION = "1.0.0"
@@ -54,7 +55,9 @@ def documents() -> dict[Path, str]:
 
 def tables() -> Iterator[tuple[str, str, Iterable[Row]]]:
     """Each generated table of docs/: its page, its name, and its rows, the head first."""
-    kinds = ((f"`{kind}`", MEANINGS[kind], REMEDIES[kind]) for kind in DriftKind)
+    reasons = ((f"`{each}`", MEANINGS[each], RECOMMENDATIONS[each]) for each in Reason)
+    yield "outcomes.md", "reasons", (("reason", "means", "what to do"), *reasons)
+    kinds = ((f"`{kind}`", drift.MEANINGS[kind], drift.REMEDIES[kind]) for kind in drift.DriftKind)
     yield "reports.md", "drift", (("kind", "what was found", "what to do"), *kinds)
     topics = ((f"`{each.name}`", each.role, each.purpose, each.key, *_kept(each)) for each in TOPICS)
     head = ("topic", "kind", "what it carries", "key", "stamped by", "kept")
