@@ -167,7 +167,7 @@ def _mapped(settings: Settings, body: bytes) -> tuple[str, Event]:
 
 
 def _fields_of(body: bytes) -> dict[str, JsonValue]:
-    """Fluent's event by its fields; none where it is no JSON object."""
+    """Fluent's event by its fields; none where it is not a JSON object."""
     value = from_json(body)
     return value if isinstance(value, dict) else {}
 

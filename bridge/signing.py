@@ -147,7 +147,7 @@ class Guard:
             "request_not_signed",
             route=request.scope["path"][:MAX_LOGGED],
             client=known,
-            recommendation="compare the client's secret and clock, where the request was meant well",
+            recommendation="if the caller is a client of yours, compare its secret and clock",
         )
 
 

@@ -128,7 +128,7 @@ def _rights(gateway: Gateway) -> Attempt:
             raise
         except Refused as error:
             return f"not known: an update under a ref that nobody has is answered {error}"
-        raise _Bad(f"{nobodys.ref}, which nobody has, was updated all the same")
+        raise _Bad(f"{nobodys.ref}, which nobody has, was updated nevertheless")
 
     return attempt
 

@@ -52,15 +52,15 @@ MEANINGS: Mapping[DriftKind, str] = MappingProxyType(
 REMEDIES: Mapping[DriftKind, str] = MappingProxyType(
     {
         DriftKind.MISSING_HOLD: (
-            "Find out what became of the hold. `flashsale reconcile --repair` makes it anew while the units "
-            "are free; otherwise end the promotion."
+            "Find out what became of the hold. `flashsale reconcile --repair --yes` makes a new one while "
+            "the units are free; otherwise end the promotion."
         ),
         DriftKind.ORPHAN_HOLD: (
             "Set these quantities to INACTIVE unless somebody needs them; "
-            "`flashsale reconcile --repair` can do it."
+            "`flashsale reconcile --repair --yes` can do it."
         ),
         DriftKind.WRONG_QUANTITY: (
-            "Find out what else writes under this ref; `flashsale reconcile --repair` can correct it."
+            "Find out what else writes under this ref; `flashsale reconcile --repair --yes` can correct it."
         ),
         DriftKind.LATE_ACTIVATION: (
             "Set what is still live under this ref to INACTIVE, and look for a worker that froze or lost its "
@@ -68,11 +68,11 @@ REMEDIES: Mapping[DriftKind, str] = MappingProxyType(
         ),
         DriftKind.DUPLICATE: (
             "Set the surplus quantities to INACTIVE unless somebody needs them; "
-            "`flashsale reconcile --repair` can do it."
+            "`flashsale reconcile --repair --yes` can do it."
         ),
         DriftKind.FOREIGN_CHANGE: (
             "Find out whose change it was, and keep them off these refs; "
-            "`flashsale reconcile --repair` can correct it."
+            "`flashsale reconcile --repair --yes` can correct it."
         ),
         DriftKind.RELEASE_REFUSED: (
             "Correct what Fluent's error in the log says (rights, workflow), "

@@ -77,7 +77,7 @@ def _read(file: str | None) -> bytes:
     if file == STANDARD_INPUT:
         body = sys.stdin.buffer.read()
         if body.startswith(b"@") or not _is_text(body):
-            raise ConfigurationError("The body on standard input is no JSON in UTF-8.")
+            raise ConfigurationError("The body on standard input is not JSON in UTF-8.")
         return body
     try:
         return Path(file).read_bytes()

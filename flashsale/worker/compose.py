@@ -150,7 +150,7 @@ def _gateway(settings: Settings, lease: Lease) -> Gateway:
         raise ConfigurationError(f"The Fluent profile is not usable: {error}.") from None
     if settings.config.settlement == "sale" and not gateway.profile.books_sales:
         profile = settings.config.fluent_profile
-        raise ConfigurationError(f'settlement is "sale", but the profile {profile} can not book sales.')
+        raise ConfigurationError(f'settlement is "sale", but the profile {profile} cannot book sales.')
     return gateway
 
 

@@ -80,7 +80,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         why = error.strerror or error
-        raise ConfigurationError(f"--health-port {port} on {host} can not be used: {why}.") from None
+        raise ConfigurationError(f"--health-port {port} on {host} cannot be used: {why}.") from None
 
 
 def _app(registry: CollectorRegistry, states: dict[str, State]) -> Any:

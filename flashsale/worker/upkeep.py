@@ -16,10 +16,10 @@ from streams.log import get_logger
 log = get_logger("worker")
 
 NO_PARTITIONS_S = 45.0
-"""A worker that owns nothing for so long although it is not restoring is stuck: a clean one is started."""
+"""A worker that owns nothing for this long, although it is not restoring, is stuck: it is replaced."""
 
 STUCK_AFTER_S = 5.0
-"""A source with records and without progress for so long is sought again."""
+"""A source that has records, but no progress for this long, is sought again."""
 
 PROGRESS_EVERY_S = 10.0
 

@@ -21,13 +21,13 @@ from rehearsal.demo.topics import Watch, read_afresh
 from schemas.topics import PROMOTION_END, PROMOTION_START
 
 SHORT_SALE_S = 12.0
-"""The promotion that expires lasts so long, or three quarters of a paced replay if that is longer."""
+"""The promotion that expires lasts this long, or three quarters of a paced replay if that is longer."""
 
 LONG_SALE_MINUTES = 120
 LOOK_S = 0.02
 START_TIMEOUT_S = 60.0
 STANDSTILL_S = 45.0
-"""When nothing was decided for so long, the demo gives up."""
+"""When nothing was decided for this long, the demo gives up."""
 END_TIMEOUT_S = 60.0
 SETTLE_TIMEOUT_S = 5.0
 

@@ -17,7 +17,7 @@ QUANTITY_FIELDS = ("status", "type", "quantity", "condition", "expectedOn", "sto
 
 
 def required(args: dict[str, Any], name: str = "input") -> dict[str, Any]:
-    """The argument, which the schema calls nullable and every mutation needs all the same."""
+    """The argument, which the schema calls nullable, although every mutation needs it."""
     value: dict[str, Any] | None = args.get(name)
     if value is None:
         raise FluentError(Code.INVALID, f"{name} must not be null")

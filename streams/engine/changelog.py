@@ -26,7 +26,7 @@ BULK = 50_000
 """Records taken from librdkafka, and rows written to RocksDB, at a time."""
 
 TAKE_S = 0.05
-"""`consume` waits so long for a full bulk; the end of a log is noticed so much later."""
+"""`consume` waits this long for a full bulk; the end of a log is noticed that much later."""
 
 PROGRESS_EVERY_S = 2.0
 

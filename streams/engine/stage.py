@@ -28,7 +28,7 @@ class Record(Protocol):
 class Stage(Protocol):
     """One stage of a task: the decisions about one source topic.
 
-    `decide` must not raise for anything that a record can contain: what can not be decided becomes a dead
+    `decide` must not raise for anything that a record can contain: what cannot be decided becomes a dead
     letter. An exception that escapes is a bug and stops the process, before anything of the batch is visible.
     """
 

@@ -29,11 +29,11 @@ log = get_logger("engine.takeover")
 
 T = TypeVar("T")
 WITHIN_S = 10.0
-"""A step that gets no answer for so long is told in the log, and tried again."""
+"""A step that gets no answer for this long is noted in the log and tried again."""
 
 FALLS_SHORT_S = 0.05
 NEVER_S = 30.0
-"""Markers take milliseconds. Positions that fall short for so long will not come any more."""
+"""Markers take milliseconds. Positions that fall short for this long will never come."""
 
 WAITING = (
     "none while brokers restart or leaders move; if it goes on, see `flashsale check` for brokers and rights"
@@ -134,7 +134,7 @@ class Takeover:
     async def let_go(
         self, positions: Mapping[str, int], owner: Ownership, member: Membership, within_s: float
     ) -> None:
-        """Nothing of ours is open. Where that can not be said in time, the next owner fences us instead."""
+        """Nothing of ours is open. Where that cannot be said in time, the next owner fences us instead."""
         offsets = {parse(source): offset for source, offset in positions.items()}
         with contextlib.suppress(Refused, Unanswered, KafkaError):
             await self._coordinators.commit(offsets, owner, member, within_s)

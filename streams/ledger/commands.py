@@ -22,7 +22,7 @@ def order_key(order_ref: str, promotion_id: str) -> bytes:
 
 
 def reservation_key(promotion_id: str, sku: str) -> bytes:
-    """Key of a reservation's row. NUL can not occur in either part, so the key is unambiguous."""
+    """Key of a reservation's row. NUL cannot occur in either part, so the key is unambiguous."""
     return f"{promotion_id}\0{sku}".encode()
 
 
@@ -110,7 +110,7 @@ class HoldConfirmed(_Answer, tag=20):
 
 
 class HoldFailed(_Answer, tag=21):
-    """Fluent can not hold the units; `reason` is a `schemas.reasons.Reason`, `error` says why in words."""
+    """Fluent cannot hold the units; `reason` is a `schemas.reasons.Reason`, `error` says why in words."""
 
     reason: str
     error: str

@@ -168,5 +168,5 @@ def test_it_listens_where_it_is_told_and_a_port_that_is_taken_is_one_sentence(pr
     address = probed.serve("::1")
     assert address.startswith("http://[::1]:")
     is_well(address)
-    with pytest.raises(ConfigurationError, match=r"--health-port \d+ on ::1 can not be used: Address"):
+    with pytest.raises(ConfigurationError, match=r"--health-port \d+ on ::1 cannot be used: Address"):
         probed.serve("::1", urlsplit(address).port or 0)

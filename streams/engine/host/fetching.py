@@ -1,7 +1,7 @@
 """Taking fetched records out of aiokafka with the exact range of offsets that each fetch covers.
 
 `Fetcher.fetched_records` returns records only. A consumer of transactional logs must also know which
-offsets held none (transaction markers, aborted records), or it can not tell a hole from a loss.
+offsets held none (transaction markers, aborted records), or it cannot tell a hole from a loss.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from streams.engine.ownership import Membership
 
 
 class ProtocolError(RuntimeError):
-    """The driver reported something that can not happen in this state: a bug, not an outside condition."""
+    """The driver reported something that cannot happen in this state: a bug, not an outside condition."""
 
 
 @dataclass(frozen=True, slots=True)

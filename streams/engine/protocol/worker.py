@@ -173,7 +173,7 @@ class WorkerProtocol:
         return actions + self._maybe_commit(now)
 
     def refused(self, attempt: int) -> list[Action]:
-        """The group has moved on: what is decided can not be committed, and the next grant is waited for."""
+        """The group has moved on: what is decided cannot be committed, and the next grant is waited for."""
         return self._suspend() if attempt == self.attempt else []
 
     def _suspend(self) -> list[Action]:

@@ -132,7 +132,7 @@ class Handed(msgspec.Struct, array_like=True, gc=False, tag=1):
 
 
 class _Unheard(Order, frozen=True):  # type: ignore[misc]  # msgspec allows what a dataclass does not
-    """An order without a row; it can not be changed."""
+    """An order without a row; it cannot be changed."""
 
 
 UNHEARD_OF: Final = _Unheard()

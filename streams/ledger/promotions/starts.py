@@ -54,7 +54,7 @@ def digest(command: StartPromotion) -> bytes:
 
 
 def _error_of(command: StartPromotion) -> str:
-    """Why a start can not be taken, or "". Only for a new promotion: a repeat may come after its time."""
+    """Why a start cannot be taken, or "". Only for a new promotion: a repeat may come after its time."""
     if not command.lines:
         return f"Promotion {command.promotion_id} names no SKU."
     if command.expires_at_ms and command.expires_at_ms <= command.placed_at_ms:

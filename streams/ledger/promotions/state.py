@@ -1,7 +1,7 @@
 """The rows of promotions: one per promotion, two per line, few others.
 
 Keys: a promotion's row is under its id; a line's and its result's under id NUL sku; a waiting repeat's under
-id NUL number. NUL can not occur in an id or a SKU, so all lines of a promotion lie between id NUL and id SOH.
+id NUL number. NUL cannot occur in an id or a SKU, so all lines of a promotion lie between id NUL and id SOH.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def confirm_hold(turn: ReservationTurn, command: HoldConfirmed) -> None:
 
 
 def fail_hold(turn: ReservationTurn, command: HoldFailed) -> None:
-    """Fluent can not hold the units: nothing is reserved, and the claims that wait are told so."""
+    """Fluent cannot hold the units: nothing is reserved, and the claims that wait are told so."""
     if answered(turn, HOLD, command.number):
         reason = command.reason if command.reason in Reason.__members__ else Reason.FLUENT_UNAVAILABLE.value
         turn.row.expiry_at_ms = 0
