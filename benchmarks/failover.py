@@ -37,6 +37,9 @@ SLOW_FLUENT_MS = 1_000
 ASKED_S = 0.7
 """From a promotion's start to the calls to Fluent that it causes."""
 
+PATIENT = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "2000"}
+"""Kafka's defaults: a silent broker stays the leader for so long. The embedded Kafka is quicker."""
+
 STEPS = (
     "tasks_suspended",
     "rows_restored",
@@ -75,7 +78,7 @@ def _lost_worker(
 
 def _lost_broker(arena: Arena, subject: Subject) -> list[Result]:
     """The one that coordinates the workers' group, with three copies of everything of which two suffice."""
-    with KafkaCluster() as cluster:
+    with KafkaCluster(overrides=PATIENT) as cluster:
         there = Arena(cluster.bootstrap, cluster.nodes[0].pid or 0, arena.directory)
         with Trial(there, subject, PARTITIONS, SKUS) as trial:
             workers = _two_workers(trial)
