@@ -55,7 +55,7 @@ def fluent_simulator(
         Path | None, typer.Option(help='JSON file like {"SKU-001":{"LOC-1":100}}; default: a sample.')
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    seed: Annotated[int, typer.Option(help="Of the faults, so that a run can be repeated.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the faults, so that a run can be repeated.")] = 0,
     latency_ms: Annotated[float, typer.Option(min=0, help="Added to every answer.")] = 0,
     fault_rate: Annotated[float, typer.Option(min=0, max=1, help="Part of the requests that fail.")] = 0,
 ) -> int:

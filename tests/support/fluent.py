@@ -131,7 +131,7 @@ class FluentSimulator:
         return figures
 
     def journal(self, after: int = 0, sku: str | None = None) -> dict[str, Any]:
-        """``GET /_journal``: ``entries`` of changes younger than ``after``, and ``marks`` per SKU."""
+        """``GET /_journal``: ``entries`` of changes after number ``after``, and ``marks`` per SKU."""
         return self._get("/_journal", {"after": str(after)} | ({"sku": sku} if sku else {}))
 
     def order(self, ref: str, items: Items) -> dict[str, Any]:
