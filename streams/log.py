@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+import time
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -42,7 +43,11 @@ LIBRARIES = (
     "httpcore",
     "asyncio",
 )
-"""Their warnings are ours, their chatter is not."""
+"""Their warnings are ours, their chatter is not, nor the same warning time and again."""
+
+REPEATED_EVERY_S = 10.0
+MOST_REPEATED = 1_000
+"""So many different lines are remembered; then all are heard anew."""
 
 EventDict = MutableMapping[str, Any]
 
@@ -93,6 +98,39 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+class Repeats(logging.Filter):
+    """Lets the same line of a library pass once in `every_s` seconds.
+
+    While a broker is away, aiokafka alone writes 60 lines a second. Lines are the same when their logger,
+    level and template are (`Unable connect to node with id %s: %s`). The next that passes
+    says how many were kept back (`kept_back`). Our own lines always pass.
+    """
+
+    def __init__(
+        self, every_s: float = REPEATED_EVERY_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._clock = clock
+        self._heard: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line passes."""
+        if record.name.partition(".")[0] not in LIBRARIES:
+            return True
+        line, now = (record.name, record.levelno, str(record.msg)), self._clock()
+        heard_at, kept_back = self._heard.get(line, (now - self._every_s, 0))
+        if now - heard_at < self._every_s:
+            self._heard[line] = heard_at, kept_back + 1
+            return False
+        if len(self._heard) >= MOST_REPEATED:
+            self._heard.clear()
+        self._heard[line] = now, 0
+        if kept_back:
+            record.kept_back = kept_back
+        return True
+
+
 def configure(level: str = "INFO", *, json: bool | None = None) -> None:
     """Set up structlog and the standard library's logging. `json` None: unless standard error is a terminal.
 
@@ -119,6 +157,7 @@ def configure(level: str = "INFO", *, json: bool | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
     handler.setFormatter(_formatter(shared, not sys.stderr.isatty() if json is None else json))
     _take_over(handler, level)
 

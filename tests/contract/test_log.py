@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from typing import Any
 
-from streams.log import REDACTED, redact
+from streams.log import REDACTED, Repeats, redact
 
 
 def logged(statements: str) -> list[dict[str, Any]]:
@@ -53,6 +54,35 @@ def test_libraries_are_heard_from_warning_on() -> None:
         ("from aiokafka", "warning"),
         ("from uvicorn.error", "warning"),
     ]
+
+
+def test_a_library_that_repeats_itself_is_heard_once_with_what_was_kept_back() -> None:
+    """Seen: a worker whose broker was away for an hour wrote 48 MB of aiokafka's refused connections."""
+    seconds = [0.0]
+    repeats = Repeats(every_s=10, clock=lambda: seconds[0])
+
+    def kept_back(name: str, text: str, node: int) -> int | None:
+        """How many lines the one that passes stands for, or None where it does not pass."""
+        record = logging.LogRecord(name, logging.ERROR, __file__, 1, text, (node,), None)
+        return getattr(record, "kept_back", 0) if repeats.filter(record) else None
+
+    refused = "Unable connect to node %s"
+    assert [kept_back("aiokafka.conn", refused, node) for node in (1, 2, 3)] == [0, None, None]
+    assert kept_back("aiokafka.conn", "Failed fetch from %s", 1) == 0
+    assert [kept_back("engine", refused, 1) for _ in range(2)] == [0, 0]
+    seconds[0] = 10.0
+    assert [kept_back("aiokafka.conn", refused, 1) for _ in range(2)] == [2, None]
+    seconds[0] = 20.0
+    assert kept_back("aiokafka.conn", refused, 1) == 1
+
+
+def test_a_line_that_stands_for_others_says_for_how_many() -> None:
+    lines = logged(
+        "import itertools; ticks = itertools.count(0, 4);"
+        " logging.getLogger().handlers[0].filters[0]._clock = lambda: next(ticks);"
+        " [logging.getLogger('aiokafka').error('from %s', n) for n in range(4)]"
+    )
+    assert [(line["event"], line.get("kept_back")) for line in lines] == [("from 0", None), ("from 3", 2)]
 
 
 def test_an_exception_stays_on_one_line() -> None:
