@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flashsale.admin import create_topics
+from streams.settings import Settings
 from tests.flashsale.command import TIMEOUT_S, Command, Done, InProcess, finished
 from tests.support.fluent import FluentSimulator
 
@@ -77,19 +79,21 @@ def test_a_stock_that_is_none_is_one_sentence(nowhere: InProcess, tmp_path: Path
 
 
 def test_a_worker_serves_its_health_survives_a_kill_and_stops_cleanly(
-    with_topics: Command, called_with_topics: InProcess, fluent: FluentSimulator
+    flashsale: Command, settings: Settings, capsys: pytest.CaptureFixture[str], fluent: FluentSimulator
 ) -> None:
+    create_topics(settings)  # its own: it would answer what other tests have published
     environment = fluent.environment()
-    with with_topics.running(
+    with flashsale.running(
         "worker", "--health-port", "0", "--health-host", "localhost", **environment
     ) as process:
         log = said(process, "ready")
-        assert Path(with_topics.environment["DATA_DIR"]).stat().st_mode & 0o777 == 0o700
+        assert Path(flashsale.environment["DATA_DIR"]).stat().st_mode & 0o777 == 0o700
         [url] = [json.loads(line)["url"] for line in log if '"event": "health"' in line]
         assert url.startswith("http://localhost:")
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
             assert answer.read() == b"ready\n"
-        assert called_with_topics("worker", **environment).refused("Another worker", "of its own")
+        again = InProcess(flashsale.environment, capsys)
+        assert again("worker", **environment).refused("Another worker", "of its own")
         [child] = psutil.Process(process.pid).children()
         assert os.getpgid(child.pid) == os.getpgid(process.pid)
         child.kill()
