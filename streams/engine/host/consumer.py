@@ -14,7 +14,7 @@ from faust.types import TP, ConsumerMessage
 from mode.utils.times import Seconds
 
 from streams.engine.fetched import Fetched
-from streams.engine.host.fetching import drain
+from streams.engine.host.fetching import FETCH_WAIT_MS, drain
 from streams.engine.ownership import Membership
 from streams.log import get_logger
 
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 log = get_logger("engine.consumer")
 
 ASKED_AGAIN = "none: requests to Fluent are asked again; when it repeats, look at the brokers"
-
-FETCH_WAIT_MS = 50
-"""How long the broker may hold a fetch back. Faust asks for 1.5 s; aiokafka has one fetch under way per
-broker, and a partition that was drained meanwhile is not asked for until that one comes back."""
 
 MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""

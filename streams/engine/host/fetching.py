@@ -7,6 +7,7 @@ offsets held none (transaction markers, aborted records), or it cannot tell a ho
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import aiokafka
@@ -25,6 +26,17 @@ pause one fetch brings what came in meanwhile, of all partitions."""
 
 FULL = 500
 """After a take of at least this many records the next fetch is asked for at once."""
+
+FETCH_WAIT_MS = 50
+"""How long the broker may hold a fetch back while records come. Faust asks for 1.5 s; aiokafka has one
+fetch under way per broker, and a partition that was drained meanwhile is not asked for before it is back."""
+
+IDLE_FETCH_WAIT_MS = 250
+"""And while none come: then every partition is in the fetch under way, so that the first record is seen at
+once. Each fetch names all partitions, which is what a worker without work pays for."""
+
+IDLE_AFTER_S = 2.0
+"""Without a record for so long a worker counts as idle."""
 
 
 async def drain(
@@ -47,6 +59,7 @@ async def drain(
         done, _ = await asyncio.wait([waiter], timeout=timeout)
         if not done:
             waiter.cancel()
+            _rest(fetcher)
             return {}
         return _take_and_ask(fetcher, active, max_records)
 
@@ -56,10 +69,17 @@ def _take_and_ask(fetcher: Any, active: set[TP] | None, max_records: int) -> Fet
     waiting = len(fetcher._records)
     fetches = _take(fetcher, active, max_records)
     if len(fetcher._records) < waiting:
+        fetcher._fetch_max_wait_ms, fetcher._took_at = FETCH_WAIT_MS, time.monotonic()
         taken = sum(len(fetched.records) for of_partition in fetches.values() for fetched in of_partition)
         pause_s = 0 if taken >= FULL else PAUSE_S
         asyncio.get_running_loop().call_later(pause_s, _ask, fetcher)
     return fetches
+
+
+def _rest(fetcher: Any) -> None:
+    """Let the broker hold fetches back for longer once nothing has come for a while."""
+    if time.monotonic() - getattr(fetcher, "_took_at", 0.0) > IDLE_AFTER_S:
+        fetcher._fetch_max_wait_ms = IDLE_FETCH_WAIT_MS
 
 
 def _ask(fetcher: Any) -> None:
