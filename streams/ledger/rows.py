@@ -177,7 +177,12 @@ class Rows:
         return changes
 
     def committed(self) -> None:
-        """The oldest flush is in the store: its rows need no overlay any more."""
+        """The oldest flush is in the store: its rows need no overlay any more.
+
+        After a `reset` there is no overlay left, and the store alone has them.
+        """
+        if not self._flushed:
+            return
         changes = self._flushed.pop(0)
         kept = self._dirty
         for key in changes:

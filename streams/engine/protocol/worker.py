@@ -235,11 +235,15 @@ class WorkerProtocol:
     def transaction_committed(self, now: float) -> list[Action]:
         """The transaction in flight is durable."""
         done = self._landed()
+        actions: list[Action] = []
         for task in (self.tasks[name] for name in done.tasks):
+            was_suspect = task.suspect
             task.settle({source: at for source, at in done.offsets.items() if source in task.committed})
+            if was_suspect and task.running:
+                actions += task.seeks()  # what came while it was a suspect was not taken in
         self._company.committed()
         self._pacer.ended(now)
-        return self._maybe_commit(now) + self._maybe_let_go()
+        return actions + self._maybe_commit(now) + self._maybe_let_go()
 
     def transaction_aborted(self, why: str, now: float) -> list[Action]:
         """Nothing of the transaction in flight will ever be seen: its tasks go back to their last commit."""
@@ -266,6 +270,7 @@ class WorkerProtocol:
 
     def _take_new_ids(self) -> list[Action]:
         self.ids = ()
+        self.attempt += 1  # steps that are under way name the old ids
         for task in self.tasks.values():
             task.registered = False
         if self.member is not None:

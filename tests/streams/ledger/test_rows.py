@@ -179,3 +179,14 @@ def test_what_was_cleared_and_not_committed_is_due_again_after_a_reset() -> None
     assert many.deadlines.earliest_ms(many.rows) is None
     many.rows.reset()
     assert many.deadlines.earliest_ms(many.rows) == 0
+
+
+def test_what_lands_after_a_reset_is_in_the_store_and_nowhere_else() -> None:
+    store = MemoryStore()
+    rows = Rows(store)
+    rows.put(PLAIN, b"01", Number(1))
+    changes = rows.flush()
+    rows.reset()
+    store.write(changes)
+    rows.committed()
+    assert rows.get(PLAIN, b"01") == Number(1)
