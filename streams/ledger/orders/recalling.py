@@ -97,7 +97,7 @@ def _take_repeat(turn: OrderTurn) -> Waiting | None:
     for number in range(turn.row.queue_head, turn.row.queue_tail):
         key = queue_key(turn.key, number)
         event = turn.rows.get(QUEUE, key)
-        if event is not None and not event.is_cancel:
+        if event is not None and event.placed_at_ms:  # a repeat of the order, and not one of a cancel
             turn.rows.delete(QUEUE, key)
             return event
     return None

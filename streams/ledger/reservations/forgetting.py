@@ -1,8 +1,7 @@
 """Forgetting: claims go when their retention is over, reservations never.
 
-Claims go together, long after the close. Two kinds of claims have a deadline of their own: those of an
-unknown promotion, and those of which units were given back late, because their order is remembered longer
-and may give back more.
+Claims go together, long after the close. Others have a deadline of their own: those of an unknown promotion,
+and those that were decided or gave units back after the close, because their order is remembered longer.
 """
 
 from __future__ import annotations
@@ -49,8 +48,7 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
     if decided is None or decided.reason == WAITING:
         return
     if row.state is not UNKNOWN:
-        if decided.cancelled_at_ms:
-            _forget(turn, claim, decided, row.terms.claims_kept_ms)
+        _forget(turn, claim, decided, row.terms.claims_kept_ms)
         return
     rows.delete(CLAIMS, claim)
     row.unknown_claims -= 1
@@ -63,11 +61,11 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
 
 
 def _forget(turn: Turn, key: bytes, claim: ClaimRow, kept_ms: int) -> None:
-    """Delete a claim, or give it a deadline of its own where units of it were given back not long ago."""
+    """Delete a claim, or give it a deadline of its own: it was decided, or gave units back, not long ago."""
     if claim.reason == WAITING:
         return
-    until_ms = claim.cancelled_at_ms + kept_ms
-    if claim.cancelled_at_ms and until_ms > turn.now_ms:
+    until_ms = max(claim.decided_at_ms, claim.cancelled_at_ms) + kept_ms
+    if until_ms > turn.now_ms:
         DEADLINES.set(turn.rows, until_ms, FORGET, key)
     else:
         turn.rows.delete(CLAIMS, key)

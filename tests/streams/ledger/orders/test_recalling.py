@@ -161,3 +161,15 @@ def test_the_headers_of_an_answer_are_those_of_its_own_event() -> None:
     (again,) = answers(bench.place(LINE))
     assert json.loads(again.value or b"")["orderRef"] == "ORD-1"
     assert offset_of(again) == 2
+
+
+def test_a_repeated_cancel_is_never_taken_for_the_order() -> None:
+    """Seen by reading: with the claim forgotten, the cancel's repeat was placed as an order of 1970."""
+    bench = Bench()
+    bench.answers_recalls = False
+    bench.accepted(LINE)
+    bench.cancel((("SKU-1", 1),), "RMA-1")
+    bench.cancel((("SKU-1", 1),), "RMA-1")
+    claims = sum(isinstance(command, Claim) for command in asked(bench.sent))
+    bench.feed(LineRecalled(PROMOTION, "ORD-1", "SKU-1"))
+    assert sum(isinstance(command, Claim) for command in asked(bench.sent)) == claims

@@ -117,6 +117,7 @@ def test_forgetting_one_reservation_leaves_those_with_a_similar_key_alone() -> N
         ledger.do(c.Claim("FLASH-1", sku, 1, "O-1", ledger.now_ms, 5_000, HOUR_MS))
     ledger.close()
     ledger.verify()
+    ledger.now_ms += TERMS.claims_kept_ms
     ledger.do(c.Continue("forget", b"FLASH-1\0SKU-1\0"))
     left = [key for key in ledger.store.rows if key.startswith(b"RC")]
     assert left == [b"RCFLASH-1\0SKU-10\0O-1", b"RCFLASH-1\0SKU-1\x01\0O-1"]

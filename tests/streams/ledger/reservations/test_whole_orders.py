@@ -178,3 +178,17 @@ def test_a_claim_of_which_units_were_given_back_late_is_kept_as_long_as_its_orde
     assert cancelled("A", 3) in ledger.cancel("A", 3)
     ledger.after(TERMS.claims_kept_ms + HOUR_MS)
     assert ledger.claim_row("A") is None
+
+
+def test_a_claim_that_was_decided_after_the_close_is_kept_as_long_as_its_order() -> None:
+    """Seen by reading: it was forgotten with the others, and its order's repeat was told another time."""
+    ledger = Ledger()
+    ledger.open(5)
+    ledger.close()
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(TERMS.claims_kept_ms - HOUR_MS)
+    ledger.do(whole("LATE"))
+    ledger.after(TERMS.claims_kept_ms - HOUR_MS)
+    assert ledger.claim_row("LATE") is not None
+    ledger.after(2 * HOUR_MS)
+    assert ledger.claim_row("LATE") is None
