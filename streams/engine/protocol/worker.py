@@ -188,8 +188,6 @@ class WorkerProtocol:
         self.letting_go = False
         return []
 
-    # -- records
-
     def received(self, source: str, start: int, following: int, *, empty: bool = False) -> list[Action]:
         """A fetch moved the consumer from `start` to `following` of a source."""
         task = self._sources.get(source)
@@ -211,8 +209,6 @@ class WorkerProtocol:
         for task in self._in(Phase.RUNNING):
             task.moved = task.moved or task.expected != task.committed
         return self._maybe_commit(now)
-
-    # -- transactions
 
     def _maybe_commit(self, now: float) -> list[Action]:
         if self.in_flight is not None or not self.ids:
@@ -237,13 +233,11 @@ class WorkerProtocol:
         done = self._landed()
         actions: list[Action] = []
         for task in (self.tasks[name] for name in done.tasks):
-            was_suspect = task.suspect
+            actions += task.seeks() if task.suspect and task.running else []  # it took nothing in meanwhile
             task.settle({source: at for source, at in done.offsets.items() if source in task.committed})
-            if was_suspect and task.running:
-                actions += task.seeks()  # what came while it was a suspect was not taken in
         self._company.committed()
         self._pacer.ended(now)
-        return actions + self._maybe_commit(now) + self._maybe_let_go()
+        return [*actions, *self._maybe_commit(now), *self._maybe_let_go()]
 
     def transaction_aborted(self, why: str, now: float) -> list[Action]:
         """Nothing of the transaction in flight will ever be seen: its tasks go back to their last commit."""
