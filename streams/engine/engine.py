@@ -226,8 +226,7 @@ class Engine:
         """Clients belong to the event loop, so they are made in it."""
         options, group = self.options, self.options.wire_name(GROUP)
         coordinators = Coordinators(AIOKafkaClient(**options.aiokafka), group)
-        keyed = [topic.name for topic in TOPICS if topic.name not in (*INPUTS, TASK_CHANGELOG)]
-        topics = [options.wire_name(name) for name in keyed]
+        topics = [options.wire_name(topic.name) for topic in TOPICS if topic.name not in INPUTS]
         return Driver(
             self.protocol,
             Transactions(options.aiokafka, coordinators, group, topics),

@@ -44,7 +44,7 @@ class Outbox:
 
     def _learn(self, topic: str) -> tuple[str, int]:
         name = self._wire_name(topic)
-        found = self._topics[topic] = name, self._partitions(name)
+        found = self._topics[topic] = name, max(1, self._partitions(name))
         return found
 
     def _append(self, place: Partition, key: bytes | None, value: bytes | None, headers: Headers) -> None:

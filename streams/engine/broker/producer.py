@@ -9,7 +9,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import CoordinationType
-from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
@@ -118,7 +117,6 @@ class WorkerProducer:
             retry_backoff_ms=AGAIN_MS,
             linger_ms=0,
         )
-        self._counts: dict[str, int] = {}
         self._manager = producer._txn_manager
         self._sender = producer._sender = _Sender(
             producer.client,
@@ -130,22 +128,13 @@ class WorkerProducer:
         )
 
     async def start(self, topics: Iterable[str]) -> None:
-        """Connect, initialise the id, learn the partitions of `topics`. Raises what aiokafka raises.
-
-        The numbers are learned once. While brokers start, metadata may lack a topic for a moment, and a key
-        that is counted into another number of partitions finds another ledger.
-        """
+        """Connect, initialise the id, learn the partitions of `topics`. Raises what aiokafka raises."""
         await self._producer.start()
-        names, cluster = list(topics), self._producer.client.cluster
-        await self._producer.client.set_topics(names)
-        self._counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in names}
-        unknown = sorted(topic for topic, count in self._counts.items() if not count)
-        if unknown:
-            raise UnknownTopicOrPartitionError(f"the cluster does not know {', '.join(unknown)}")
+        await self._producer.client.set_topics(list(topics))
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic had at the start."""
-        return self._counts[topic]
+        """How many partitions a topic has; 0 for one that the cluster does not know."""
+        return len(self._producer.client.cluster.partitions_for_topic(topic) or ())
 
     async def send(
         self,

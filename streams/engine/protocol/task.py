@@ -66,8 +66,8 @@ class TaskState:
         An `empty` one holds no record (transaction markers, aborted records): only the position moves, and
         it is written down with the next transaction.
         """
-        if not self.running or (self.suspect and self.moved):
-            return []  # a suspect decides no more than its next transaction carries, so the others have room
+        if not self.running:
+            return []
         expected = self.expected[source]
         if start > expected:
             return [Seek(source, expected)]
@@ -89,10 +89,8 @@ class TaskState:
         return offsets
 
     def settle(self, offsets: Mapping[str, int]) -> None:
-        """A transaction with these offsets is durable, even if the task was told to forget it meanwhile."""
+        """A transaction with these offsets is durable."""
         self.committed.update(offsets)
-        for source, at in offsets.items():
-            self.expected[source] = max(at, self.expected.get(source, at))
         self.told.update(offsets)
         self.strikes, self.suspect, self.retry_at = 0, False, float("-inf")
 

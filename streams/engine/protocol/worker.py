@@ -188,6 +188,8 @@ class WorkerProtocol:
         self.letting_go = False
         return []
 
+    # -- records
+
     def received(self, source: str, start: int, following: int, *, empty: bool = False) -> list[Action]:
         """A fetch moved the consumer from `start` to `following` of a source."""
         task = self._sources.get(source)
@@ -210,6 +212,8 @@ class WorkerProtocol:
             task.moved = task.moved or task.expected != task.committed
         return self._maybe_commit(now)
 
+    # -- transactions
+
     def _maybe_commit(self, now: float) -> list[Action]:
         if self.in_flight is not None or not self.ids:
             return []
@@ -231,13 +235,11 @@ class WorkerProtocol:
     def transaction_committed(self, now: float) -> list[Action]:
         """The transaction in flight is durable."""
         done = self._landed()
-        actions: list[Action] = []
         for task in (self.tasks[name] for name in done.tasks):
-            actions += task.seeks() if task.suspect and task.running else []  # it took nothing in meanwhile
             task.settle({source: at for source, at in done.offsets.items() if source in task.committed})
         self._company.committed()
         self._pacer.ended(now)
-        return [*actions, *self._maybe_commit(now), *self._maybe_let_go()]
+        return self._maybe_commit(now) + self._maybe_let_go()
 
     def transaction_aborted(self, why: str, now: float) -> list[Action]:
         """Nothing of the transaction in flight will ever be seen: its tasks go back to their last commit."""
@@ -264,7 +266,6 @@ class WorkerProtocol:
 
     def _take_new_ids(self) -> list[Action]:
         self.ids = ()
-        self.attempt += 1  # steps that are under way name the old ids
         for task in self.tasks.values():
             task.registered = False
         if self.member is not None:
