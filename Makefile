@@ -16,10 +16,10 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-half test-other-half check format bench audit lock clean
+.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth audit lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 setup: $(STAMP) ## create .venv with everything, from requirements.lock
 
@@ -70,6 +70,9 @@ FORMER := 7c4ba80
 bench: setup ## throughput, latency and restore, beside the bare client and the former engine in the same run
 	$(BIN)/python -m benchmarks \
 		$(shell git cat-file -e '$(FORMER)^{commit}' 2>/dev/null && echo --against $(FORMER))
+
+bench-growth: setup ## what orders, queues and idle SKUs cost as a sale grows; WRITE=docs puts tables and plots there
+	$(BIN)/python -m benchmarks.growth $(if $(WRITE),--write $(WRITE))
 
 # Not part of setup: it asks the package index for what is new within pyproject.toml's bounds. pip-tools is
 # installed for the occasion; the index's address stays out of the files.
