@@ -48,6 +48,11 @@ class Metrics:
         self.lag = Gauge(
             "flashsale_lag_records", "Records not decided yet", ["topic", "partition"], registry=registry
         )
+        self.watermark_delay = Gauge(
+            "flashsale_watermark_delay_seconds",
+            "How long the oldest deadline has been waiting for messages that were placed before it",
+            registry=registry,
+        )
         self.tasks = Gauge("flashsale_tasks", "Tasks owned and restored", registry=registry)
         self.ready = Gauge("flashsale_ready", "1 when a sale can start", registry=registry)
         self.restore_seconds = Gauge(

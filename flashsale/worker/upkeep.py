@@ -19,7 +19,7 @@ NO_PARTITIONS_S = 45.0
 """A worker that owns nothing for this long, although it is not restoring, is stuck: it is replaced."""
 
 STUCK_AFTER_S = 5.0
-"""A source that has records, but no progress for this long, is sought again."""
+"""A source that has records to read, but no progress for this long, is sought again."""
 
 PROGRESS_EVERY_S = 10.0
 
@@ -69,7 +69,8 @@ class Upkeep:
         engine, now = self._app.engine, time.monotonic()
         for task in list(engine.tasks.values()):
             for source, position in list(task.position.items()):
-                topic, partition, end = self._end_of(source)
+                topic, partition, _ = self._end_of(source)
+                end = self._consumer.stable_end(topic, partition)
                 if end is None or not task.running or not task.idle:
                     continue
                 if self._stuck(source, position, end, now):

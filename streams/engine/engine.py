@@ -12,8 +12,10 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
-from schemas.topics import INPUTS, TASK_CHANGELOG, TOPICS
+from schemas.topics import INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, TASK_CHANGELOG, TOPICS
+from streams.engine.barrier import Logs
 from streams.engine.broker.coordinators import Coordinators, Partition
+from streams.engine.broker.logs import log_ends
 from streams.engine.broker.transactions import Transactions
 from streams.engine.changelog import ChangelogReader
 from streams.engine.database import Database
@@ -27,6 +29,7 @@ from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.stage import Stage
 from streams.engine.takeover import Takeover, name, parse
 from streams.engine.task import Task
+from streams.engine.watermark import Watermark
 from streams.log import get_logger
 
 log = get_logger("engine")
@@ -34,6 +37,10 @@ log = get_logger("engine")
 GROUP = "flashsale"
 DRIFT_EVERY_S = 1.0
 """Positions that moved over markers only are written down so often: others wait for what they say."""
+
+POSITIONS_WITHIN_S = 5.0
+LOGS = {Logs.INPUTS: INPUTS, Logs.COMMANDS: (ORDER_COMMANDS, PROMOTION_COMMANDS)}
+"""What an event crosses before the claims of it stand in sku-commands."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ class Engine:
         self._driver: Driver | None = None
         self._by_source: dict[str, Task] = {}
         self._drift: asyncio.Task[None] | None = None
+        self.watermark = Watermark(self._log_ends, self._group_positions, die)
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -189,6 +197,7 @@ class Engine:
     async def close(self) -> None:
         """Let go of everything; the engine was suspended before, so that nothing is in flight."""
         self.generation = None
+        self.watermark.close()
         if self._drift is not None:
             self._drift.cancel()
         driver = self._driver
@@ -225,7 +234,8 @@ class Engine:
     def _connected(self) -> Driver:
         """Clients belong to the event loop, so they are made in it."""
         options, group = self.options, self.options.wire_name(GROUP)
-        coordinators = Coordinators(AIOKafkaClient(**options.aiokafka), group)
+        self._client = AIOKafkaClient(**options.aiokafka)
+        self._coordinators = coordinators = Coordinators(self._client, group)
         topics = [options.wire_name(topic.name) for topic in TOPICS if topic.name not in INPUTS]
         return Driver(
             self.protocol,
@@ -236,6 +246,14 @@ class Engine:
             self._observer,
             self._die,
         )
+
+    async def _log_ends(self, logs: Logs) -> Mapping[Partition, int | None]:
+        names = map(self.options.wire_name, LOGS[logs])
+        return await log_ends(self._client, filter(self.owns, names))
+
+    async def _group_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
+        found = await self._coordinators.offsets(partitions, stable=False, within_s=POSITIONS_WITHIN_S)
+        return {partition: each.offset for partition, each in found.items()}
 
     async def _write_drift(self) -> None:
         while True:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
 
 from streams.kafka import producing
 from streams.log import get_logger
@@ -16,10 +16,15 @@ log = get_logger("engine.sender")
 SENT_AGAIN = "none: it is sent again; when it repeats, look at the brokers"
 
 
+OnAppended = Callable[[int, float], None]
+
+
 class Sender:
     """A plain idempotent producer with a thread that serves its callbacks."""
 
     def __init__(self, client: Mapping[str, Any], wire_name: Callable[[str], str]) -> None:
+        self.on_appended: OnAppended = lambda append_ms, took_s: None
+        """In the producer's thread: when a command was appended, and how many seconds ago it was sent."""
         self._wire_name = wire_name
         self._producer = Producer(producing(client) | {"queue.buffering.max.messages": 100_000})
         self._stopped = threading.Event()
@@ -49,6 +54,10 @@ class Sender:
             log.warning(
                 "command_not_delivered", topic=message.topic(), error=str(error), recommendation=SENT_AGAIN
             )
+            return
+        kind, append_ms = message.timestamp()
+        if kind == TIMESTAMP_LOG_APPEND_TIME:
+            self.on_appended(append_ms, message.latency() or 0.0)
 
     def _serve(self) -> None:
         while not self._stopped.is_set():

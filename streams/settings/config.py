@@ -50,6 +50,7 @@ class ReservationConfig(_Keys):
     reconciliation_interval_seconds: float = Field(60, ge=0.1, le=DAY_SECONDS)
     order_policy: Literal["partial", "all-or-nothing"] = "partial"
     claim_grace_seconds: float = Field(5, ge=0, le=HOUR_SECONDS)
+    max_backlog_seconds: float = Field(600, ge=1, le=DAY_SECONDS)
     expiry_grace_seconds: float = Field(2, ge=0, le=HOUR_SECONDS)
     hold_timeout_seconds: float = Field(60, ge=0.1, le=DAY_SECONDS)
     close_timeout_seconds: float = Field(60, ge=0.1, le=DAY_SECONDS)
@@ -95,6 +96,11 @@ class ReservationConfig(_Keys):
     def claim_grace_ms(self) -> int:
         """How long something waits for what it may have overtaken."""
         return milliseconds(self.claim_grace_seconds, MS_PER_SECOND)
+
+    @property
+    def max_backlog_ms(self) -> int:
+        """How long a deadline waits at most until what was placed before it is decided."""
+        return milliseconds(self.max_backlog_seconds, MS_PER_SECOND)
 
     @property
     def expiry_grace_ms(self) -> int:

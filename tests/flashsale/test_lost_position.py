@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from flashsale.admin import create_topics
@@ -73,4 +73,53 @@ def test_deleted_undecided_records_stop_the_worker_until_their_loss_is_accepted(
         send(settings, TASK_CHANGELOG, (f"!p{name}/0".encode(), None))
         said(process, "ready")
         assert dead_letters(settings, 2) == [b"first", b"third"]
+        assert terminated(process).status == 0
+
+
+def aborted(settings: Settings, topic: str, count: int) -> int:
+    """A transaction of somebody else's that is aborted; returns the offset after it."""
+    name = settings.prefixed(topic)
+    producer = Producer({**client_config(settings), "transactional.id": f"{name}-stranger"})
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    for _ in range(count):
+        producer.produce(name, b"never an order", partition=0)
+    producer.flush(TIMEOUT_S)
+    producer.abort_transaction(TIMEOUT_S)
+    return grouped(settings, lambda consumer: consumer.get_watermark_offsets(TopicPartition(name, 0))[1])
+
+
+def grouped(settings: Settings, ask: Callable[[Consumer], int]) -> int:
+    """What a consumer with the workers' group id is told; it joins nothing."""
+    consumer = Consumer({**client_config(settings), "group.id": settings.prefixed("flashsale")})
+    try:
+        return ask(consumer)
+    finally:
+        consumer.close()
+
+
+def test_an_aborted_transaction_that_retention_removes_is_no_loss(
+    environment: dict[str, str], tmp_path: Path, admin: AdminClient, fluent: FluentSimulator
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"partitions": 1}')
+    flashsale = Command({**environment, "RESERVATION_CONFIG": str(config), **fluent.environment()})
+    settings = load_settings(flashsale.environment)
+    create_topics(settings)
+    source = TopicPartition(settings.prefixed("order-placed"), 0)
+    with flashsale.running("worker") as process:
+        said(process, "ready")
+        end = aborted(settings, "order-placed", 5)
+        deadline = time.monotonic() + TIMEOUT_S
+        while grouped(settings, lambda consumer: consumer.committed([source])[0].offset) < end:
+            assert time.monotonic() < deadline, "the position over the aborted records was not written down"
+            time.sleep(0.1)
+        terminated(process)
+
+    [deleted] = admin.delete_records([TopicPartition(source.topic, 0, end)]).values()
+    deleted.result(TIMEOUT_S)
+    with flashsale.running("worker") as process:
+        said(process, "ready")
+        send(settings, "order-placed", (None, b"unreadable"))
+        assert dead_letters(settings, 1) == [b"unreadable"]
         assert terminated(process).status == 0

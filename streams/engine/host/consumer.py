@@ -236,6 +236,14 @@ class Consumer(driver.Consumer):
         end: int | None = self._thread.highwater(tp)
         return end
 
+    def stable_end(self, topic: str, partition: int) -> int | None:
+        """How far the last fetch said that the log can be read: an open transaction may hold the rest."""
+        tp = TopicPartition(topic, partition)
+        if tp not in self.assignment():
+            return None
+        end: int | None = self._thread._ensure_consumer().last_stable_offset(tp)
+        return end
+
 
 class Transport(driver.Transport):
     """Installs the consumer above."""
