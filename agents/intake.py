@@ -114,6 +114,10 @@ class Intake:
         """Intake waits for nothing."""
         return None
 
+    def next_watermark_deadline_ms(self, rows: Rows) -> int | None:
+        """Not for a watermark either."""
+        return None
+
     def _read(self, record: Record) -> tuple[Normalised, bytes | None]:
         """The event, and its bytes in our shape where a mapping made them. Raises InvalidEvent."""
         if self.mapper is None:

@@ -47,6 +47,9 @@ class Core(Protocol):
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """When a Tick is needed next, or None."""
 
+    def next_watermark_deadline_ms(self, rows: Rows) -> int | None:
+        """The watermark that a Tick has to carry next, or None."""
+
 
 _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 
@@ -114,6 +117,10 @@ class CommandStage:
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """When this stage needs its next Tick."""
         return self.core.earliest_deadline_ms(rows)
+
+    def next_watermark_deadline_ms(self, rows: Rows) -> int | None:
+        """The watermark for which this stage waits next."""
+        return self.core.next_watermark_deadline_ms(rows)
 
 
 @dataclass(slots=True)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from streams.engine.host.app import EngineApp
+from streams.engine.stage import Stage
 from streams.engine.task import Task
 from streams.ledger.commands import Tick, encode
+from streams.ledger.rows import Rows
 from streams.system import now_ms
 
-TICK = encode(Tick())
 REPEAT_AFTER_MS = 1_000
 
 SendTick = Callable[[str, int, bytes], None]
@@ -42,10 +43,10 @@ class Timers:
             if not task.running:
                 continue
             for source, stage in task.stages.items():
-                deadline_ms = stage.earliest_deadline_ms(task.rows)
+                deadline_ms = _earliest_ms(stage, task.rows)
                 if deadline_ms is None or deadline_ms > now_ms or self._recent(source, deadline_ms, now_ms):
                     continue
-                self.send(stage.topic, int(source.rpartition("/")[2]), TICK)
+                self.send(stage.topic, int(source.rpartition("/")[2]), encode(Tick(now_ms)))
                 self._ticked[source] = (deadline_ms, now_ms)
                 sent += 1
         return sent
@@ -53,3 +54,9 @@ class Timers:
     def _recent(self, source: str, deadline_ms: int, now_ms: int) -> bool:
         last = self._ticked.get(source)
         return last is not None and last[0] == deadline_ms and now_ms - last[1] < REPEAT_AFTER_MS
+
+
+def _earliest_ms(stage: Stage, rows: Rows) -> int | None:
+    """When the stage needs a Tick next, by whichever clock. It is assumed that nothing waits in a backlog."""
+    found = (stage.earliest_deadline_ms(rows), stage.next_watermark_deadline_ms(rows))
+    return min((deadline_ms for deadline_ms in found if deadline_ms is not None), default=None)

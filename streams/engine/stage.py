@@ -42,6 +42,9 @@ class Stage(Protocol):
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """When a Tick is needed next, or None."""
 
+    def next_watermark_deadline_ms(self, rows: Rows) -> int | None:
+        """The watermark for which this stage waits next, or None."""
+
 
 class Clock(msgspec.Struct, array_like=True):
     """The latest time that a log has shown: time never goes back, whatever a broker's clock does."""

@@ -42,7 +42,14 @@ class _Answer(_AboutReservation):
 
 
 class Tick(_Command, tag=1):
-    """Time has passed: act on the deadlines up to this record's timestamp."""
+    """Time has passed: act on the deadlines that have come.
+
+    This record's timestamp is broker time. `watermark_ms` says that every record of the input topics which
+    was placed up to then is decided, and that what follows from it stands before this Tick (0: nothing is
+    known).
+    """
+
+    watermark_ms: int = 0
 
 
 class Continue(_Command, tag=2):

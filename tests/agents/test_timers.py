@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from agents.timers import TICK, Timers
+from agents.timers import Timers
 from streams.engine.task import Task
+from streams.ledger.commands import Tick, encode
 from streams.ledger.rows import MemoryStore, Rows
 
 
@@ -15,10 +16,14 @@ class Waiting:
     """A stage whose next deadline the test sets."""
 
     deadline_ms: int | None = None
+    watermark_deadline_ms: int | None = None
     topic: str = "sku-commands"
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         return self.deadline_ms
+
+    def next_watermark_deadline_ms(self, rows: Rows) -> int | None:
+        return self.watermark_deadline_ms
 
 
 @dataclass
@@ -56,7 +61,13 @@ def test_a_partition_is_ticked_once_its_earliest_deadline_has_passed() -> None:
     clock.stage.deadline_ms = 5_000
     assert clock.look(4_999) == 0
     assert clock.look(5_000) == 1
-    assert clock.sent == [("sku-commands", 3, TICK)]
+    assert clock.sent == [("sku-commands", 3, encode(Tick(5_000)))]
+
+
+def test_a_deadline_that_waits_for_the_watermark_gets_a_tick_as_well() -> None:
+    clock = Clockwork()
+    clock.stage.deadline_ms, clock.stage.watermark_deadline_ms = 9_000, 5_000
+    assert [clock.look(now) for now in (4_999, 5_000)] == [0, 1]
 
 
 def test_the_tick_is_repeated_each_second_until_the_state_moved() -> None:

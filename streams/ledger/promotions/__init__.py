@@ -34,7 +34,7 @@ from streams.ledger.promotions.turn import PromotionTurn, Work, take
 from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
 
-__all__ = ["decide", "earliest_deadline_ms"]
+__all__ = ["decide", "earliest_deadline_ms", "next_watermark_deadline_ms"]
 
 
 def decide(
@@ -52,6 +52,11 @@ def decide(
 def earliest_deadline_ms(rows: Rows) -> int | None:
     """When the next Tick has something to do (Unix ms), or None."""
     return DEADLINES.earliest_ms(rows)
+
+
+def next_watermark_deadline_ms(rows: Rows) -> int | None:
+    """The earliest deadline (Unix ms) that waits for a Tick whose watermark has reached it, or None."""
+    return None
 
 
 def _go_on(turn: Turn, command: Tick | Continue) -> None:

@@ -56,7 +56,7 @@ from streams.ledger.reservations.turn import ReservationTurn, Work, take, take_b
 from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
 
-__all__ = ["LIFE", "decide", "earliest_deadline_ms"]
+__all__ = ["LIFE", "decide", "earliest_deadline_ms", "next_watermark_deadline_ms"]
 
 
 def decide(rows: Rows, command: SkuCommand, now_ms: int, effects: Effects) -> None:
@@ -75,6 +75,11 @@ def decide(rows: Rows, command: SkuCommand, now_ms: int, effects: Effects) -> No
 def earliest_deadline_ms(rows: Rows) -> int | None:
     """When the next Tick has something to do, or None: then the partition is idle."""
     return DEADLINES.earliest_ms(rows)
+
+
+def next_watermark_deadline_ms(rows: Rows) -> int | None:
+    """The earliest deadline (Unix ms) that waits for a Tick whose watermark has reached it, or None."""
+    return None
 
 
 class Step(NamedTuple):

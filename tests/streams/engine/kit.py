@@ -67,6 +67,9 @@ class Counting:
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         return None
 
+    def next_watermark_deadline_ms(self, rows: Rows) -> int | None:
+        return None
+
 
 @dataclass
 class Recorder:
