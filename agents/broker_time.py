@@ -40,23 +40,23 @@ class BrokerTime:
     on_heard: Callable[[], None] = lambda: None
     """Called when an append time has come that was asked for."""
     clock: BrokerClock = field(default_factory=BrokerClock)
+    loop: asyncio.AbstractEventLoop | None = None
+    """Where append times are taken in; none are before it is there."""
     _asked_at: float = float("-inf")
     _waiting: bool = False
     _told_at: float = float("-inf")
-    _loop: asyncio.AbstractEventLoop | None = None
 
     def ask(self, partition: int, at: float) -> None:
         """Send a Tick for the sake of its append time; before its deadline a tick changes nothing."""
-        self._loop = self._loop or asyncio.get_running_loop()
         if at - self._asked_at >= ASK_EVERY_S:
             self._asked_at, self._waiting = at, True
             self.send(SKU_COMMANDS, partition, encode(Tick()))
 
     def on_appended(self, append_ms: int, took_s: float) -> None:
         """A command of ours, sent `took_s` ago, was appended by the broker; in the producer's thread."""
-        if self._loop is not None:
+        if self.loop is not None:
             with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self.heard, append_ms, took_s, time.monotonic(), now_ms())
+                self.loop.call_soon_threadsafe(self.heard, append_ms, took_s, time.monotonic(), now_ms())
 
     def heard(self, append_ms: int, took_s: float, at: float, wall_ms: int) -> None:
         """Learn from an append time that was heard `at`, when this worker's own clock said `wall_ms`."""

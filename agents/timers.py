@@ -1,62 +1,176 @@
-"""Timers: a partition whose earliest deadline has passed gets a Tick, again each second until it moved.
+"""Timers: a partition with a deadline that has passed gets a Tick, again each second until its state moved.
 
-A timer never touches rows. The stage acts on the deadlines up to the tick's broker timestamp, so ticks
-that come twice, early, late or from a worker that lost the partition change nothing.
+There are two kinds of deadlines. What concerns Fluent and reports is due by the brokers' time. What tells
+somebody "too late" or "unknown" is due by the watermark, the brokers' time up to which every message is known
+to be decided: such a deadline waits until the watermark has passed it, and the Tick says so.
+
+    deadline passed ─► an append time t after it ─► barrier at t ─► watermark t ─► Tick(t)
+
+A timer never touches rows, and no clock of this worker decides anything. The stage acts on the deadlines up
+to the tick's append time and its watermark, so ticks that come twice, early, late or from a worker that lost
+the partition change nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from agents.broker_time import BrokerTime, SendTick
 from streams.engine.host.app import EngineApp
-from streams.engine.stage import Stage
 from streams.engine.task import Task
+from streams.engine.watermark import Watermark
 from streams.ledger.commands import Tick, encode
-from streams.ledger.rows import Rows
-from streams.system import now_ms
+from streams.log import get_logger
 
-REPEAT_AFTER_MS = 1_000
+log = get_logger("agents.timers")
 
-SendTick = Callable[[str, int, bytes], None]
-"""Sends a command to (logical topic, partition)."""
+REPEAT_AFTER_S = 1.0
+HELD_UP_S = 10.0
+TELL_EVERY_S = 60.0
+"""A deadline that has waited for HELD_UP_S is worth a warning, and each TELL_EVERY_S another one."""
+
+NAMED = 5
+"""A warning names so many partitions."""
+
+HELD_UP = (
+    "start more workers where records are only waiting; where a partition stands still, a transaction of a "
+    "producer is open or no broker leads it: see docs/operations.md, 'What late means'"
+)
+GIVEN_UP = (
+    "what is undecided in these partitions is answered as late from now on; see docs/operations.md, "
+    "'What late means'"
+)
 
 
 @dataclass(slots=True)
 class Timers:
-    """Remembers which deadline of which source was last ticked, and when."""
+    """Looks after the deadlines of a worker's tasks. In the event loop only; `at` is monotonic (s)."""
 
     send: SendTick
-    _ticked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    time: BrokerTime
+    watermark: Watermark
+    max_backlog_ms: int
+    show_delay: Callable[[float], None] = lambda seconds: None
+    """Told how long the oldest deadline has been waiting for the watermark."""
+    _ticked: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Which deadline of a source was last ticked, and when."""
+    _told_at: dict[str, float] = field(default_factory=dict)
 
     def register(self, app: EngineApp, every_s: float) -> None:
-        """Let `app` look after the deadlines of its tasks, every `every_s` seconds."""
+        """Let `app` look at the deadlines of its tasks: every `every_s` seconds, and when time moved on."""
+
+        def look() -> None:
+            self.look(app.engine.tasks, time.monotonic())
 
         @app.timer(interval=every_s, name="ticks")
         async def ticks() -> None:
-            self.look(app.engine.tasks, now_ms())
+            self.time.loop = asyncio.get_running_loop()
+            look()
 
-    def look(self, tasks: Mapping[str, Task], now_ms: int) -> int:
-        """Send the ticks that are due at `now_ms` (Unix time); returns how many."""
-        sent = 0
-        for task in tasks.values():
-            if not task.running:
+        self.time.on_heard = self.watermark.on_passed = look
+
+    def look(self, tasks: Mapping[str, Task], at: float) -> int:
+        """Send the ticks that are due, and see to it that time moves on where it is waited for.
+
+        Returns how many were sent.
+        """
+        sent, held, now_ms = 0, [], self.time.clock.now_ms(at)
+        for waiting in _waiting(tasks):
+            if not self.time.clock.fresh(at):
+                self.time.ask(waiting.partition, at)
+            if now_ms is None:
                 continue
-            for source, stage in task.stages.items():
-                deadline_ms = _earliest_ms(stage, task.rows)
-                if deadline_ms is None or deadline_ms > now_ms or self._recent(source, deadline_ms, now_ms):
-                    continue
-                self.send(stage.topic, int(source.rpartition("/")[2]), encode(Tick(now_ms)))
-                self._ticked[source] = (deadline_ms, now_ms)
-                sent += 1
+            watermark_ms = self._watermark_ms(waiting, now_ms, at)
+            if waiting.held(now_ms, watermark_ms):
+                held.append(waiting)
+            sent += self._tick(waiting, now_ms, watermark_ms, at)
+        self._move_on(held, now_ms or 0, at)
         return sent
 
-    def _recent(self, source: str, deadline_ms: int, now_ms: int) -> bool:
-        last = self._ticked.get(source)
-        return last is not None and last[0] == deadline_ms and now_ms - last[1] < REPEAT_AFTER_MS
+    def _watermark_ms(self, waiting: Waiting, now_ms: int, at: float) -> int:
+        """What a tick may say: the watermark, or a time that has been waited for in vain for too long."""
+        given_up_ms = now_ms - self.max_backlog_ms
+        if not waiting.held(given_up_ms, self.watermark.ms):
+            return self.watermark.ms
+        if self._worth_telling("backlog_given_up", at):
+            seconds = self.max_backlog_ms // 1_000
+            log.warning(
+                "backlog_given_up", seconds=seconds, partitions=self._behind(), recommendation=GIVEN_UP
+            )
+        return given_up_ms
+
+    def _tick(self, waiting: Waiting, now_ms: int, watermark_ms: int, at: float) -> int:
+        due_ms = waiting.passed(now_ms, watermark_ms)
+        if due_ms is None:
+            return 0
+        last = self._ticked.get(waiting.source)
+        if last is not None and last[0] == due_ms and at - last[1] < REPEAT_AFTER_S:
+            return 0
+        self._ticked[waiting.source] = due_ms, at
+        self.send(waiting.topic, waiting.partition, encode(Tick(watermark_ms)))
+        return 1
+
+    def _move_on(self, held: list[Waiting], now_ms: int, at: float) -> None:
+        """Let the watermark pass the deadlines that only wait for it."""
+        deadlines = [waiting.by_watermark_ms or 0 for waiting in held]
+        delay_s = (now_ms - min(deadlines, default=now_ms)) / 1_000
+        self.show_delay(delay_s)
+        if not held:
+            return
+        if self.time.clock.heard_ms >= max(deadlines):
+            self.watermark.want(self.time.clock.heard_ms)
+        else:
+            self.time.ask(held[0].partition, at)
+        if delay_s > HELD_UP_S and self._worth_telling("backlog_waits", at):
+            seconds = round(delay_s)
+            log.warning("backlog_waits", seconds=seconds, partitions=self._behind(), recommendation=HELD_UP)
+
+    def _worth_telling(self, event: str, at: float) -> bool:
+        if at - self._told_at.get(event, float("-inf")) < TELL_EVERY_S:
+            return False
+        self._told_at[event] = at
+        return True
+
+    def _behind(self) -> list[str]:
+        """The partitions that hold time up, those first of which nobody knows anything."""
+        behind, unknown = self.watermark.behind, float("inf")
+        named = sorted(behind, key=lambda each: -(unknown if behind[each] is None else behind[each] or 0))
+        return [f"{topic}/{number}: {_short(behind[topic, number])}" for topic, number in named[:NAMED]]
 
 
-def _earliest_ms(stage: Stage, rows: Rows) -> int | None:
-    """When the stage needs a Tick next, by whichever clock. It is assumed that nothing waits in a backlog."""
-    found = (stage.earliest_deadline_ms(rows), stage.next_watermark_deadline_ms(rows))
-    return min((deadline_ms for deadline_ms in found if deadline_ms is not None), default=None)
+def _short(records: int | None) -> str:
+    return "nobody answers for it" if records is None else f"{records} records"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A source of a task that waits: until `due_ms` by the brokers' time, or for a watermark."""
+
+    source: str
+    topic: str
+    partition: int
+    due_ms: int | None
+    by_watermark_ms: int | None
+
+    def held(self, now_ms: int, watermark_ms: int) -> bool:
+        """Whether a deadline has passed, but may not be acted on yet."""
+        return self.by_watermark_ms is not None and watermark_ms < self.by_watermark_ms <= now_ms
+
+    def passed(self, now_ms: int, watermark_ms: int) -> int | None:
+        """The earliest deadline that is to be acted on."""
+        both = (self.due_ms, now_ms), (self.by_watermark_ms, watermark_ms)
+        return min((at for at, until in both if at is not None and at <= until), default=None)
+
+
+def _waiting(tasks: Mapping[str, Task]) -> Iterator[Waiting]:
+    for task in tasks.values():
+        if not task.running:
+            continue
+        for source, stage in task.stages.items():
+            due_ms = stage.earliest_deadline_ms(task.rows)
+            by_watermark_ms = stage.next_watermark_deadline_ms(task.rows)
+            if due_ms is not None or by_watermark_ms is not None:
+                yield Waiting(source, stage.topic, task.partition, due_ms, by_watermark_ms)

@@ -13,6 +13,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from agents import intake, orders, promotions, reservations
+from agents.broker_time import BrokerTime
 from agents.fluent_requests import FluentRequests
 from agents.intake import Mapper
 from agents.timers import Timers
@@ -105,7 +106,16 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     for topic in consumed:
         agents[topic](app)
 
-    Timers(sender.to_partition).register(app, min(0.25, settings.config.release_interval_ms / 4_000))
+    brokers = BrokerTime(sender.to_partition)
+    sender.on_appended = brokers.on_appended
+    timers = Timers(
+        sender.to_partition,
+        brokers,
+        engine.watermark,
+        settings.config.max_backlog_ms,
+        metrics.watermark_delay.set,
+    )
+    timers.register(app, min(0.25, settings.config.release_interval_ms / 4_000))
     Upkeep(app, metrics, requests, readiness).register()
     return Worker(app, metrics.registry, readiness)
 
@@ -138,6 +148,7 @@ def _terms(config: ReservationConfig) -> Terms:
         verify_ms=config.fluent_verify_ms,
         ask_again_ms=config.fluent_ask_again_ms,
         auto_release=config.auto_release_enabled,
+        max_backlog_ms=config.max_backlog_ms,
         all_or_nothing=config.order_policy == "all-or-nothing",
         book_sale=config.settlement == "sale",
     )

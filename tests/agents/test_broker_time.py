@@ -30,7 +30,7 @@ class Asking:
         self.heard += 1
 
 
-async def test_it_asks_once_a_second_at_most_and_tells_who_waits_when_the_answer_has_come() -> None:
+def test_it_asks_once_a_second_at_most_and_tells_who_waits_when_the_answer_has_come() -> None:
     asking = Asking()
     brokers = asking.made()
     for at in (10.0, 10.5, 10.0 + ASK_EVERY_S):
@@ -45,6 +45,7 @@ async def test_it_asks_once_a_second_at_most_and_tells_who_waits_when_the_answer
 async def test_append_times_come_from_the_producers_thread() -> None:
     asking = Asking()
     brokers = asking.made()
+    brokers.loop = asyncio.get_running_loop()
     brokers.ask(0, time.monotonic())
     await asyncio.to_thread(brokers.on_appended, now_ms(), 0.0)
     async with asyncio.timeout(5):

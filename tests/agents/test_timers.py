@@ -1,29 +1,39 @@
-"""Timers: a tick when a deadline has passed, again each second until the state moved, never otherwise."""
+"""Timers: a tick when a deadline has passed, by the brokers' time or by the watermark, never otherwise."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from agents.timers import Timers
+import pytest
+import structlog
+
+from agents.broker_time import BrokerTime
+from agents.timers import HELD_UP_S, TELL_EVERY_S, Timers
+from streams.engine.barrier import Partition
+from streams.engine.clock import FRESH_S
 from streams.engine.task import Task
-from streams.ledger.commands import Tick, encode
+from streams.engine.watermark import Watermark
+from streams.ledger.commands import decode_sku_command
 from streams.ledger.rows import MemoryStore, Rows
+
+BACKLOG_MS = 600_000
 
 
 @dataclass
 class Waiting:
-    """A stage whose next deadline the test sets."""
+    """A stage whose next deadlines the test sets."""
 
     deadline_ms: int | None = None
-    watermark_deadline_ms: int | None = None
-    topic: str = "sku-commands"
+    by_watermark_ms: int | None = None
+    topic: str = "order-commands"
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         return self.deadline_ms
 
     def next_watermark_deadline_ms(self, rows: Rows) -> int | None:
-        return self.watermark_deadline_ms
+        return self.by_watermark_ms
 
 
 @dataclass
@@ -32,42 +42,67 @@ class Owned:
 
     stage: Waiting
     running: bool = True
+    partition: int = 3
     rows: Rows = field(default_factory=lambda: Rows(MemoryStore()))
 
     @property
     def stages(self) -> dict[str, Waiting]:
-        return {"x-sku-commands/3": self.stage}
+        return {"x-order-commands/3": self.stage}
+
+
+@dataclass
+class Mark:
+    """A watermark that the test moves."""
+
+    ms: int = 0
+    behind: Mapping[Partition, int | None] = field(default_factory=dict)
+    wanted: list[int] = field(default_factory=list)
+
+    def want(self, at_ms: int) -> None:
+        self.wanted.append(at_ms)
 
 
 class Clockwork:
-    """Timers over one task."""
+    """Timers over one task. Monotonic time is the brokers', in seconds, once they have been heard."""
 
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, int, bytes]] = []
-        self.stage = Waiting()
+    def __init__(self, *, heard_ms: int | None = 1) -> None:
+        self.sent: list[tuple[str, int, int]] = []
+        self.asked = 0
+        self.delays: list[float] = []
+        self.stage, self.mark = Waiting(), Mark()
         self.task = Owned(self.stage)
-        self.timers = Timers(lambda *tick: self.sent.append(tick))
+        self.time = BrokerTime(self.ask)
+        watermark = cast(Watermark, cast(Any, self.mark))
+        self.timers = Timers(self.send, self.time, watermark, BACKLOG_MS, self.delays.append)
+        if heard_ms is not None:
+            self.hear(heard_ms)
+
+    def hear(self, heard_ms: int) -> None:
+        self.time.clock.heard(heard_ms, heard_ms / 1_000, heard_ms / 1_000)
+
+    def ask(self, topic: str, partition: int, value: bytes) -> None:
+        assert (topic, partition) == ("sku-commands", 3)
+        self.asked += 1
+
+    def send(self, topic: str, partition: int, value: bytes) -> None:
+        self.sent.append((topic, partition, decode_sku_command(value).watermark_ms))
 
     def look(self, now_ms: int) -> int:
-        return self.timers.look({"task-3": cast(Task, cast(Any, self.task))}, now_ms)
+        return self.timers.look({"task-3": cast(Task, cast(Any, self.task))}, now_ms / 1_000)
 
 
-def test_an_idle_partition_gets_no_tick() -> None:
-    assert Clockwork().look(10**12) == 0
+def test_an_idle_partition_gets_no_tick_and_nobody_is_asked_the_time() -> None:
+    clock = Clockwork(heard_ms=None)
+    assert clock.look(10**9) == 0
+    assert clock.asked == 0
 
 
 def test_a_partition_is_ticked_once_its_earliest_deadline_has_passed() -> None:
     clock = Clockwork()
     clock.stage.deadline_ms = 5_000
-    assert clock.look(4_999) == 0
+    assert clock.look(4_990) == 0
     assert clock.look(5_000) == 1
-    assert clock.sent == [("sku-commands", 3, encode(Tick(5_000)))]
-
-
-def test_a_deadline_that_waits_for_the_watermark_gets_a_tick_as_well() -> None:
-    clock = Clockwork()
-    clock.stage.deadline_ms, clock.stage.watermark_deadline_ms = 9_000, 5_000
-    assert [clock.look(now) for now in (4_999, 5_000)] == [0, 1]
+    assert clock.sent == [("order-commands", 3, 0)]
 
 
 def test_the_tick_is_repeated_each_second_until_the_state_moved() -> None:
@@ -83,3 +118,87 @@ def test_a_task_that_is_not_running_is_not_ticked() -> None:
     clock.stage.deadline_ms = 5_000
     clock.task.running = False
     assert clock.look(9_000) == 0
+
+
+def test_before_the_brokers_were_heard_they_are_asked_and_nothing_is_due() -> None:
+    clock = Clockwork(heard_ms=None)
+    clock.stage.deadline_ms = 5_000
+    assert clock.look(9_000) == 0
+    assert clock.asked == 1
+    clock.hear(9_000)
+    assert clock.look(9_001) == 1
+
+
+def test_what_was_heard_long_ago_is_asked_again_before_a_deadline_is_missed() -> None:
+    clock = Clockwork()
+    clock.stage.deadline_ms = 10**9
+    assert clock.look(1_000) == clock.asked == 0
+    clock.look(int(FRESH_S * 1_000) + 1)
+    assert clock.asked == 1
+
+
+def test_a_deadline_by_the_watermark_waits_for_it_and_its_tick_says_how_far_it_is() -> None:
+    clock = Clockwork()
+    clock.stage.by_watermark_ms = 5_000
+    assert clock.look(4_990) == 0
+    assert (clock.asked, clock.mark.wanted) == (0, [])
+    assert clock.look(5_100) == 0
+    assert (clock.asked, clock.mark.wanted) == (1, [])
+    clock.hear(5_110)
+    assert clock.look(5_120) == 0
+    assert clock.mark.wanted == [5_110]
+    clock.mark.ms = 5_110
+    assert clock.look(5_130) == 1
+    assert clock.sent == [("order-commands", 3, 5_110)]
+
+
+def test_only_an_append_time_after_the_deadline_is_good_enough_for_the_watermark() -> None:
+    clock = Clockwork()
+    clock.hear(4_999)
+    clock.stage.by_watermark_ms = 5_000
+    clock.look(6_000)
+    assert (clock.asked, clock.mark.wanted) == (1, [])
+
+
+def test_a_tick_by_the_brokers_time_does_not_wait_for_the_watermark_and_moves_no_deadline_of_it() -> None:
+    clock = Clockwork()
+    clock.stage.deadline_ms = clock.stage.by_watermark_ms = 5_000
+    clock.mark.ms = 4_000
+    assert clock.look(6_000) == 1
+    assert clock.sent == [("order-commands", 3, 4_000)]
+
+
+def test_how_long_time_is_held_up_is_shown_and_told_with_the_partition_that_holds_it() -> None:
+    clock = Clockwork()
+    clock.stage.by_watermark_ms = 5_000
+    clock.hear(5_000)
+    clock.mark.behind = {("order-placed", 7): 120, ("order-placed", 8): None}
+    with structlog.testing.capture_logs() as lines:
+        clock.look(9_000)
+        assert clock.delays == [pytest.approx(4.0, abs=0.01)]
+        assert lines == []
+        clock.look(5_001 + int(HELD_UP_S * 1_000))
+        clock.look(5_002 + int(HELD_UP_S * 1_000))
+        [line] = lines
+        assert line["event"] == "backlog_waits"
+        assert line["partitions"] == ["order-placed/8: nobody answers for it", "order-placed/7: 120 records"]
+        clock.look(5_001 + int((HELD_UP_S + TELL_EVERY_S) * 1_000))
+        assert len(lines) == 2
+    clock.mark.ms = 5_000
+    clock.look(90_000)
+    assert clock.delays[-1] == 0.0
+
+
+def test_after_the_longest_backlog_a_deadline_is_acted_on_all_the_same_and_no_later_one() -> None:
+    clock = Clockwork()
+    clock.stage.by_watermark_ms = 5_000
+    clock.hear(5_000)
+    clock.mark.behind = {("order-placed", 7): 120}
+    assert clock.look(4_990 + BACKLOG_MS) == 0
+    with structlog.testing.capture_logs() as lines:
+        assert clock.look(5_001 + BACKLOG_MS) == 1
+    assert clock.sent == [("order-commands", 3, 5_001)]
+    [line] = [line for line in lines if line["event"] == "backlog_given_up"]
+    assert line["partitions"] == ["order-placed/7: 120 records"]
+    clock.stage.by_watermark_ms = 6_000
+    assert clock.look(5_500 + BACKLOG_MS) == 0
