@@ -15,7 +15,7 @@ from aiokafka.client import AIOKafkaClient
 from schemas.topics import INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, TASK_CHANGELOG, TOPICS
 from streams.engine.barrier import Logs
 from streams.engine.broker.coordinators import Coordinators, Partition
-from streams.engine.broker.logs import log_ends
+from streams.engine.broker.logs import LogEnds
 from streams.engine.broker.transactions import Transactions
 from streams.engine.changelog import ChangelogReader
 from streams.engine.database import Database
@@ -234,8 +234,9 @@ class Engine:
     def _connected(self) -> Driver:
         """Clients belong to the event loop, so they are made in it."""
         options, group = self.options, self.options.wire_name(GROUP)
-        self._client = AIOKafkaClient(**options.aiokafka)
-        self._coordinators = coordinators = Coordinators(self._client, group)
+        client = AIOKafkaClient(**options.aiokafka)
+        self._ends = LogEnds(client)
+        self._coordinators = coordinators = Coordinators(client, group)
         topics = [options.wire_name(topic.name) for topic in TOPICS if topic.name not in INPUTS]
         return Driver(
             self.protocol,
@@ -249,7 +250,7 @@ class Engine:
 
     async def _log_ends(self, logs: Logs) -> Mapping[Partition, int | None]:
         names = map(self.options.wire_name, LOGS[logs])
-        return await log_ends(self._client, filter(self.owns, names))
+        return await self._ends.of(filter(self.owns, names))
 
     async def _group_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
         found = await self._coordinators.offsets(partitions, stable=False, within_s=POSITIONS_WITHIN_S)

@@ -99,9 +99,10 @@ class Watermark:
             if isinstance(step, ReadEnds):
                 step = barrier.ends(await self.read_ends(step.logs))
                 continue
+            partitions = step.partitions
             try:
-                step = barrier.positions(await self.read_positions(step.partitions))
+                step = barrier.positions(await self.read_positions(partitions))
             except (Unanswered, KafkaError) as error:
                 log.debug("positions_not_read", error=str(error))
-                return Blocked(dict.fromkeys(step.partitions))
+                return Blocked(dict.fromkeys(partitions))
         return step
