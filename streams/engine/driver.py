@@ -181,9 +181,9 @@ class Driver:
             case act.AwaitStable(attempt, tasks):
                 return protocol.stable(attempt, await takeover.stable(self._sources(tasks)))
             case act.Restore(attempt, task, again):
-                positions = await takeover.restore(self.tasks[task], again, cancelled)
+                positions, rowless = await takeover.restore(self.tasks[task], again, cancelled)
                 self.tasks[task].begin()
-                return protocol.restored(attempt, task, positions)
+                return protocol.restored(attempt, task, positions, rowless)
             case act.Register(attempt, tasks, member, positions):
                 owner = Ownership(protocol.ids, member.generation)
                 await takeover.register(positions, owner, member)

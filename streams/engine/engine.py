@@ -237,7 +237,8 @@ class Engine:
         client = AIOKafkaClient(**options.aiokafka)
         self._ends = LogEnds(client)
         self._coordinators = coordinators = Coordinators(client, group)
-        topics = [options.wire_name(topic.name) for topic in TOPICS if topic.name not in INPUTS]
+        keyed = [topic.name for topic in TOPICS if topic.name not in (*INPUTS, TASK_CHANGELOG)]
+        topics = [options.wire_name(name) for name in keyed]
         return Driver(
             self.protocol,
             Transactions(options.aiokafka, coordinators, group, topics),

@@ -71,8 +71,10 @@ class Takeover:
         partitions = [parse(source) for source in sources]
 
         async def ask() -> dict[Partition, GroupOffset]:
+            found = await self._coordinators.offsets(partitions, stable=False, within_s=WITHIN_S)
+            # After the reading: a worker that froze in between must not fence its own successor.
             await self._coordinators.check(member, WITHIN_S)
-            return await self._coordinators.offsets(partitions, stable=False, within_s=WITHIN_S)
+            return found
 
         self._found = await self._patiently("owners", ask)
         return {name(partition): found.owner for partition, found in self._found.items()}
@@ -101,8 +103,13 @@ class Takeover:
             if found.offset is not None and found.offset <= self._logs[partition][1]
         }
 
-    async def restore(self, task: Task, again: int, cancelled: threading.Event) -> dict[str, int]:
-        """(4) The rows up to the changelog's end; returns the positions of all sources. See Unrecoverable."""
+    async def restore(
+        self, task: Task, again: int, cancelled: threading.Event
+    ) -> tuple[dict[str, int], frozenset[str]]:
+        """(4) The rows up to the changelog's end. See Unrecoverable.
+
+        Returns the positions of all sources, and which of them have no row: these begin where their log does.
+        """
         if again:
             await asyncio.sleep(FALLS_SHORT_S)
         loop = asyncio.get_running_loop()
@@ -114,7 +121,8 @@ class Takeover:
         rows = await self._patiently("restore", read)
         for source in task.stages:
             self._check(source, rows.get(source), again * FALLS_SHORT_S > NEVER_S)
-        return {source: rows.get(source, self._logs[parse(source)][0]) for source in task.stages}
+        positions = {source: rows.get(source, self._logs[parse(source)][0]) for source in task.stages}
+        return positions, frozenset(positions.keys() - rows.keys())
 
     async def check_logs(self, positions: Mapping[str, int]) -> None:
         """See that the logs hold these positions. Raises Unrecoverable."""

@@ -168,10 +168,11 @@ class Rows:
         """The rows changed since the last flush, encoded; they stay readable until `committed`."""
         live = self._live
         changes: Changes = {}
-        for key in self._dirty:
+        for key, hot in self._dirty.items():
             row = live[key]
             changes[key] = None if row is None else _encode(row)
-        self._hot_from(changes)
+            if hot:
+                self._keep_hot(key, row)
         self._flushed.append(changes)
         self._dirty = {}
         return changes
@@ -184,10 +185,12 @@ class Rows:
         if not self._flushed:
             return
         changes = self._flushed.pop(0)
-        kept = self._dirty
-        for key in changes:
-            if key not in kept and not any(key in later for later in self._flushed):
-                self._live.pop(key, None)
+        live = self._live
+        settled = changes.keys() - self._dirty.keys()
+        for later in self._flushed:
+            settled -= later.keys()
+        for key in settled:
+            live.pop(key, None)
         for prefix, keys in self._ordered.items():
             self._ordered[prefix] = [key for key in keys if key in self._live]
 
@@ -206,11 +209,6 @@ class Rows:
             row = table.decode(raw)
             self._keep_hot(physical, row)
         return row  # type: ignore[return-value]
-
-    def _hot_from(self, changes: Changes) -> None:
-        for key in changes:
-            if self._dirty[key]:
-                self._keep_hot(key, self._live[key])
 
     def _keep_hot(self, key: bytes, row: msgspec.Struct | None) -> None:
         if len(self._hot) >= MAX_HOT_ROWS:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import CoordinationType
+from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
@@ -18,6 +19,7 @@ from streams.engine.broker.coordinators import TRANSACTION_TIMEOUT_MS, Partition
 from streams.engine.broker.errors import COORDINATOR_MOVED, PASSING, Refused, raise_for
 from streams.engine.broker.requests import TAGS, TxnOffsetCommit, by_topic
 from streams.engine.ownership import Membership, Ownership
+from streams.ledger.effects import Headers
 
 BATCH_BYTES = 1 << 20
 """One batch of one partition; a message that is larger is a batch of its own."""
@@ -27,9 +29,22 @@ AGAIN_MS = 20
 GIVE_UP_S = 5.0
 
 
-def new_batch() -> BatchBuilder:
-    """An empty batch for a transaction."""
-    return BatchBuilder(BATCH_BYTES, 0, is_transactional=True)
+class Batch(BatchBuilder):  # type: ignore[misc]
+    """A batch for a transaction, to which keys and values are added as the bytes that they are."""
+
+    _relative_offset: int
+
+    def __init__(self) -> None:
+        super().__init__(BATCH_BYTES, 0, is_transactional=True)
+
+    def add(self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
+        """Add a record; False if it does not fit. Half of `append`'s time, several times an order."""
+        number = self._relative_offset
+        if self._closed or self._builder.append(number, timestamp_ms, key, value, headers) is None:
+            self.close()
+            return False
+        self._relative_offset = number + 1
+        return True
 
 
 class _OffsetCommit(TxnOffsetCommitHandler):  # type: ignore[misc]
@@ -117,6 +132,7 @@ class WorkerProducer:
             retry_backoff_ms=AGAIN_MS,
             linger_ms=0,
         )
+        self._counts: dict[str, int] = {}
         self._manager = producer._txn_manager
         self._sender = producer._sender = _Sender(
             producer.client,
@@ -128,17 +144,26 @@ class WorkerProducer:
         )
 
     async def start(self, topics: Iterable[str]) -> None:
-        """Connect, initialise the id, learn the partitions of `topics`. Raises what aiokafka raises."""
+        """Connect, initialise the id, learn the partitions of `topics`. Raises what aiokafka raises.
+
+        The numbers are learned once. While brokers start, metadata may lack a topic for a moment, and a key
+        that is counted into another number of partitions finds another ledger.
+        """
         await self._producer.start()
-        await self._producer.client.set_topics(list(topics))
+        names, cluster = list(topics), self._producer.client.cluster
+        await self._producer.client.set_topics(names)
+        self._counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in names}
+        unknown = sorted(topic for topic, count in self._counts.items() if not count)
+        if unknown:
+            raise UnknownTopicOrPartitionError(f"the cluster does not know {', '.join(unknown)}")
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has; 0 for one that the cluster does not know."""
-        return len(self._producer.client.cluster.partitions_for_topic(topic) or ())
+        """How many partitions a topic had at the start."""
+        return self._counts[topic]
 
     async def send(
         self,
-        batches: Iterable[tuple[Partition, BatchBuilder]],
+        batches: Iterable[tuple[Partition, Batch]],
         offsets: Mapping[Partition, int],
         owner: Ownership,
         group: str,

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.errors import KafkaError, ProducerFenced
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.engine.broker.coordinators import Coordinators, Partition
 from streams.engine.broker.errors import Aborted, Fenced, OutcomeUnknown, Refused, Unanswered
-from streams.engine.broker.producer import WorkerProducer
+from streams.engine.broker.producer import Batch, WorkerProducer
 from streams.engine.ownership import Membership, Ownership
 from streams.log import get_logger
 
@@ -35,7 +34,7 @@ _NOT_STARTED = "none while brokers start or move; if it goes on, see `flashsale 
 class Transaction:
     """What goes out together: batches by partition in order, and the offsets of the sources that moved."""
 
-    batches: Sequence[tuple[Partition, BatchBuilder]]
+    batches: Sequence[tuple[Partition, Batch]]
     offsets: Mapping[Partition, int]
     member: Membership
 

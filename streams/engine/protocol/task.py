@@ -38,6 +38,9 @@ class TaskState:
     """The group's offsets as we last wrote them."""
     stable: Mapping[str, int] = field(default_factory=dict)
     """The group's offsets as the takeover found them."""
+    rowless: frozenset[str] = frozenset()
+    """Sources of which no transaction has said a position yet. The next one does, for until then nobody can
+    tell what retention deleted unread from what never was there."""
     fell_short: int = 0
     pending: int = 0
     """Records decided since the last transaction began."""
@@ -60,14 +63,24 @@ class TaskState:
         self.member, self.registered = member, False
         self.phase = Phase.REGISTERING if self.intact else Phase.TAKING_OVER
 
+    def is_registered(self) -> list[Action]:
+        """The group's offsets name us, and say what is committed: take records in from there."""
+        self.registered = True
+        self.told = {source: at for source, at in self.committed.items() if source not in self.rowless}
+        self.moved = self.moved or bool(self.rowless)
+        if self.phase is not Phase.REGISTERING:
+            return []
+        self.phase = Phase.RUNNING
+        return self.seeks()
+
     def received(self, source: str, start: int, following: int, *, empty: bool) -> list[Action]:
         """A fetch moved the consumer from `start` to `following`.
 
         An `empty` one holds no record (transaction markers, aborted records): only the position moves, and
         it is written down with the next transaction.
         """
-        if not self.running:
-            return []
+        if not self.running or (self.suspect and self.moved):
+            return []  # a suspect decides no more than its next transaction carries, so the others have room
         expected = self.expected[source]
         if start > expected:
             return [Seek(source, expected)]
@@ -89,9 +102,12 @@ class TaskState:
         return offsets
 
     def settle(self, offsets: Mapping[str, int]) -> None:
-        """A transaction with these offsets is durable."""
+        """A transaction with these offsets is durable, even if the task was told to forget it meanwhile."""
         self.committed.update(offsets)
+        for source, at in offsets.items():
+            self.expected[source] = max(at, self.expected.get(source, at))
         self.told.update(offsets)
+        self.rowless -= offsets.keys()
         self.strikes, self.suspect, self.retry_at = 0, False, float("-inf")
 
     def forget(self) -> None:

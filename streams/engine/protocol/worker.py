@@ -146,13 +146,15 @@ class WorkerProtocol:
             actions.append(Restore(attempt, task.name))
         return actions
 
-    def restored(self, attempt: int, name: str, positions: Mapping[str, int]) -> list[Action]:
-        """A task's rows are there. `positions` has all its sources, those without a row where their log
-        begins."""
+    def restored(
+        self, attempt: int, name: str, positions: Mapping[str, int], rowless: frozenset[str] = frozenset()
+    ) -> list[Action]:
+        """A task's rows are there. `positions` has all its sources, the `rowless` where their log begins."""
         if attempt != self.attempt:
             return []
         task = self.tasks[name]
         task.committed = {source: positions[source] for source in task.sources}
+        task.rowless = rowless
         task.forget()
         if not task.caught_up:
             task.fell_short += 1
@@ -164,12 +166,7 @@ class WorkerProtocol:
         """The group knows us as the owner of these tasks."""
         if attempt != self.attempt:
             return []
-        actions: list[Action] = []
-        for task in (self.tasks[name] for name in names):
-            task.registered, task.told = True, dict(task.committed)
-            if task.phase is Phase.REGISTERING:
-                task.phase = Phase.RUNNING
-                actions += task.seeks()
+        actions = [action for name in names for action in self.tasks[name].is_registered()]
         return actions + self._maybe_commit(now)
 
     def refused(self, attempt: int) -> list[Action]:
@@ -187,8 +184,6 @@ class WorkerProtocol:
         """The offsets say that nothing of ours is open; where they could not be told, we will be fenced."""
         self.letting_go = False
         return []
-
-    # -- records
 
     def received(self, source: str, start: int, following: int, *, empty: bool = False) -> list[Action]:
         """A fetch moved the consumer from `start` to `following` of a source."""
@@ -212,8 +207,6 @@ class WorkerProtocol:
             task.moved = task.moved or task.expected != task.committed
         return self._maybe_commit(now)
 
-    # -- transactions
-
     def _maybe_commit(self, now: float) -> list[Action]:
         if self.in_flight is not None or not self.ids:
             return []
@@ -235,11 +228,13 @@ class WorkerProtocol:
     def transaction_committed(self, now: float) -> list[Action]:
         """The transaction in flight is durable."""
         done = self._landed()
+        actions: list[Action] = []
         for task in (self.tasks[name] for name in done.tasks):
+            actions += task.seeks() if task.suspect and task.running else []  # it took nothing in meanwhile
             task.settle({source: at for source, at in done.offsets.items() if source in task.committed})
         self._company.committed()
         self._pacer.ended(now)
-        return self._maybe_commit(now) + self._maybe_let_go()
+        return [*actions, *self._maybe_commit(now), *self._maybe_let_go()]
 
     def transaction_aborted(self, why: str, now: float) -> list[Action]:
         """Nothing of the transaction in flight will ever be seen: its tasks go back to their last commit."""
@@ -266,6 +261,7 @@ class WorkerProtocol:
 
     def _take_new_ids(self) -> list[Action]:
         self.ids = ()
+        self.attempt += 1  # steps that are under way name the old ids
         for task in self.tasks.values():
             task.registered = False
         if self.member is not None:

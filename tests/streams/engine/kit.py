@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, ORDER_PLACED, TASK_CHANGELOG
+from schemas.topics import INPUTS, ORDER_COMMANDS, ORDER_OUTCOMES, ORDER_PLACED, TASK_CHANGELOG, TOPICS
 from streams.engine.changelog import consumer_config
 from streams.engine.engine import Engine, EngineOptions
 from streams.engine.fetched import Fetched
@@ -118,6 +118,11 @@ class Bench:
         self.create(ORDER_PLACED)
         self.create(ORDER_OUTCOMES, narrow)
         self.create(TASK_CHANGELOG, {"cleanup.policy": "compact"})
+        others = (
+            {topic.name for topic in TOPICS} - set(INPUTS) - {ORDER_COMMANDS, ORDER_OUTCOMES, TASK_CHANGELOG}
+        )
+        for topic in sorted(others):
+            self.create(topic)  # a worker does not start while one of its topics is unknown
 
     def create(self, topic: str, config: dict[str, str] | None = None) -> None:
         made = NewTopic(self.prefix + topic, self.tasks, 1, config=config or {})

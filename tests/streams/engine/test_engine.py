@@ -42,7 +42,8 @@ async def test_outputs_rows_and_positions_become_visible_together(bench: Bench, 
     await engine.offer(bench.fetched(0, [b"a", b"b", b"a"]))
     await bench.until_durable(engine, 3)
     assert bench.outcomes() == [(b"a", b"1"), (b"b", b"1"), (b"a", b"2")]
-    assert set(bench.rows()) == {b"TCa", b"TCb", POSITIONS.prefix + bench.source().encode()}
+    positions = {POSITIONS.prefix + f"{topic}/{number}".encode() for topic, number in bench.sources(0)}
+    assert set(bench.rows()) == {b"TCa", b"TCb", *positions}
 
 
 async def test_a_batch_is_decided_while_the_one_before_it_commits(bench: Bench, recorder: Recorder) -> None:

@@ -107,6 +107,22 @@ def test_positions_that_fall_short_of_the_stable_offsets_are_waited_for() -> Non
     assert isinstance(registering, Register)
 
 
+def test_a_source_without_a_row_gets_one_with_the_first_transaction_though_nothing_came() -> None:
+    """Seen by reading: of a log that was empty when it was taken over and was then filled and cut by
+    retention while the workers were away, nobody could tell that something was lost."""
+    worker = granted({"t0": TASKS["t0"]})
+    worker.owners_found(worker.attempt, {})
+    worker.stable(worker.attempt, {})
+    at = {"a/0": 10, "b/0": 5}
+    worker.restored(worker.attempt, "t0", at, frozenset({"b/0"}))
+    [commit] = fields(worker.registered(worker.attempt, ["t0"], 0.0), Commit)
+    assert isinstance(commit, Commit) and commit.offsets == {"b/0": 5}
+    worker.transaction_committed(1.0)
+    worker.rebalancing(2.0)
+    worker.granted(TWO, {"t0": TASKS["t0"]})
+    assert fields(worker.registered(worker.attempt, ["t0"], 3.0), Commit) == []
+
+
 def test_answers_to_an_earlier_attempt_count_for_nothing() -> None:
     worker = granted()
     earlier = worker.attempt
@@ -241,7 +257,8 @@ def test_after_two_aborts_in_a_row_tasks_go_alone_and_the_culprit_is_named_and_w
     assert isinstance(named, StandsStill) and (named.task, named.why) == ("t0", "too large")
     assert named.seconds == pytest.approx(0.2)
     assert following == [Commit(("t1",), ONE, {"a/1": 20})], "the others go on"
-    [wait] = worker.transaction_committed(1.1)
+    [seek, wait] = worker.transaction_committed(1.1)
+    assert seek == Seek("a/1", 20), "it reads on"
     assert isinstance(wait, Wait) and wait.seconds == pytest.approx(0.1)
     assert worker.pace_elapsed(1.3) == [Commit(("t0",), ONE, {"a/0": 20})]
 

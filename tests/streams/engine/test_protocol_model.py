@@ -22,6 +22,16 @@ TestSale = Sale.TestCase
 TestSale.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
 
 
+class SaleOfNewLogs(Sale):
+    """No source has a row yet: the first transaction after a takeover says where they begin."""
+
+    broken = frozenset({"new logs"})
+
+
+TestSaleOfNewLogs = SaleOfNewLogs.TestCase
+TestSaleOfNewLogs.settings = TestSale.settings
+
+
 def survives(broken: Iterable[str], examples: int = 2_000) -> None:
     """Run the model with rules left out. Raises AssertionError where something goes wrong."""
     world = type("Broken", (Sale,), {"broken": frozenset(broken)})

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import UnknownTopicOrPartitionError
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.engine.broker.coordinators import Coordinators
 from streams.engine.broker.errors import Aborted, Fenced, OutcomeUnknown, Refused, Unanswered
-from streams.engine.broker.producer import new_batch
+from streams.engine.broker.producer import Batch, WorkerProducer
 from streams.engine.broker.transactions import Transaction, Transactions
 from streams.engine.changelog import consumer_config
 from streams.engine.ownership import Membership, Ownership
@@ -92,7 +93,7 @@ class Cluster:
     ) -> Transaction:
         batches = []
         for number, value in enumerate(values):
-            batch = new_batch()
+            batch = Batch()
             batch.append(timestamp=1, key=b"k", value=value)
             batches.append(((topic or self.out, number % PARTITIONS), batch))
         return Transaction(batches, {(self.source, 0): offset}, member)
@@ -247,3 +248,20 @@ async def test_a_new_owner_fences_by_the_ids_that_the_plain_offsets_name_and_the
     with pytest.raises((OutcomeUnknown, Fenced)):
         await late
     assert cluster.visible() == [b"one"]
+
+
+async def test_a_producer_does_not_start_while_the_cluster_does_not_know_a_topic(cluster: Cluster) -> None:
+    """Seen by reading: around a broker's restart metadata may lack a topic. Its keyed records all went to
+    partition 0, where another ledger decided them."""
+    producer = WorkerProducer({"bootstrap_servers": cluster.bootstrap}, f"{cluster.prefix}id")
+    with pytest.raises(UnknownTopicOrPartitionError):
+        await producer.start([cluster.out, f"{cluster.prefix}nowhere"])
+    await producer.abandon()
+
+
+async def test_the_number_of_partitions_is_learned_once_whatever_is_said_later(
+    cluster: Cluster,
+) -> None:
+    worker = await cluster.worker()
+    worker._producers[0]._producer.client.cluster._partitions.clear()
+    assert worker.partitions(cluster.out) == PARTITIONS

@@ -193,7 +193,8 @@ class Worker:
         if "no look at positions" in self.broken and task in self.protocol.tasks:
             self.protocol.tasks[task].stable = {}
         found = {source: positions.get(source, 0) for source in self._sources[task]}
-        self._do(self.protocol.restored(attempt, task, found))
+        rowless = frozenset(found.keys() - positions.keys()) if "new logs" in self.broken else frozenset()
+        self._do(self.protocol.restored(attempt, task, found, rowless))
 
     def _register(
         self, attempt: int, tasks: tuple[str, ...], member: Membership, positions: dict[str, int]
