@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import faust
+from aiokafka.errors import KafkaConnectionError
 
 from flashsale.admin import require_topics
-from flashsale.supervisor.exits import STOP_TOO_SLOW
+from flashsale.supervisor.exits import NO_BROKER, STOP_TOO_SLOW
 from flashsale.worker.compose import CONSUMED, compose
 from flashsale.worker.health import serve
 from flashsale.worker.upkeep import watch
@@ -24,6 +25,9 @@ from streams.settings import Settings
 log = get_logger("worker")
 
 STOP_WITHIN_S = 15.0
+NO_BROKER_NOW = (
+    "none while brokers restart: the supervisor starts it again; see `flashsale check` if it goes on"
+)
 
 
 class QuietWorker(faust.Worker):
@@ -40,6 +44,14 @@ class QuietWorker(faust.Worker):
             stderr=sys.stderr,
         )
         self.spinner = None
+
+    async def start(self) -> None:
+        """Start everything. A broker that went away since it was checked ends the process: an outage."""
+        try:
+            await super().start()
+        except KafkaConnectionError as error:
+            log.error("no_broker", why=str(error), recommendation=NO_BROKER_NOW)
+            os._exit(NO_BROKER)
 
     async def on_execute(self) -> None:
         """Nothing is printed and no process title is set."""
