@@ -94,6 +94,9 @@ class Table(Generic[R]):
 
 MAX_HOT_ROWS = 50_000
 
+Generation = tuple[dict[bytes, msgspec.Struct | None], dict[bytes, list[bytes]]]
+"""What was changed between two flushes: rows by physical key, and the keys of ordered tables by prefix."""
+
 
 class Rows:
     """The rows of one task. Rows may be changed in place if they are `put` afterwards."""
@@ -101,10 +104,10 @@ class Rows:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._live: dict[bytes, msgspec.Struct | None] = {}
-        self._dirty: dict[bytes, bool] = {}
-        self._flushed: list[Changes] = []
-        self._hot: dict[bytes, msgspec.Struct | None] = {}
         self._ordered: dict[bytes, list[bytes]] = {}
+        self._live_hot: set[bytes] = set()
+        self._flushed: list[Generation] = []
+        self._hot: dict[bytes, msgspec.Struct | None] = {}
         self.floors: dict[bytes, bytes] = {}
         """By table prefix: no row of that table lies below this key (spares a scan over deleted rows)."""
 
@@ -114,6 +117,10 @@ class Rows:
         row = self._live.get(physical, _MISSING)
         if row is not _MISSING:
             return row  # type: ignore[return-value]
+        for flushed, _ in reversed(self._flushed):
+            row = flushed.get(physical, _MISSING)
+            if row is not _MISSING:
+                return row  # type: ignore[return-value]
         if table.hot:
             return self._get_hot(table, physical)
         raw = self._store.get(physical)
@@ -123,7 +130,8 @@ class Rows:
         """Write a row (also after changing it in place)."""
         physical = table.prefix + key
         self._live[physical] = row
-        self._dirty[physical] = table.hot
+        if table.hot:
+            self._live_hot.add(physical)
         if table.ordered:
             _insert(self._ordered.setdefault(table.prefix, []), physical)
 
@@ -131,8 +139,8 @@ class Rows:
         """Delete a row; deleting one that does not exist is harmless."""
         physical = table.prefix + key
         self._live[physical] = None
-        self._dirty[physical] = False
-        self._hot.pop(physical, None)
+        if table.hot:
+            self._hot.pop(physical, None)
         if table.ordered:
             _insert(self._ordered.setdefault(table.prefix, []), physical)
 
@@ -142,9 +150,13 @@ class Rows:
         Neither what is stored nor what is uncommitted is looked at beyond the last row that is found.
         """
         low, high = table.prefix + start, table.prefix + end
-        live, cut = self._live, len(table.prefix)
-        stored = ((key, table.decode(raw)) for key, raw in self._stored(low, high, limit) if key not in live)
-        changed = ((key, row) for key in self._changed(table, low, high) if (row := live[key]) is not None)
+        generations, cut = [*self._flushed, (self._live, self._ordered)], len(table.prefix)
+        stored = (
+            (key, table.decode(raw))
+            for key, raw in self._stored(low, high, limit)
+            if not any(key in rows for rows, _ in generations)
+        )
+        changed = _changed(table, generations, low, high)
         merged = islice(merge(stored, changed, key=itemgetter(0)), limit)
         return [(key[cut:], row) for key, row in merged]
 
@@ -158,23 +170,14 @@ class Rows:
             low = piece[-1][0] + b"\0"
             limit *= 2
 
-    def _changed(self, table: Table[R], low: bytes, high: bytes) -> Iterator[bytes]:
-        if not table.ordered:
-            return iter(sorted(key for key in self._live if low <= key < high))
-        keys = self._ordered.get(table.prefix, [])
-        return map(keys.__getitem__, range(bisect_left(keys, low), bisect_left(keys, high)))
-
     def flush(self) -> Changes:
         """The rows changed since the last flush, encoded; they stay readable until `committed`."""
         live = self._live
-        changes: Changes = {}
-        for key, hot in self._dirty.items():
-            row = live[key]
-            changes[key] = None if row is None else _encode(row)
-            if hot:
-                self._keep_hot(key, row)
-        self._flushed.append(changes)
-        self._dirty = {}
+        changes: Changes = {key: None if row is None else _encode(row) for key, row in live.items()}
+        for key in self._live_hot:
+            self._keep_hot(key, live[key])
+        self._flushed.append((live, self._ordered))
+        self._live, self._ordered, self._live_hot = {}, {}, set()
         return changes
 
     def committed(self) -> None:
@@ -182,25 +185,14 @@ class Rows:
 
         After a `reset` there is no overlay left, and the store alone has them.
         """
-        if not self._flushed:
-            return
-        changes = self._flushed.pop(0)
-        live = self._live
-        settled = changes.keys() - self._dirty.keys()
-        for later in self._flushed:
-            settled -= later.keys()
-        for key in settled:
-            live.pop(key, None)
-        for prefix, keys in self._ordered.items():
-            self._ordered[prefix] = [key for key in keys if key in self._live]
+        if self._flushed:
+            del self._flushed[0]
 
     def reset(self) -> None:
         """Forget everything that was not committed."""
-        self._live = {}
-        self._dirty = {}
+        self._live, self._ordered, self._live_hot = {}, {}, set()
         self._flushed = []
         self._hot = {}
-        self._ordered = {}
         self.floors = {}
 
     def _get_hot(self, table: Table[R], physical: bytes) -> R | None:
@@ -211,9 +203,32 @@ class Rows:
         return row  # type: ignore[return-value]
 
     def _keep_hot(self, key: bytes, row: msgspec.Struct | None) -> None:
+        if row is None:
+            return
         if len(self._hot) >= MAX_HOT_ROWS:
             self._hot.clear()
         self._hot[key] = row
+
+
+def _changed(
+    table: Table[R], generations: list[Generation], low: bytes, high: bytes
+) -> Iterator[tuple[bytes, msgspec.Struct]]:
+    """The uncommitted rows of a table from `low` to `high`; of each key the newest, unless it is deleted."""
+    former = None
+    for key in merge(*(_keys(table, generation, low, high) for generation in generations)):
+        if key != former:
+            row = next(rows[key] for rows, _ in reversed(generations) if key in rows)
+            if row is not None:
+                yield key, row
+        former = key
+
+
+def _keys(table: Table[R], generation: Generation, low: bytes, high: bytes) -> Iterator[bytes]:
+    rows, ordered = generation
+    if not table.ordered:
+        return iter(sorted(key for key in rows if low <= key < high))
+    keys = ordered.get(table.prefix, [])
+    return map(keys.__getitem__, range(bisect_left(keys, low), bisect_left(keys, high)))
 
 
 def _insert(keys: list[bytes], key: bytes) -> None:

@@ -21,22 +21,33 @@ class Number(msgspec.Struct, array_like=True):
 
 PLAIN = Table(b"aa", Number)
 ORDERED = Table(b"bb", Number, ordered=True)
+HOT = Table(b"cc", Number, hot=True)
 KEYS = st.integers(0, 12).map(lambda number: b"%02d" % number)
 
 
 @given(st.data())
-def test_a_scan_sees_what_a_table_without_transactions_would_hold(data: st.DataObject) -> None:
+def test_what_is_read_is_what_a_table_without_transactions_would_hold(data: st.DataObject) -> None:
     store = MemoryStore()
     rows = Rows(store)
-    model: dict[bytes, dict[bytes, int]] = {b"aa": {}, b"bb": {}}
+    model: dict[bytes, dict[bytes, int]] = {b"aa": {}, b"bb": {}, b"cc": {}}
     flushed: list[dict[bytes, bytes | None]] = []
     for step in range(data.draw(st.integers(1, 40))):
-        table = data.draw(st.sampled_from((PLAIN, ORDERED)))
-        match data.draw(st.sampled_from(("put", "put", "delete", "flush", "commit", "scan"))):
+        table = data.draw(st.sampled_from((PLAIN, ORDERED, HOT)))
+        match data.draw(st.sampled_from(("put", "put", "add", "delete", "flush", "commit", "get", "scan"))):
             case "put":
                 key = data.draw(KEYS)
                 rows.put(table, key, Number(step))
                 model[table.prefix][key] = step
+            case "add":
+                key = data.draw(KEYS)
+                row = rows.get(table, key) or Number(0)
+                row.value += 1
+                rows.put(table, key, row)
+                model[table.prefix][key] = model[table.prefix].get(key, 0) + 1
+            case "get":
+                key = data.draw(KEYS)
+                found_row = rows.get(table, key)
+                assert (found_row and found_row.value) == model[table.prefix].get(key)
             case "delete":
                 key = data.draw(KEYS)
                 rows.delete(table, key)
