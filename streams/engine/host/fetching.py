@@ -19,7 +19,7 @@ from streams.engine.fetched import Fetched
 
 Fetches = dict[TP, list[Fetched]]
 
-PAUSE_S = 0.015
+PAUSE_S = 0.008
 """From a take to the next fetch request. aiokafka asks for more as soon as it was emptied, and the broker
 answers with the first record that comes: a trickle would be one fetch and one event for each record. After a
 pause one fetch brings what came in meanwhile, of all partitions."""

@@ -20,7 +20,7 @@ class Pace:
     """
 
     seconds: float = 0.008
-    stretch: float = 2.5
+    stretch: float = 1.2
     full: int = 1_000
     memory: float = 0.8
 
