@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import faust
 
 from agents.shell import CommandStage, WireName, channel, decide
+from schemas.fields import FIRST_EVENT_MS, LAST_EVENT_MS
 from schemas.invalid import InvalidEvent
 from schemas.normalised import Normalised, read
 from schemas.promotions import PromotionEnd, PromotionStart
@@ -93,20 +94,22 @@ class Intake:
         now_ms, task = seen_ms(rows, self.topic), partition % self.tasks
         at_home = self.home.at_home(self.topic, rows, effects)
         for record in records:
-            now_ms = max(now_ms, record.timestamp)
             source = Source(self.wire_topic, partition, record.offset, record.key)
             try:
+                placed_at_ms = _timestamp(record)
+                now_ms = max(now_ms, placed_at_ms)
                 event, mapped = self._read(record)
                 _warn_of_unusual(event, effects)
                 key = _subject(event)
-                envelope = Envelope(source, max(0, record.timestamp), self.terms, mapped)
+                envelope = Envelope(source, placed_at_ms, self.terms, mapped)
                 if partition_of(key, self.tasks) == task and record.timestamp_type == LOG_APPEND_TIME:
                     at_home.decide(envelope, event, record.value or b"")
                 else:
                     header = (ENVELOPE_HEADER, encode(envelope))
                     effects.sends.append(Send(self.home.topic, key, record.value, [header]))
             except InvalidEvent as invalid:
-                dead_letter(source, record.value, invalid.reason, invalid.error, now_ms, effects)
+                failed_at_ms = max(now_ms, at_home.now_ms)
+                dead_letter(source, record.value, invalid.reason, invalid.error, failed_at_ms, effects)
         at_home.close()
         remember_seen_ms(rows, self.topic, now_ms)
 
@@ -126,6 +129,16 @@ class Intake:
         if len(mapped) + len(record.value or b"") + len(record.key or b"") > MAX_MAPPED_BYTES:
             raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
         return read(self.topic, mapped), mapped
+
+
+def _timestamp(record: Record) -> int:
+    """When the event happened. Raises InvalidEvent for a time of no event, which moves no clock of ours."""
+    if FIRST_EVENT_MS <= record.timestamp <= LAST_EVENT_MS:
+        return record.timestamp
+    raise InvalidEvent(
+        f"The record's timestamp {record.timestamp} is no time between the years 2000 and 2100 "
+        "in milliseconds since 1970."
+    )
 
 
 def _subject(event: Normalised) -> bytes:

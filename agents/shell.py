@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import faust
 import msgspec
 
+from schemas.fields import LAST_EVENT_MS
 from schemas.normalised import Normalised, read
 from schemas.reasons import Reason
 from streams.engine.fetched import Fetched
@@ -98,7 +99,7 @@ class CommandStage:
         decode, decide = self.decode, self.core.decide
         now_ms = seen_ms(rows, self.topic)
         for record in records:
-            if record.timestamp > now_ms:
+            if now_ms < record.timestamp <= LAST_EVENT_MS:
                 now_ms = record.timestamp
             headers = record.headers
             try:

@@ -29,6 +29,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: the last moment that ISO 8601 writes with four digits of year."""
 
+FIRST_EVENT_MS, LAST_EVENT_MS = 946_684_800_000, 4_133_980_799_999
+"""2000-01-01 to the end of 2100: the timestamps that an event's record may have. What lies outside is in
+another unit (microseconds, nanoseconds) or was never set."""
+
 
 class Message(BaseModel):
     """Base of everything read from outside: exact types, camelCase on the wire, unknown fields ignored."""

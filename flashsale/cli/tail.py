@@ -6,7 +6,6 @@ import json as json_codec
 import sys
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, cast
 
@@ -15,6 +14,8 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from pydantic import JsonValue
 
 from flashsale.cli.console import complain, connected, known_topic, printable_json, write
+from schemas.fields import LAST_MS
+from streams.ledger.effects import iso_utc
 from streams.log import printable
 from streams.reader import BATCH, Reader, reading
 
@@ -98,18 +99,20 @@ def _headers(message: Message) -> list[tuple[str, bytes | None]]:
     return cast(list[tuple[str, bytes | None]], message.headers() or [])
 
 
-def _timestamp(message: Message) -> str | None:
+def _timestamp(message: Message) -> str | int | None:
+    """As we write times; as the number that it is where that is no time from 1970 to 9999."""
     kind, at_ms = message.timestamp()
     if kind == TIMESTAMP_NOT_AVAILABLE:
         return None
-    moment = datetime.fromtimestamp(at_ms / 1_000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_utc(at_ms) if 0 <= at_ms <= LAST_MS else at_ms
 
 
 def _decoded(value: bytes | None) -> JsonValue:
+    """The value, or its text where it is no JSON, nested too deep, or has a number that JSON cannot write."""
     try:
         found: JsonValue = json_codec.loads(value or b"null")
-    except ValueError:
+        json_codec.dumps(found, allow_nan=False)
+    except (ValueError, RecursionError):
         return _text_or_none(value)
     return found
 

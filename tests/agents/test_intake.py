@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from agents import orders, promotions
 from agents.intake import HOME_OF, Intake, Mapper
+from schemas.headers import DeadLetterHeaders
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
 from streams.engine.partitioner import partition_of
 from streams.engine.stage import LOG_APPEND_TIME, seen_ms
 from streams.ledger.commands import decode_sku_command, order_key
-from streams.ledger.effects import Effects, Send
+from streams.ledger.effects import Effects, Send, iso_utc
 from streams.ledger.orders.state import ORDERS
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Terms
@@ -27,6 +28,7 @@ from streams.settings.mapping import compile_mapping, map_message
 from tests.support.audit import order, promotion_start
 
 TERMS = Terms(claim_grace_ms=77)
+NOON_MS = 1_700_000_000_000
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Rec:
     value: bytes | None
     key: bytes | None = None
     offset: int = 0
-    timestamp: int = 1_000
+    timestamp: int = NOON_MS
     timestamp_type: int = LOG_APPEND_TIME
     headers: Sequence[tuple[str, bytes]] = ()
 
@@ -84,9 +86,9 @@ def test_an_order_that_is_at_home_is_decided_where_it_is_read() -> None:
     rows = Rows(MemoryStore())
     [send] = taken_in("order-placed", ORDER, partition=partition_of(b"O-1", TASKS), rows=rows).sends
     claim = decode_sku_command(send.value or b"")
-    assert (send.topic, claim.order_ref, claim.placed_at_ms) == (SKU_COMMANDS, "O-1", 1_000)
+    assert (send.topic, claim.order_ref, claim.placed_at_ms) == (SKU_COMMANDS, "O-1", NOON_MS)
     assert rows.get(ORDERS, order_key("O-1", "P")) is not None
-    assert seen_ms(rows, ORDER_COMMANDS) == seen_ms(rows, "order-placed") == 1_000
+    assert seen_ms(rows, ORDER_COMMANDS) == seen_ms(rows, "order-placed") == NOON_MS
 
 
 @pytest.mark.parametrize("more", [0, 1, 2])
@@ -111,9 +113,55 @@ def test_a_start_and_an_end_are_decided_at_the_home_of_their_promotion() -> None
 
 def test_time_does_not_go_back_for_what_is_decided_at_home() -> None:
     rows, home = Rows(MemoryStore()), partition_of(b"O-1", TASKS)
-    late, early = Rec(ORDER, timestamp=9_000), Rec(ORDER.replace(b'"P"', b'"Q"'), offset=1, timestamp=2_000)
+    late, early = Rec(ORDER), Rec(ORDER.replace(b'"P"', b'"Q"'), offset=1, timestamp=NOON_MS - 7_000)
     intake_of("order-placed").decide(home, [late, early], rows, Effects())
-    assert seen_ms(rows, ORDER_COMMANDS) == 9_000
+    assert seen_ms(rows, ORDER_COMMANDS) == NOON_MS
+
+
+OUTSIDE_SENSE = {
+    "microseconds": NOON_MS * 1_000,
+    "nanoseconds": NOON_MS * 1_000_000,
+    "seconds": NOON_MS // 1_000,
+    "negative": -NOON_MS,
+    "never set": -1,
+    "a moment before 2000": 946_684_799_999,
+    "a moment after 2100": 4_133_980_800_000,
+}
+
+
+@pytest.mark.parametrize("kind", [0, LOG_APPEND_TIME])
+@pytest.mark.parametrize("at", OUTSIDE_SENSE.values(), ids=OUTSIDE_SENSE)
+def test_a_timestamp_outside_sense_is_invalid_and_moves_no_clock(at: int, kind: int) -> None:
+    rows, effects, home = Rows(MemoryStore()), Effects(), partition_of(b"O-1", TASKS)
+    before, odd = Rec(b"x", timestamp=NOON_MS - 5), Rec(ORDER, offset=1, timestamp=at, timestamp_type=kind)
+    after = Rec(ORDER.replace(b'"P"', b'"Q"'), offset=2)
+    intake_of("order-placed").decide(home, [before, odd, after], rows, effects)
+    _, dead, claim = effects.sends
+    headers = DeadLetterHeaders.model_validate({name: value.decode() for name, value in dead.headers or []})
+    assert (dead.topic, dead.value, headers.reason) == (DEAD_LETTERS, ORDER, "INVALID")
+    assert str(at) in headers.error
+    assert headers.failed_at == iso_utc(NOON_MS - 5)
+    assert decode_sku_command(claim.value or b"").placed_at_ms == NOON_MS
+    assert {seen_ms(rows, topic) for topic in ("order-placed", ORDER_COMMANDS)} == {NOON_MS}
+
+
+@pytest.mark.parametrize("at", [946_684_800_000, 4_133_980_799_999])
+def test_the_years_2000_to_2100_are_within_sense(at: int) -> None:
+    effects = Effects()
+    intake_of("order-placed").decide(
+        elsewhere("order-placed"), [Rec(ORDER, timestamp=at)], Rows(MemoryStore()), effects
+    )
+    assert [(send.topic, envelope(send).placed_at_ms) for send in effects.sends] == [(ORDER_COMMANDS, at)]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1)))
+def test_failed_at_is_a_time_of_its_schema_whatever_the_timestamps_are(timestamps: list[int]) -> None:
+    effects = Effects()
+    records = [Rec(b"x", offset=number, timestamp=at) for number, at in enumerate(timestamps)]
+    intake_of("order-placed").decide(0, records, Rows(MemoryStore()), effects)
+    assert len(effects.sends) == len(timestamps)
+    for send in effects.sends:
+        DeadLetterHeaders.model_validate({name: value.decode() for name, value in send.headers or []})
 
 
 def test_an_order_goes_on_with_its_very_bytes_under_the_orders_key() -> None:
@@ -131,7 +179,7 @@ def test_the_envelope_names_the_source_the_time_and_the_terms() -> None:
         40,
     )
     assert found.source.key == b"k0"
-    assert found.placed_at_ms == 1_000
+    assert found.placed_at_ms == NOON_MS
     assert found.terms.claim_grace_ms == 77
 
 
@@ -168,7 +216,7 @@ def test_what_can_not_be_read_is_one_dead_letter_with_its_bytes_and_its_neighbou
     assert (dead.key, dead.value) == (b"k1", value)
     assert headers["source-topic"] == b"shop-order-placed" and headers["source-offset"] == b"41"
     assert headers["reason"] == b"INVALID" and headers["error"] and headers["recommendation"]
-    assert headers["failed-at"] == b"1970-01-01T00:00:01.000Z"
+    assert headers["failed-at"] == iso_utc(NOON_MS).encode()
 
 
 def mapped(expression: Any) -> Intake:

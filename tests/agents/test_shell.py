@@ -10,7 +10,7 @@ from streams.ledger.commands import Claim, HoldConfirmed, Reserve, encode
 from streams.ledger.effects import Effects
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Terms
-from tests.agents.test_intake import Rec
+from tests.agents.test_intake import NOON_MS, OUTSIDE_SENSE, Rec
 
 FAR_MS = 2**41
 
@@ -44,10 +44,19 @@ def test_a_record_without_a_value_is_a_dead_letter() -> None:
 def test_time_is_the_latest_timestamp_seen_and_never_goes_back() -> None:
     rows = Rows(MemoryStore())
     opened(rows)
-    stage().decide(0, [Rec(b"", timestamp=9_000), Rec(b"", timestamp=2_000)], rows, Effects())
-    assert seen_ms(rows, SKU_COMMANDS) == 9_000
-    stage().decide(0, [Rec(b"", timestamp=3_000)], rows, Effects())
-    assert seen_ms(rows, SKU_COMMANDS) == 9_000
+    stage().decide(
+        0, [Rec(b"", timestamp=NOON_MS + 9_000), Rec(b"", timestamp=NOON_MS + 2_000)], rows, Effects()
+    )
+    assert seen_ms(rows, SKU_COMMANDS) == NOON_MS + 9_000
+    stage().decide(0, [Rec(b"", timestamp=NOON_MS + 3_000)], rows, Effects())
+    assert seen_ms(rows, SKU_COMMANDS) == NOON_MS + 9_000
+
+
+def test_a_timestamp_outside_sense_moves_no_clock_of_a_command_topic() -> None:
+    rows = Rows(MemoryStore())
+    odd = [Rec(b"", timestamp=at) for at in OUTSIDE_SENSE.values()]
+    stage().decide(0, [Rec(b""), *odd], rows, Effects())
+    assert seen_ms(rows, SKU_COMMANDS) == NOON_MS
 
 
 def test_the_stage_says_when_it_needs_a_tick() -> None:

@@ -8,8 +8,11 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Message, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
+from flashsale.cli.tail import _object
+from schemas.fields import milliseconds
 from streams.kafka import client_config
 from streams.settings import Settings, load_settings
 from tests.flashsale.command import TIMEOUT_S, Command, InProcess, finished
@@ -63,6 +66,39 @@ def test_as_json_a_record_has_everything(called_with_topics: InProcess, shared: 
         "value": "not JSON",
     }
     assert (second["key"], second["value"]) == (None, {"order": 1})
+
+
+@pytest.mark.parametrize("unit", [1_000, 1_000_000])
+def test_a_timestamp_that_is_no_time_is_printed_as_the_number_that_it_is(
+    called: InProcess, admin: AdminClient, unit: int
+) -> None:
+    settings, at = load_settings(called.environment), 1_700_000_000_000
+    any_time = {"message.timestamp.after.max.ms": str(2**63 - 1)}
+    name = settings.prefixed("dead-letters")
+    admin.create_topics([NewTopic(name, 1, 1, config=any_time)])[name].result(TIMEOUT_S)
+    producer = Producer(client_config(settings))
+    refused: list[object] = []
+    for stamp in (at, at * unit):
+        producer.produce(name, b"x", timestamp=stamp, on_delivery=lambda error, _: refused.append(error))
+    assert (producer.flush(TIMEOUT_S), refused) == (0, [None, None])
+    done = called("tail", "dead-letters", "--from-beginning", "--json", "--limit", "2", "--timeout", "20")
+    assert [json.loads(line)["timestamp"] for line in done.lines] == ["2023-11-14T22:13:20.000Z", at * unit]
+
+
+@pytest.mark.parametrize(
+    "at_ms", [-1, -62_135_596_800_001, 0, 253_402_300_799_999, 253_402_300_800_000, 2**63 - 1]
+)
+@pytest.mark.parametrize(
+    "value", [b"[" * 50_000, b"NaN", b"1e999", b'"\\ud800"', b"9" * 9_000, b"\xff"], ids=repr
+)
+def test_whatever_a_record_holds_is_one_line_of_json(at_ms: int, value: bytes) -> None:
+    stamp = (TIMESTAMP_CREATE_TIME, at_ms)
+    message = Message(topic="t", partition=0, offset=1, key=value, value=value, timestamp=stamp)
+    line = _object(message)
+    shown = json.loads(line, parse_constant=pytest.fail)
+    assert line.decode().isprintable()
+    assert shown["timestamp"] == at_ms or milliseconds(shown["timestamp"]) == at_ms
+    assert shown["value"] == json.loads(value) if value.startswith(b'"') else shown["value"]
 
 
 def test_it_waits_for_what_comes_until_the_limit(with_topics: Command, send: Send) -> None:
