@@ -16,7 +16,7 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth audit lock clean
+.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth bench-peers peers audit lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -73,6 +73,21 @@ bench: setup ## throughput, latency and restore, beside the bare client and the 
 
 bench-growth: setup ## what orders, queues and idle SKUs cost as a sale grows; WRITE=docs puts tables and plots there
 	$(BIN)/python -m benchmarks.growth $(if $(WRITE),--write $(WRITE))
+
+PEERS := $(VENV)/peers
+
+bench-peers: setup peers ## beside Kafka Streams, Quix, Faust, PostgreSQL, Redis; WRITE=docs puts tables and plots there
+	$(BIN)/python -m benchmarks.peers $(if $(WRITE),--write $(WRITE))
+
+peers: $(PEERS)/.installed ## what the peers in Python need, in an environment of its own
+
+# One by one: what the index does not have is skipped, and the run says so.
+$(PEERS)/.installed: benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@grep -v '^#' $< | { all=yes; while read -r package; do \
+		$(PEERS)/bin/pip install --quiet --disable-pip-version-check "$$package" \
+			|| { all=; echo "$$package could not be installed: what needs it is skipped." >&2; }; \
+		done; test -z "$$all" || touch $@; }
 
 # Not part of setup: it asks the package index for what is new within pyproject.toml's bounds. pip-tools is
 # installed for the occasion; the index's address stays out of the files.

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+LOOK_EVERY_S = 0.05
+QUIET_S = 1.5
+"""When a log has not grown for so long, its records are counted."""
+
+PATIENCE_S = 20.0
+"""When there are too few and none has come for so long, none will."""
 
 
 def reader(client: dict[str, Any], topic: str, partitions: int) -> Consumer:
@@ -23,16 +34,47 @@ def reader(client: dict[str, Any], topic: str, partitions: int) -> Consumer:
     return consumer
 
 
-def count_committed(client: dict[str, Any], topic: str, partitions: int) -> int:
-    """How many committed records a topic has."""
-    consumer, ended, count = reader(client, topic, partitions), set[int](), 0
+def committed(client: dict[str, Any], topic: str, partitions: int) -> Iterator[bytes]:
+    """The values of a topic's committed records up to its present end."""
+    consumer, ended = reader(client, topic, partitions), set[int]()
     try:
         while len(ended) < partitions:
             for message in consumer.consume(10_000, 0.2):
                 if message.error() is None:
-                    count += 1
+                    yield message.value() or b""
                 else:
                     ended.add(message.partition() or 0)
     finally:
         consumer.close()
-    return count
+
+
+def wait_committed(
+    client: dict[str, Any], topic: str, partitions: int, count: int, timeout_s: float
+) -> float:
+    """Wait for this many committed records; returns the Unix time of the last one's commit, to 50 ms.
+
+    Raises RuntimeError when they do not come, or when there are others.
+    """
+    admin = AdminClient(client)
+    end, found, grown_at, deadline = 0, 0, time.time(), time.time() + timeout_s
+    while time.time() < deadline:
+        time.sleep(LOOK_EVERY_S)
+        now = _end(admin, topic, partitions)
+        if now > end:
+            end, found, grown_at = now, 0, time.time()
+            continue
+        quiet_s = time.time() - grown_at
+        if end >= count and quiet_s >= QUIET_S and not found:
+            found = sum(1 for _ in committed(client, topic, partitions))
+            if found == count:
+                return grown_at
+        if found > count or (found and quiet_s >= PATIENCE_S):
+            raise RuntimeError(f"{found} outcomes for {count} orders")
+    raise RuntimeError(f"not {count} outcomes within {timeout_s:.0f} s")
+
+
+def _end(admin: AdminClient, topic: str, partitions: int) -> int:
+    """How far the committed records of a topic go, markers of transactions included."""
+    latest = {TopicPartition(topic, number): LATEST for number in range(partitions)}
+    ends = admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=10)
+    return sum(int(end.result().offset) for end in ends.values())

@@ -15,14 +15,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Self
 
-import psutil
-from confluent_kafka import Consumer, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer
 
 from benchmarks import prefill
-from benchmarks.reader import count_committed, reader
+from benchmarks.reader import reader, wait_committed
 from benchmarks.result import Arena, Result
 from benchmarks.subject import Subject
+from benchmarks.usage import cpu_s, rss_mb
 from rehearsal.demo.processes import Process, wait_for
 from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED, PROMOTION_RESULTS, PROMOTION_START
 
@@ -36,13 +35,8 @@ LOGIN = ("FLUENT_ACCOUNT", "FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET", "FLUENT_U
 ADDRESS = re.compile(r"(?<=FLUENT_BASE_URL=)\S+")
 READY = re.compile(r"^ready$", re.MULTILINE)
 PLACE = "LOC-1"
-LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
-LOOK_EVERY_S = 0.05
-QUIET_S = 1.5
-"""When the log of outcomes has not grown for so long, it is counted."""
-
 
 Measure = Callable[[Arena, Subject], list[Result]]
 """Takes one figure, or some that belong together, of a revision."""
@@ -51,11 +45,14 @@ Measure = Callable[[Arena, Subject], list[Result]]
 class Trial:
     """Use as a context manager: inside it `skus` SKUs are set aside and nothing runs but the simulator."""
 
-    def __init__(self, arena: Arena, subject: Subject, partitions: int, skus: int) -> None:
+    def __init__(
+        self, arena: Arena, subject: Subject, partitions: int, skus: int, units: int = prefill.UNITS
+    ) -> None:
         self._arena = arena
         self._subject = subject
         self.partitions = partitions
         self._skus = skus
+        self._units = units
         self._name = f"{subject.name}-{uuid.uuid4().hex[:6]}"
         self._directory = arena.directory / self._name
         self._exit = ExitStack()
@@ -116,33 +113,24 @@ class Trial:
 
         Raises RuntimeError when they do not come, or when there are others.
         """
-        admin = AdminClient(self.client)
-        end, grown_at, deadline = 0, time.time(), time.time() + timeout_s
-        while end < count or time.time() - grown_at < QUIET_S:
-            time.sleep(LOOK_EVERY_S)
-            now = self._end(admin)
-            if now > end:
-                end, grown_at = now, time.time()
-            if time.time() > deadline:
-                raise RuntimeError(f"{self._subject.name}: not {count} outcomes within {timeout_s:.0f} s")
-        found = count_committed(self.client, self.topic(ORDER_OUTCOMES), self.partitions)
-        if found != count:
-            raise RuntimeError(f"{self._subject.name}: {found} outcomes for {count} orders")
-        return grown_at
+        try:
+            return wait_committed(self.client, self.topic(ORDER_OUTCOMES), self.partitions, count, timeout_s)
+        except RuntimeError as error:
+            raise RuntimeError(f"{self._subject.name}: {error}") from None
 
     def cpu_s(self) -> float:
         """Processor seconds of the worker so far, all its processes together."""
         assert self.worker is not None
-        return _cpu_s(self.worker.pid)
+        return cpu_s(self.worker.pid)
 
     def broker_cpu_s(self) -> float:
         """Processor seconds of the broker so far."""
-        return _cpu_s(self._arena.broker_pid)
+        return cpu_s(self._arena.broker_pid)
 
     def rss_mb(self) -> float:
         """Resident memory of the worker's processes in MB."""
         assert self.worker is not None
-        return sum(each.memory_info().rss for each in _family(self.worker.pid)) / 1e6
+        return rss_mb(self.worker.pid)
 
     def outcomes(self) -> Consumer:
         """A `read_committed` reader of the outcomes, from the beginning."""
@@ -185,7 +173,7 @@ class Trial:
         }
 
     def _begin(self) -> None:
-        self.start_promotion(prefill.PROMOTION, prefill.UNITS)
+        self.start_promotion(prefill.PROMOTION, self._units)
         results = reader(self.client, self.topic(PROMOTION_RESULTS), self.partitions)
         try:
             answer = wait_for(lambda: _first(results), "the promotion has its results", START_TIMEOUT_S)
@@ -193,13 +181,6 @@ class Trial:
             results.close()
         if answer["summary"]["errors"]:
             raise RuntimeError(f"{self._subject.name} refused {answer['summary']['errors']} SKUs")
-
-    def _end(self, admin: AdminClient) -> int:
-        """How far the outcomes go that are committed, markers of transactions included."""
-        name = self.topic(ORDER_OUTCOMES)
-        latest = {TopicPartition(name, number): LATEST for number in range(self.partitions)}
-        ends = admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=10)
-        return sum(int(end.result().offset) for end in ends.values())
 
 
 def _bare() -> dict[str, str]:
@@ -212,12 +193,3 @@ def _first(results: Consumer) -> Any:
         if message.error() is None:
             return json.loads(message.value() or b"{}")
     return None
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
-
-
-def _cpu_s(pid: int) -> float:
-    return sum(times.user + times.system for times in (each.cpu_times() for each in _family(pid)))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LOCK = Path(__file__).with_name("jars.lock")
 
+KAFKA = "Apache Kafka (38 MB)"
+
 ATTEMPTS = 3
 """Downloads of one jar before giving up: a transfer may be cut short."""
 
@@ -66,7 +68,7 @@ def _read_line(line: str) -> Jar:
     return Jar(group, artifact, version, digest.removeprefix("sha256:"))
 
 
-def fetch_jars(lock: Path = LOCK, cache: Path | None = None) -> list[Path]:
+def fetch_jars(lock: Path = LOCK, cache: Path | None = None, what: str = KAFKA) -> list[Path]:
     """Return the paths of the locked jars, downloading what is missing; progress goes to standard error.
 
     Each file, downloaded or cached, is checked against the lock. Processes that share a cache take turns.
@@ -77,7 +79,7 @@ def fetch_jars(lock: Path = LOCK, cache: Path | None = None) -> list[Path]:
     with _exclusive(repository):
         missing = [jar for jar in jars if not _is_intact(jar, repository)]
         if missing:
-            _download(missing, repository)
+            _download(missing, repository, what)
     return [jar.path(repository) for jar in jars]
 
 
@@ -106,9 +108,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(jars: Sequence[Jar], repository: Path) -> None:
+def _download(jars: Sequence[Jar], repository: Path, what: str) -> None:
     console = Console(stderr=True)
-    console.print(f"Downloading Apache Kafka (38 MB, only this once) to {repository}", soft_wrap=True)
+    console.print(f"Downloading {what} to {repository}, only this once", soft_wrap=True)
     context = _maven(repository)
     # jgo warns of a mismatch with the server's own checksum; the lock's decides, and the error says so.
     logging.getLogger("jgo").setLevel(logging.ERROR)
