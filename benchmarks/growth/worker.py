@@ -89,9 +89,16 @@ class Task:
         }
         self.stages: dict[str, Stage] = {**intake.stages(str, terms, {}, commands, tasks), **commands}
 
-    def earliest_deadlines_ms(self) -> list[tuple[int, str]]:
-        """Each stage's next deadline, with the stage's topic."""
-        found = ((stage.earliest_deadline_ms(self.rows), topic) for topic, stage in self.stages.items())
+    def deadlines_ms(self) -> list[tuple[int, str]]:
+        """Each stage's next deadlines, by broker time and by the watermark, with the stage's topic."""
+        found = [
+            (at_ms, topic)
+            for topic, stage in self.stages.items()
+            for at_ms in (
+                stage.earliest_deadline_ms(self.rows),
+                stage.next_watermark_deadline_ms(self.rows),
+            )
+        ]
         return [(at_ms, topic) for at_ms, topic in found if at_ms is not None]
 
 
@@ -156,17 +163,16 @@ class Worker:
     def pass_time(self, until_ms: int, step_ms: int = 250) -> None:
         """Let time go by. As a worker's timer does it, whatever is due gets a Tick every `step_ms`."""
         while self.now_ms < until_ms:
-            due = [at for task in self.tasks for at, _ in task.earliest_deadlines_ms()]
+            due = [at_ms for task in self.tasks for at_ms, _ in task.deadlines_ms()]
             self.now_ms = min(until_ms, max(self.now_ms + step_ms, min(due, default=until_ms)))
             self.tick()
             self.run()
 
     def tick(self) -> None:
-        """Send a Tick to every stage of which a deadline has passed."""
+        """Send a Tick to every stage of which a deadline has passed. All is decided: the watermark is now."""
         for task in self.tasks:
-            for at_ms, topic in task.earliest_deadlines_ms():
-                if at_ms <= self.now_ms:
-                    self._append(topic, task.number, b"", encode(Tick()), [])
+            for topic in {topic for at_ms, topic in task.deadlines_ms() if at_ms <= self.now_ms}:
+                self._append(topic, task.number, b"", encode(Tick(self.now_ms)), [])
 
     def answer_fluent(self) -> None:
         """Fluent answers what it was asked while `fluent_answers` was off."""
