@@ -15,6 +15,7 @@ from schemas.reasons import Reason
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
+from streams.engine.store import StoreFailed
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects
 from streams.ledger.rows import Rows
@@ -73,6 +74,8 @@ async def take(
     fetched: Any = event.message.value
     try:
         await handle(fetched)
+    except StoreFailed as error:
+        app.hooks.die(str(error))  # no fault of a record
     except Exception as error:
         log.exception(
             "stage_failed", source=fetched.source, start=fetched.start, recommendation=REPORT_THE_RECORD

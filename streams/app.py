@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from schemas.topics import FLUENT_REQUESTS, MAX_MESSAGE_BYTES, STAGES, TASK_CHANGELOG
 from streams.engine.engine import Engine
 from streams.engine.host.app import EngineApp
@@ -38,7 +36,7 @@ def build(settings: Settings, engine: Engine, hooks: Hooks) -> EngineApp:
         broker_credentials=credentials,
         ssl_context=ssl_context(settings),
         store="memory://",
-        datadir=str(_faust_dir(settings.data_dir)),
+        datadir=str(settings.data_dir / "faust"),
         Table=EngineTable,
         TableManager=EngineTableManager,
         PartitionAssignor=TaskAssignor,
@@ -69,8 +67,3 @@ def build(settings: Settings, engine: Engine, hooks: Hooks) -> EngineApp:
     app.transport = Transport(app.conf.broker_consumer, app)
     app.Table(TABLE, partitions=partitions)
     return app
-
-
-def _faust_dir(data_dir: Path) -> Path:
-    data_dir.mkdir(parents=True, exist_ok=True)
-    return data_dir / "faust"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flashsale.cli.console import configured
-from flashsale.supervisor import locked, supervise
+from flashsale.supervisor import FailedTakeovers, locked, supervise
 
 
 def worker(
@@ -27,6 +27,7 @@ def worker(
     settings.require_fluent()
     with locked(settings.own_data_dir()) as lock:
         reader, writer = os.pipe()  # the child reads; it closes when this process ends, however it ends
+        FailedTakeovers(settings.data_dir).forget()  # whoever starts a worker wants it to try at once
         try:
             return supervise(_command(health_host, health_port, reader), keep_open=(lock, reader))
         finally:

@@ -13,5 +13,6 @@ from __future__ import annotations
 
 from flashsale.supervisor.lock import locked
 from flashsale.supervisor.supervise import Backoff, supervise
+from flashsale.supervisor.takeovers import FailedTakeovers
 
-__all__ = ["Backoff", "locked", "supervise"]
+__all__ = ["Backoff", "FailedTakeovers", "locked", "supervise"]

@@ -17,6 +17,7 @@ from agents.broker_time import BrokerTime
 from agents.fluent_requests import FluentRequests
 from agents.intake import Mapper
 from agents.timers import Timers
+from flashsale.supervisor import FailedTakeovers
 from flashsale.supervisor.exits import die
 from flashsale.worker.metrics import FluentCollector, Metrics
 from flashsale.worker.readiness import Readiness
@@ -50,6 +51,7 @@ class Worker:
     app: EngineApp
     registry: CollectorRegistry
     readiness: Readiness
+    takeovers: FailedTakeovers
 
 
 def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
@@ -74,8 +76,10 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     metrics.registry.register(FluentCollector(gateway.meters))
 
     readiness = Readiness(engine, lease, gateway.options.call_timeout_s)
+    takeovers = FailedTakeovers(settings.data_dir)
 
     def on_opened() -> None:
+        takeovers.succeeded()
         metrics.restore_seconds.set(engine.opened_in_s)
         readiness.announce()
 
@@ -91,6 +95,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         partitions=declared_partitions(settings),
         request_offset=requests.durable_offset,
         suspend_requests=partial(requests.suspend, gateway.options.call_timeout_s),
+        on_granted=takeovers.began,
         on_opened=on_opened,
         on_stopped=on_stopped,
     )
@@ -117,7 +122,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     )
     timers.register(app, min(0.25, settings.config.release_interval_ms / 4_000))
     Upkeep(app, metrics, requests, readiness).register()
-    return Worker(app, metrics.registry, readiness)
+    return Worker(app, metrics.registry, readiness, takeovers)
 
 
 def _stages(settings: Settings) -> dict[str, Stage]:

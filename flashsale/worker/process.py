@@ -17,6 +17,7 @@ from flashsale.admin import require_topics
 from flashsale.supervisor.exits import NO_BROKER, STOP_TOO_SLOW
 from flashsale.worker.compose import CONSUMED, compose
 from flashsale.worker.health import serve
+from flashsale.worker.outside import wait_outside
 from flashsale.worker.upkeep import watch
 from streams.kafka import check_broker
 from streams.log import configure, get_logger
@@ -87,6 +88,7 @@ def run(
     if health_port is not None:
         address = serve(health_host, health_port, worker.registry, _alive, worker.readiness.state)
         log.info("health", url=f"{address}/readyz")
+    wait_outside(settings.data_dir, worker.takeovers, worker.readiness)
     watch(worker.app)
     _calm_the_collector()
     QuietWorker(worker.app).execute_from_commandline()

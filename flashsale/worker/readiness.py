@@ -22,10 +22,14 @@ class Readiness:
         self._engine = engine
         self._lease = lease
         self._call_timeout_s = call_timeout_s
+        self.stays_outside = ""
+        """Why the worker does not join its group yet."""
         self._announcing: asyncio.Task[None] | None = None
 
     def state(self) -> tuple[bool, str]:
         """Whether it is ready, and a line that says what it waits for."""
+        if self.stays_outside:
+            return False, f"not ready: {self.stays_outside}"
         if not self._engine.ready:
             return False, "not ready: waiting for partitions, or restoring rows"
         if self._lease.left_s <= self._call_timeout_s:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from schemas.topics import DAY_MS
 from streams.engine.changelog import ChangelogReader
-from streams.engine.store import Mark, RocksStore
+from streams.engine.ports import positions_in
+from streams.engine.store import Mark, RocksStore, StoreFailed
 from streams.ledger.rows import Changes
 from streams.log import get_logger
 
@@ -38,15 +39,22 @@ class Database:
             raise RuntimeError(f"{self._path} was never restored")
         return self._store
 
-    def restore(self, cancelled: threading.Event) -> None:
-        """Bring the database up to the changelog's end; blocks. What was read stays when it is interrupted.
+    def restore(self, cancelled: threading.Event) -> dict[str, int]:
+        """Bring the database up to the changelog's end; blocks. Returns the positions that it holds.
 
-        Raises RestoreTimeout, RestoreCancelled, StoreInUse or KafkaException.
+        What was read stays when it is interrupted.
+
+        Files that cannot be used are a lost cache: the rows are read into new ones. Raises StoreFailed where
+        that is impossible too, RestoreTimeout, RestoreCancelled, StoreInUse or KafkaException.
         """
         with self._lock:
-            self._restore(cancelled)
+            try:
+                return self._restore(cancelled)
+            except StoreFailed:
+                self._store = None
+                return self._restore(cancelled)
 
-    def _restore(self, cancelled: threading.Event) -> None:
+    def _restore(self, cancelled: threading.Event) -> dict[str, int]:
         if self._store is None:
             self._store = RocksStore(self._path, self._tasks)
         self._topic_id = self._reader.topic_id(self._changelog)
@@ -64,6 +72,7 @@ class Database:
             seconds=round(done.seconds, 3),
             from_offset=start,
         )
+        return positions_in(self.store)
 
     def write(self, changes: Changes, following: int) -> None:
         """Rows that complete the changelog's prefix up to `following`."""

@@ -23,6 +23,7 @@ from streams.engine.ownership import Ownership
 from streams.engine.ports import Observer
 from streams.engine.protocol import actions as act
 from streams.engine.protocol.worker import WorkerProtocol
+from streams.engine.store import StoreFailed
 from streams.engine.takeover import Takeover, Unrecoverable, parse
 from streams.engine.task import Task
 from streams.log import get_logger
@@ -163,7 +164,7 @@ class Driver:
         except Refused as error:
             log.info("registration_refused", why=str(error))
             following = self.protocol.refused(attempt)
-        except Unrecoverable as error:
+        except (Unrecoverable, StoreFailed) as error:
             self._die(str(error))
             return
         self.carry_out(following)
@@ -278,5 +279,7 @@ class Driver:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
+        if isinstance(error, StoreFailed):
+            return self._die(str(error))  # the files are gone already: a new process reads them back
         log.exception("engine_failed", recommendation=STARTS_ANEW)
         self._die(f"the engine failed: {error!r}")

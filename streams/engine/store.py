@@ -6,16 +6,24 @@ them. One block cache and one budget of write buffers are shared by all; ten blo
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import cast
 
 import msgspec
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
 
 from streams.ledger.rows import Changes
+from streams.log import get_logger
+
+log = get_logger("engine.store")
+
+IN_USE = ("Resource temporarily unavailable", "lock hold by current process")
+"""What RocksDB says when the database is open elsewhere."""
+
+READ_BACK = (
+    "none, once: the rows are read back from the changelog; when it repeats, look at the disk of DATA_DIR"
+)
 
 _MARK = b"\x00mark"
 MEBI = 1 << 20
@@ -31,6 +39,10 @@ class Mark(msgspec.Struct, array_like=True):
 
 class StoreInUse(Exception):
     """Another process has the database open."""
+
+
+class StoreFailed(Exception):
+    """The files could not be opened, read or written (damaged, disk full, no rights): they are deleted."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -73,23 +85,35 @@ def _options(tasks: int) -> Options:
 
 
 class RocksStore:
-    """One task's rows on disk. One WriteBatch per Kafka transaction; its mark travels in the same batch."""
+    """One task's rows on disk. One WriteBatch per Kafka transaction; its mark travels in the same batch.
+
+    It is a cache: what cannot be opened, read or written is deleted, and everything raises StoreFailed then.
+    """
 
     def __init__(self, path: Path, tasks: int = 1) -> None:
-        """Open the database at `path`; up to `tasks` of them share the memory."""
+        """Open the database at `path`; up to `tasks` of them share the memory.
+
+        Raises StoreInUse, and StoreFailed: then the next try begins with an empty one.
+        """
         self.path = path
         self._tasks = tasks
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db: Rdict | None = None
+        self._closed = False
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(path), _options(tasks))
         except Exception as error:
-            if "lock" in str(error).lower():
+            if any(words in str(error) for words in IN_USE):
                 raise StoreInUse(f"another process has {path} open") from error
-            raise
+            raise self._thrown_away(error) from error
+        self._get, self._scan, self._write = self._db.get, self._db.iter, self._db.write
 
     def get(self, key: bytes) -> bytes | None:
         """The row's bytes, or None."""
-        value: bytes | None = self._db.get(key)
+        try:
+            value: bytes | None = self._get(key)
+        except Exception as error:
+            raise self._thrown_away(error) from error
         return value
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
@@ -97,33 +121,64 @@ class RocksStore:
         bounded = ReadOptions()
         # Without it a scan that finds too little goes on through rows of other tables that are deleted.
         bounded.set_iterate_upper_bound(end)
-        rows = cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=start, read_opt=bounded))
-        return list(islice(rows, limit))
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            rows = self._scan(bounded)
+            rows.seek(start)
+            while len(found) < limit and rows.valid():
+                found.append((rows.key(), rows.value()))
+                rows.next()
+            rows.status()  # an iterator simply ends at a damaged block
+        except Exception as error:
+            raise self._thrown_away(error) from error
+        return found
 
     def write(self, changes: Changes) -> None:
         """Apply all changes at once."""
-        self._db.write(self._batch(changes))
+        self._apply(self._batch(changes))
 
     def write_marked(self, changes: Changes, mark: Mark) -> None:
         """Apply all changes at once, with the changelog prefix that they complete."""
         batch = self._batch(changes)
         batch.put(_MARK, _encode(mark))
-        self._db.write(batch)
+        self._apply(batch)
 
     def mark(self) -> Mark | None:
         """The changelog prefix that this database holds, or None for a new one."""
-        raw = self._db.get(_MARK)
-        return None if raw is None else _decode_mark(raw)
+        raw = self.get(_MARK)
+        try:
+            return None if raw is None else _decode_mark(raw)
+        except msgspec.MsgspecError as error:
+            raise self._thrown_away(error) from error
 
     def close(self) -> None:
         """Close the database; it can be opened again."""
-        self._db.close()
+        self._closed = True
+        if self._db is not None:
+            self._db.close()
 
     def wiped(self) -> RocksStore:
         """Delete everything and start empty."""
         self.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+        _delete(self.path)
         return RocksStore(self.path, self._tasks)
+
+    def _apply(self, batch: WriteBatch) -> None:
+        try:
+            self._write(batch)
+        except Exception as error:
+            raise self._thrown_away(error) from error
+
+    def _thrown_away(self, error: Exception) -> StoreFailed:
+        """Delete the files at once: whatever ends this process, the next one does not meet them again."""
+        failed = StoreFailed(f"{self.path} cannot be used: {error}")
+        if self._closed:
+            return failed  # the files may be in use again
+        with contextlib.suppress(Exception):
+            self.close()
+        _delete(self.path)
+        log.warning("rows_thrown_away", path=str(self.path), why=str(error), recommendation=READ_BACK)
+        return failed
 
     @staticmethod
     def _batch(changes: Changes) -> WriteBatch:
@@ -135,3 +190,11 @@ class RocksStore:
             else:
                 put(key, value)
         return batch
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from streams.engine.database import Database
 from streams.engine.fetched import Fetched
-from streams.engine.ports import POSITIONS, Position, positions_in
+from streams.engine.ports import POSITIONS, Position
 from streams.engine.protocol.task import TaskState
 from streams.engine.stage import Record, Stage
 from streams.ledger.effects import Effects, Send
@@ -60,8 +60,7 @@ class Task:
 
     def restore(self, cancelled: threading.Event) -> dict[str, int]:
         """Bring the database up to the changelog's end; blocks. Returns the positions that it holds."""
-        self.database.restore(cancelled)
-        return positions_in(self.database.store)
+        return self.database.restore(cancelled)
 
     def begin(self) -> None:
         """The database is what the changelog holds: decide upon it from here on."""

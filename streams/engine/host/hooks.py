@@ -62,6 +62,8 @@ class Hooks:
     """Next offset of a topic that no task decides (Fluent requests): below it everything is answered."""
     suspend_requests: Callable[[], Awaitable[None]]
     """Lets Fluent requests in flight end; called when the engine is suspended and no lease is left."""
+    on_granted: Callable[[], None]
+    """Called when the group has granted tasks, before any is taken over."""
     on_opened: Callable[[], None]
     """Called when all tasks are open and Faust has resumed."""
     on_stopped: Callable[[], Awaitable[None]]

@@ -87,6 +87,7 @@ class EngineRecovery(Recovery):
         """
         engine, consumer = self._host.engine, cast(Consumer, self.app.consumer)
         if generation_id == self.app.consumer_generation_id == consumer.member.generation:
+            self._host.hooks.on_granted()
             assigned = partitions(consumer.assignment())
             await asyncio.shield(engine.open(assigned, consumer.member, consumer.reposition))
         opened = engine.generation == generation_id

@@ -13,6 +13,7 @@ from schemas.topics import ORDER_COMMANDS, TASK_CHANGELOG
 from streams.engine import driver
 from streams.engine.ports import POSITIONS
 from tests.streams.engine.kit import COUNTS, Bench, Counting, Recorder, membership, running
+from tests.streams.engine.test_store import cut_short
 from tests.support.kafka import KafkaUnderTest
 
 
@@ -96,6 +97,28 @@ async def test_a_kept_data_directory_is_reused_and_only_the_rest_is_read(bench: 
     assert row is not None and row.units == 1
     [restored] = [entry for entry in logs if entry["event"] == "rows_restored"]
     assert restored["records"] == 0 and restored["from_offset"] > 100
+
+
+async def test_a_damaged_data_directory_is_restored_from_the_changelog(bench: Bench) -> None:
+    bench.fill(4)
+    consumer, recorder = await bench.joined(), Recorder()
+    first = bench.engine("e", recorder)
+    await first.open(bench.sources(0), membership(consumer), recorder.seek)
+    await running(first)
+    await first.offer(bench.fetched(0, [b"a", b"a", b"b"]))
+    await bench.until_durable(first, 3)
+    await first.suspend()
+    await first.close()
+    cut_short(bench.directory / "e" / "task-0")
+    _, other = await bench.next_generation(consumer)
+    second = bench.engine("e", recorder)
+    with structlog.testing.capture_logs() as logs:
+        await second.open(bench.sources(0), other, recorder.seek)
+        await running(second)
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["rows_thrown_away"]
+    row = second.tasks["task-0"].rows.get(COUNTS, b"a")
+    assert row is not None and row.units == 2
+    assert recorder.deaths == []
 
 
 async def test_a_database_of_another_changelog_is_thrown_away(

@@ -1,0 +1,146 @@
+"""A task's files are a cache: whatever is wrong with them is noticed, and ends in an empty database."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from streams.engine.store import Mark, RocksStore, StoreFailed, StoreInUse
+from streams.ledger.rows import Changes
+
+ROWS: Changes = {b"a%05d" % number: b"%d" % number * 40 for number in range(20_000)}
+MARK = Mark("topic", 7, 1)
+
+
+def written(path: Path) -> None:
+    """A closed database whose rows are in files, not in its log only."""
+    store = RocksStore(path)
+    store.write_marked(ROWS, MARK)
+    store.close()
+    RocksStore(path).close()
+
+
+def files(path: Path, pattern: str) -> list[Path]:
+    return sorted(path.glob(pattern))
+
+
+def cut_short(path: Path) -> None:
+    for file in files(path, "MANIFEST-*"):
+        file.write_bytes(file.read_bytes()[:10])
+
+
+def without_manifest(path: Path) -> None:
+    for file in files(path, "MANIFEST-*"):
+        file.unlink()
+
+
+def without_current(path: Path) -> None:
+    (path / "CURRENT").unlink()
+
+
+def without_rows(path: Path) -> None:
+    for file in files(path, "*.sst"):
+        file.unlink()
+
+
+def a_file_in_its_place(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+    path.write_bytes(b"x")
+
+
+DAMAGES = [cut_short, without_manifest, without_current, without_rows, a_file_in_its_place]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
+def test_files_that_cannot_be_opened_are_deleted_and_the_next_try_begins_empty(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    written(tmp_path / "db")
+    damage(tmp_path / "db")
+    with pytest.raises(StoreFailed, match="cannot be used"):
+        RocksStore(tmp_path / "db")
+    store = RocksStore(tmp_path / "db")
+    assert store.mark() is None
+    assert store.scan(b"a", b"b", 10) == []
+    store.close()
+
+
+def damaged_in_the_middle(path: Path) -> RocksStore:
+    written(path)
+    [rows] = files(path, "*.sst")
+    found = bytearray(rows.read_bytes())
+    found[len(found) // 3 : len(found) // 3 + 5_000] = bytes(5_000)
+    rows.write_bytes(found)
+    return RocksStore(path)
+
+
+def read_each(store: RocksStore) -> None:
+    for key, value in ROWS.items():
+        assert store.get(key) == value
+
+
+def scan_all(store: RocksStore) -> None:
+    assert len(store.scan(b"a", b"b", 100_000)) == len(ROWS)
+
+
+@pytest.mark.parametrize("read", [read_each, scan_all], ids=lambda each: each.__name__)
+def test_rows_that_cannot_be_read_are_never_taken_for_missing(
+    tmp_path: Path, read: Callable[[RocksStore], None]
+) -> None:
+    store = damaged_in_the_middle(tmp_path / "db")
+    with pytest.raises(StoreFailed, match="Corruption"):
+        read(store)
+    with pytest.raises(StoreFailed):
+        store.get(b"a00000")
+    assert not (tmp_path / "db").exists()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files of this process may not grow, as on a disk without room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_rows_that_cannot_be_written_are_deleted_with_all_others(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "db")
+    with full_disk(), pytest.raises(StoreFailed, match="too large"):
+        store.write_marked(ROWS, MARK)
+    assert not (tmp_path / "db").exists()
+    assert RocksStore(tmp_path / "db").mark() is None
+
+
+def test_a_mark_that_is_none_is_a_damage_too(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "db")
+    store.write({b"\x00mark": b"\xc1"})
+    with pytest.raises(StoreFailed):
+        store.mark()
+    assert RocksStore(tmp_path / "db").mark() is None
+
+
+def test_a_database_that_is_open_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "db")
+    store.write_marked(ROWS, MARK)
+    with pytest.raises(StoreInUse):
+        RocksStore(tmp_path / "db")
+    assert store.mark() == MARK
+    store.close()
+
+
+def test_a_store_that_was_closed_deletes_nothing_of_the_one_that_came_after_it(tmp_path: Path) -> None:
+    former = RocksStore(tmp_path / "db")
+    former.close()
+    store = RocksStore(tmp_path / "db")
+    store.write_marked(ROWS, MARK)
+    with pytest.raises(StoreFailed):
+        former.get(b"a00001")
+    assert store.mark() == MARK
+    store.close()
