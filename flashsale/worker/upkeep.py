@@ -21,6 +21,9 @@ NO_PARTITIONS_S = 45.0
 STUCK_AFTER_S = 5.0
 """A source that has records to read, but no progress for this long, is sought again."""
 
+TOPICS_EVERY_S = 5.0
+"""A topic that was deleted and created again is noticed so soon."""
+
 PROGRESS_EVERY_S = 10.0
 
 
@@ -37,6 +40,7 @@ class Upkeep:
         self._behind = 0
         self._moved_at: dict[str, tuple[int, float]] = {}
         """Each source's position, and when it last moved."""
+        self._looked_at = time.monotonic()
         self._told = (0, time.monotonic())
         """Records decided, and when the last line about them was written."""
 
@@ -47,6 +51,7 @@ class Upkeep:
         async def upkeep() -> None:
             self._show()
             await self._unstick()
+            await self._look_at_topics()
             self._tell()
 
     def _show(self) -> None:
@@ -77,6 +82,13 @@ class Upkeep:
                     log.warning("source_sought_again", source=source, offset=position, end=end)
                     await engine.check_logs([task.name])
                     await self._consumer.reposition({(topic, partition): position})
+
+    async def _look_at_topics(self) -> None:
+        """Whether a topic was deleted and created again: its records would be skipped up to our position."""
+        now = time.monotonic()
+        if now - self._looked_at > TOPICS_EVERY_S:
+            self._looked_at = now
+            await self._app.engine.check_topics()
 
     def _stuck(self, source: str, position: int, end: int, now: float) -> bool:
         """Whether a source has had records for a while and its position has not moved."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from confluent_kafka import (
     KafkaException,
     TopicCollection,
     TopicPartition,
+    Uuid,
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -29,6 +30,8 @@ TAKE_S = 0.05
 """`consume` waits this long for a full bulk; the end of a log is noticed that much later."""
 
 PROGRESS_EVERY_S = 2.0
+NO_ID = str(Uuid(0, 0))
+"""What a broker says that gives topics no ids (before Kafka 2.8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,13 @@ class ChangelogReader:
 
     def topic_id(self, topic: str) -> str:
         """The broker's id of a topic: a topic that was deleted and created again has another one."""
-        described = self._admin.describe_topics(TopicCollection([topic]))[topic].result(timeout=20)
-        return str(described.topic_id)
+        return self.topic_ids([topic])[topic]
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """The ids of several topics. Raises KafkaException, also for one that does not exist."""
+        found = self._admin.describe_topics(TopicCollection(sorted(topics)))
+        ids = {topic: str(described.result(timeout=20).topic_id) for topic, described in found.items()}
+        return {topic: "" if each == NO_ID else each for topic, each in ids.items()}
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The log end, whatever is still open in it."""

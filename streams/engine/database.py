@@ -8,7 +8,7 @@ from pathlib import Path
 
 from schemas.topics import DAY_MS
 from streams.engine.changelog import ChangelogReader
-from streams.engine.ports import positions_in
+from streams.engine.ports import Position, positions_in
 from streams.engine.store import Mark, RocksStore, StoreFailed
 from streams.ledger.rows import Changes
 from streams.log import get_logger
@@ -39,7 +39,7 @@ class Database:
             raise RuntimeError(f"{self._path} was never restored")
         return self._store
 
-    def restore(self, cancelled: threading.Event) -> dict[str, int]:
+    def restore(self, cancelled: threading.Event) -> dict[str, Position]:
         """Bring the database up to the changelog's end; blocks. Returns the positions that it holds.
 
         What was read stays when it is interrupted.
@@ -54,7 +54,7 @@ class Database:
                 self._store = None
                 return self._restore(cancelled)
 
-    def _restore(self, cancelled: threading.Event) -> dict[str, int]:
+    def _restore(self, cancelled: threading.Event) -> dict[str, Position]:
         if self._store is None:
             self._store = RocksStore(self._path, self._tasks)
         self._topic_id = self._reader.topic_id(self._changelog)

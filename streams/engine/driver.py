@@ -125,8 +125,18 @@ class Driver:
     async def check_logs(self, tasks: Iterable[str]) -> None:
         """A position that a log does not hold is an error that a person must see, never a silent jump."""
         known = [self.tasks[task] for task in tasks if task in self.tasks]
+        positions = {source: at for task in known for source, at in task.places.items()}
         try:
-            await self._takeover.check_logs({s: at for task in known for s, at in task.position.items()})
+            await self._takeover.check_topics(positions)
+            await self._takeover.check_logs(positions)
+        except Unrecoverable as error:
+            self._die(str(error))
+
+    async def check_topics(self) -> None:
+        """A topic that was deleted and created again under us is such an error, too."""
+        running = [task for task in self.tasks.values() if task.running]
+        try:
+            await self._takeover.check_topics({s: at for task in running for s, at in task.places.items()})
         except Unrecoverable as error:
             self._die(str(error))
 

@@ -212,6 +212,11 @@ class Engine:
         if self._driver is not None:
             await self._driver.check_logs(tasks)
 
+    async def check_topics(self) -> None:
+        """The same for a topic that was deleted and created again, and is longer than the old position."""
+        if self._driver is not None:
+            await self._driver.check_topics()
+
     def _tasks_of(self, assigned: Iterable[Partition]) -> dict[str, tuple[str, ...]]:
         """Sources by task: partition p of any topic that tasks read belongs to task p mod N."""
         tasks: dict[str, list[str]] = {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import structs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,22 @@ class Membership:
 class Ownership(msgspec.Struct, frozen=True, rename="camel"):
     """The metadata of a committed offset: whose transactional ids may write about that source.
 
-    `let_go` says that nothing of them is open any more, so a new owner need not fence them.
+    `let_go` says that nothing of them is open any more, so a new owner need not fence them. `topic_id` says
+    which topic of that name the offset belongs to.
     """
 
     ids: tuple[str, ...]
     generation: int
     let_go: bool = False
+    topic_id: str = ""
 
     def encode(self) -> str:
         """The metadata string: JSON that a person can read with Kafka's own tools."""
         return _encode(self).decode()
+
+    def beside(self, topics: Iterable[str], topic_ids: Mapping[str, str]) -> dict[str, str]:
+        """The metadata strings for the offsets of some topics, by topic."""
+        return {topic: structs.replace(self, topic_id=topic_ids.get(topic, "")).encode() for topic in topics}
 
 
 def ids_to_fence(owners: Iterable[Ownership | None]) -> set[str]:

@@ -11,20 +11,22 @@ from streams.ledger.rows import Store, Table
 
 
 class Position(msgspec.Struct, array_like=True):
-    """Next offset to decide of one source partition."""
+    """Next offset to decide of one source partition, and which topic of that name it belongs to (KIP-516)."""
 
     offset: int
+    topic_id: str = ""
+    """Empty in rows of a former version, and where the broker gives topics no ids."""
 
 
 POSITIONS = Table(b"!p", Position)
 """Key: `topic/partition`. The positions that count; the group's offsets say who owns a source."""
 
 
-def positions_in(store: Store) -> dict[str, int]:
+def positions_in(store: Store) -> dict[str, Position]:
     """The positions that a store holds, by source."""
     prefix = POSITIONS.prefix
     rows = store.scan(prefix, prefix + b"\xff", 100_000)
-    return {key[len(prefix) :].decode(): POSITIONS.decode(raw).offset for key, raw in rows}
+    return {key[len(prefix) :].decode(): POSITIONS.decode(raw) for key, raw in rows}
 
 
 class Observer(Protocol):

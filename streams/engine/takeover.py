@@ -22,6 +22,7 @@ from streams.engine.broker.errors import Fenced, Refused, Unanswered
 from streams.engine.changelog import ChangelogReader, RestoreTimeout
 from streams.engine.database import Database
 from streams.engine.ownership import Membership, Ownership
+from streams.engine.ports import Position
 from streams.engine.task import Task
 from streams.log import get_logger
 
@@ -41,6 +42,11 @@ WAITING = (
 FORMER_FORM = (
     "{source} was read by a former version, which kept its position elsewhere; see docs/operations.md, "
     "'Data of a former version'"
+)
+ANEW = "the topic was deleted and created again"
+LOST_POSITION = (
+    "{source} was decided up to offset {position}, but {cause}; then see docs/operations.md, "
+    "'A position that the log no longer holds'"
 )
 LOST_ROWS = (
     "{source} was decided up to offset {stable}, says the consumer group, but the changelog says {row}: "
@@ -96,11 +102,12 @@ class Takeover:
 
         self._found = await self._patiently("stable", ask)
         self._logs = await self._ranges(partitions)
-        # One beyond the end of its log is from a topic that was deleted and created again.
+        ids = self._coordinators.topic_ids
+        ids |= await self._patiently("topics", lambda: self._topic_ids({topic for topic, _ in partitions}))
         return {
             name(partition): found.offset
             for partition, found in self._found.items()
-            if found.offset is not None and found.offset <= self._logs[partition][1]
+            if found.offset is not None and not self._is_of_former_topic(partition, found)
         }
 
     async def restore(
@@ -114,21 +121,35 @@ class Takeover:
             await asyncio.sleep(FALLS_SHORT_S)
         loop = asyncio.get_running_loop()
 
-        async def read() -> dict[str, int]:
+        async def read() -> dict[str, Position]:
             async with self._restores:
                 return await loop.run_in_executor(self._executor, task.restore, cancelled)
 
         rows = await self._patiently("restore", read)
         for source in task.stages:
             self._check(source, rows.get(source), again * FALLS_SHORT_S > NEVER_S)
-        positions = {source: rows.get(source, self._logs[parse(source)][0]) for source in task.stages}
+        task.topic_ids = {source: self._coordinators.topic_ids[parse(source)[0]] for source in task.stages}
+        begins = {source: Position(self._logs[parse(source)][0]) for source in task.stages}
+        positions = {source: rows.get(source, begins[source]).offset for source in task.stages}
         return positions, frozenset(positions.keys() - rows.keys())
 
-    async def check_logs(self, positions: Mapping[str, int]) -> None:
+    async def check_logs(self, positions: Mapping[str, Position]) -> None:
         """See that the logs hold these positions. Raises Unrecoverable."""
         ranges = await self._ranges([parse(source) for source in positions])
         for source, position in positions.items():
-            _check_range(source, position, *ranges[parse(source)])
+            _check_range(source, position.offset, *ranges[parse(source)])
+
+    async def check_topics(self, positions: Mapping[str, Position]) -> None:
+        """See that the topics are those of these positions; one that is away is left alone.
+
+        Raises Unrecoverable.
+        """
+        try:
+            ids = await self._topic_ids({parse(source)[0] for source in positions})
+        except (KafkaException, TimeoutError):
+            return
+        for source, position in positions.items():
+            _check_topic(source, position, ids[parse(source)[0]])
 
     async def register(self, positions: Mapping[str, int], owner: Ownership, member: Membership) -> None:
         """(6) We are the owner of these sources. Raises Refused."""
@@ -169,16 +190,31 @@ class Takeover:
 
         return await self._patiently("ranges", ask)
 
-    def _check(self, source: str, row: int | None, given_up: bool) -> None:
-        found = self._found.get(parse(source))
+    async def _topic_ids(self, topics: set[str]) -> dict[str, str]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._reader.topic_ids, topics)
+
+    def _is_of_former_topic(self, partition: Partition, found: GroupOffset) -> bool:
+        """Whether the group's offset is from a topic that was deleted; another of its name was created."""
+        known = "" if found.owner is None else found.owner.topic_id
+        beyond = found.offset is not None and found.offset > self._logs[partition][1]
+        return beyond or _differ(known, self._coordinators.topic_ids[partition[0]])
+
+    def _check(self, source: str, row: Position | None, given_up: bool) -> None:
+        partition = parse(source)
+        found = self._found.get(partition)
         if row is not None:
-            _check_range(source, row, *self._logs[parse(source)])
+            _check_topic(source, row, self._coordinators.topic_ids[partition[0]])
+            _check_range(source, row.offset, *self._logs[partition])
         if found is None or found.offset is None:
             return
         if row is None and found.owner is None:
             raise Unrecoverable(FORMER_FORM.format(source=source))
-        if given_up and (row is None or row < found.offset <= self._logs[parse(source)][1]):
-            raise Unrecoverable(LOST_ROWS.format(source=source, stable=found.offset, row=row))
+        if self._is_of_former_topic(partition, found):
+            return
+        if given_up and (row is None or row.offset < found.offset):
+            at = None if row is None else row.offset
+            raise Unrecoverable(LOST_ROWS.format(source=source, stable=found.offset, row=at))
 
     async def _patiently(self, step: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask until there is an answer. Each failure is logged, with what to do if it goes on."""
@@ -200,11 +236,19 @@ def _check_range(source: str, position: int, begin: int, end: int) -> None:
     if position < begin:
         cause = f"the log begins at {begin}: its retention deleted records that were never decided. Raise it"
     else:
-        cause = f"the log ends at {end}: the topic was deleted and created again"
-    raise Unrecoverable(
-        f"{source} was decided up to offset {position}, but {cause}; then see docs/operations.md, "
-        "'A position that the log no longer holds'"
-    )
+        cause = f"the log ends at {end}: {ANEW}"
+    raise Unrecoverable(LOST_POSITION.format(source=source, position=position, cause=cause))
+
+
+def _check_topic(source: str, position: Position, topic_id: str) -> None:
+    if _differ(position.topic_id, topic_id):
+        cause = f"{ANEW}: it has another id, and its records are others"
+        raise Unrecoverable(LOST_POSITION.format(source=source, position=position.offset, cause=cause))
+
+
+def _differ(known: str, now: str) -> bool:
+    """Whether two ids of a topic of the same name name two topics; empty: not known."""
+    return bool(known and now) and known != now
 
 
 async def _all(each: Iterable[Awaitable[None]]) -> None:

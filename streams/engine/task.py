@@ -34,6 +34,8 @@ class Task:
         self.database = database
         self.rows = Rows(MemoryStore())
         self.state: TaskState | None = None
+        self.topic_ids: Mapping[str, str] = {}
+        """By source: the id of the topic that its position is about."""
         self.pending = Pending()
         self._in_flight = Pending()
         self._changes: Changes = {}
@@ -54,11 +56,16 @@ class Task:
         return {} if self.state is None else self.state.expected
 
     @property
+    def places(self) -> dict[str, Position]:
+        """The same with the topics' ids."""
+        return {source: Position(at, self.topic_ids.get(source, "")) for source, at in self.position.items()}
+
+    @property
     def committed(self) -> Mapping[str, int]:
         """Next offset after the last committed transaction, by source."""
         return {} if self.state is None else self.state.committed
 
-    def restore(self, cancelled: threading.Event) -> dict[str, int]:
+    def restore(self, cancelled: threading.Event) -> dict[str, Position]:
         """Bring the database up to the changelog's end; blocks. Returns the positions that it holds."""
         return self.database.restore(cancelled)
 
@@ -79,7 +86,7 @@ class Task:
         """What the next transaction carries of this task, with the positions that it brings."""
         for source, offset in offsets.items():
             if source in self.stages:
-                self.rows.put(POSITIONS, source.encode(), Position(offset))
+                self.rows.put(POSITIONS, source.encode(), Position(offset, self.topic_ids.get(source, "")))
         self._changes = self.rows.flush()
         self._in_flight, self.pending = self.pending, Pending()
         return self._in_flight.effects, self._changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from streams.settings import Settings, load_settings
 from tests.flashsale.command import TIMEOUT_S, Command
 from tests.flashsale.test_processes import said, terminated
 from tests.support.fluent import FluentSimulator
+from tests.support.system import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +46,41 @@ def dead_letters(settings: Settings, count: int) -> list[bytes]:
         assert time.monotonic() < deadline, found
 
 
-def test_deleted_undecided_records_stop_the_worker_until_their_loss_is_accepted(
-    environment: dict[str, str], tmp_path: Path, admin: AdminClient, fluent: FluentSimulator
-) -> None:
+@pytest.fixture
+def flashsale(environment: dict[str, str], tmp_path: Path, fluent: FluentSimulator) -> Command:
+    """With one task, and topics."""
     config = tmp_path / "config.json"
     config.write_text('{"partitions": 1}')
-    flashsale = Command({**environment, "RESERVATION_CONFIG": str(config), **fluent.environment()})
-    settings = load_settings(flashsale.environment)
+    command = Command({**environment, "RESERVATION_CONFIG": str(config), **fluent.environment()})
+    create_topics(load_settings(command.environment))
+    return command
+
+
+def last_words(process: subprocess.Popen[str]) -> str:
+    """Why the worker ends."""
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if '"worker_ends"' in line)
+    return str(json.loads(line)["why"])
+
+
+def accept_the_loss(settings: Settings) -> None:
+    """What docs/operations.md says for an input topic."""
+    send(settings, TASK_CHANGELOG, (f"!p{settings.prefixed('order-placed')}/0".encode(), None))
+
+
+def create_anew(settings: Settings, admin: AdminClient, *values: bytes) -> None:
+    """Delete order-placed and create it again, with these records."""
+    name = settings.prefixed("order-placed")
+    admin.delete_topics([name])[name].result(TIMEOUT_S)
+    wait_until(lambda: name not in admin.list_topics().topics, "the topic is gone")
     create_topics(settings)
+    send(settings, "order-placed", *((None, value) for value in values))
+
+
+def test_deleted_undecided_records_stop_the_worker_until_their_loss_is_accepted(
+    flashsale: Command, admin: AdminClient
+) -> None:
+    settings = load_settings(flashsale.environment)
     name = settings.prefixed("order-placed")
     send(settings, "order-placed", (None, b"first"))
     with flashsale.running("worker") as process:
@@ -63,14 +92,12 @@ def test_deleted_undecided_records_stop_the_worker_until_their_loss_is_accepted(
     [deleted] = admin.delete_records([TopicPartition(name, 0, 2)]).values()
     deleted.result(TIMEOUT_S)
     with flashsale.running("worker") as process:
-        assert process.stderr is not None
-        last_words = next(line for line in process.stderr if '"worker_ends"' in line)
-        why = json.loads(last_words)["why"]
+        why = last_words(process)
         assert f"{name}/0 was decided up to offset 1, but the log begins at 2" in why
         assert "A position that the log no longer holds" in why
         assert dead_letters(settings, 1) == [b"first"]
 
-        send(settings, TASK_CHANGELOG, (f"!p{name}/0".encode(), None))
+        accept_the_loss(settings)
         said(process, "ready")
         assert dead_letters(settings, 2) == [b"first", b"third"]
         assert terminated(process).status == 0
@@ -99,13 +126,9 @@ def grouped(settings: Settings, ask: Callable[[Consumer], int]) -> int:
 
 
 def test_an_aborted_transaction_that_retention_removes_is_no_loss(
-    environment: dict[str, str], tmp_path: Path, admin: AdminClient, fluent: FluentSimulator
+    flashsale: Command, admin: AdminClient
 ) -> None:
-    config = tmp_path / "config.json"
-    config.write_text('{"partitions": 1}')
-    flashsale = Command({**environment, "RESERVATION_CONFIG": str(config), **fluent.environment()})
     settings = load_settings(flashsale.environment)
-    create_topics(settings)
     source = TopicPartition(settings.prefixed("order-placed"), 0)
     with flashsale.running("worker") as process:
         said(process, "ready")
@@ -122,4 +145,49 @@ def test_an_aborted_transaction_that_retention_removes_is_no_loss(
         said(process, "ready")
         send(settings, "order-placed", (None, b"unreadable"))
         assert dead_letters(settings, 1) == [b"unreadable"]
+        assert terminated(process).status == 0
+
+
+def test_a_topic_that_was_made_anew_while_workers_were_away_is_skipped_nowhere_however_long_it_is(
+    flashsale: Command, admin: AdminClient
+) -> None:
+    settings = load_settings(flashsale.environment)
+    send(settings, "order-placed", (None, b"old 1"), (None, b"old 2"))
+    with flashsale.running("worker") as process:
+        said(process, "ready")
+        assert dead_letters(settings, 2) == [b"old 1", b"old 2"]
+        terminated(process)
+
+    new = [b"new %d" % number for number in range(5)]
+    create_anew(settings, admin, *new)
+    with flashsale.running("worker") as process:
+        assert "was decided up to offset 2, but the topic was deleted and created again" in last_words(
+            process
+        )
+        assert dead_letters(settings, 2) == [b"old 1", b"old 2"]
+
+        accept_the_loss(settings)
+        said(process, "ready")
+        assert dead_letters(settings, 7) == [b"old 1", b"old 2", *new]
+        assert terminated(process).status == 0
+
+
+def test_a_topic_that_is_made_anew_under_a_running_worker_ends_it_loudly_and_is_skipped_nowhere(
+    flashsale: Command, admin: AdminClient
+) -> None:
+    settings = load_settings(flashsale.environment)
+    send(settings, "order-placed", (None, b"old 1"), (None, b"old 2"))
+    with flashsale.running("worker") as process:
+        said(process, "ready")
+        assert dead_letters(settings, 2) == [b"old 1", b"old 2"]
+
+        new = [b"new %d" % number for number in range(5)]
+        create_anew(settings, admin, *new)
+        assert "the topic was deleted and created again" in last_words(process)
+
+        terminated(process)
+    accept_the_loss(settings)
+    with flashsale.running("worker") as process:
+        said(process, "ready")
+        assert set(dead_letters(settings, 7)) == {b"old 1", b"old 2", *new}
         assert terminated(process).status == 0

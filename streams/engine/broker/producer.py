@@ -18,7 +18,7 @@ from schemas.topics import MAX_MESSAGE_BYTES
 from streams.engine.broker.coordinators import TRANSACTION_TIMEOUT_MS, Partition
 from streams.engine.broker.errors import COORDINATOR_MOVED, PASSING, Refused, raise_for
 from streams.engine.broker.requests import TAGS, TxnOffsetCommit, by_topic
-from streams.engine.ownership import Membership, Ownership
+from streams.engine.ownership import Membership
 from streams.ledger.effects import Headers
 
 BATCH_BYTES = 1 << 20
@@ -165,12 +165,13 @@ class WorkerProducer:
         self,
         batches: Iterable[tuple[Partition, Batch]],
         offsets: Mapping[Partition, int],
-        owner: Ownership,
+        metadata: Mapping[str, str],
         group: str,
         member: Membership,
     ) -> dict[Partition, int]:
         """Begin a transaction and have everything that belongs to it acknowledged; it is not committed yet.
 
+        `metadata` goes beside the offsets, by topic.
         Returns the offset after the last record of each partition. Raises Refused, Fenced or what aiokafka
         raises for a batch: then the transaction must not be committed.
         """
@@ -179,9 +180,8 @@ class WorkerProducer:
         self._sender.member = member
         await self._producer.begin_transaction()
         self._manager.wait_for_transaction_end().add_done_callback(_seen)
-        metadata = owner.encode()
         accepted = self._manager.add_offsets_to_txn(
-            {TopicPartition(*tp): OffsetAndMetadata(offset, metadata) for tp, offset in offsets.items()},
+            {TopicPartition(*tp): OffsetAndMetadata(at, metadata[tp[0]]) for tp, at in offsets.items()},
             group,
         )
         accepted.add_done_callback(_seen)

@@ -84,11 +84,13 @@ class Transactions:
         producer = self._producers[self._turn % len(self._producers)]
         self._turn += 1
         owner = Ownership(self.ids, transaction.member.generation)
+        topics = {topic for topic, _ in transaction.offsets}
+        metadata = owner.beside(topics, self._coordinators.topic_ids)
         ending = False
         try:
             async with asyncio.timeout(DEADLINE_S):
                 ends = await producer.send(
-                    transaction.batches, transaction.offsets, owner, self._group, transaction.member
+                    transaction.batches, transaction.offsets, metadata, self._group, transaction.member
                 )
                 ending = True
                 await producer.end()
