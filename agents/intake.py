@@ -15,7 +15,7 @@ import faust
 from agents.shell import CommandStage, WireName, channel, decide
 from schemas.fields import FIRST_EVENT_MS, LAST_EVENT_MS
 from schemas.invalid import InvalidEvent
-from schemas.normalised import Normalised, read
+from schemas.normalised import Cancelled, Normalised, Placed, read
 from schemas.promotions import PromotionEnd, PromotionStart
 from schemas.topics import (
     INPUTS,
@@ -45,6 +45,8 @@ HOME_OF = {
     PROMOTION_END: PROMOTION_COMMANDS,
 }
 """The command topic whose stage decides the events of an input topic."""
+
+_OF_ORDERS = (Placed, Cancelled)
 
 Mapper = Callable[[bytes | None], bytes]
 
@@ -97,10 +99,14 @@ class Intake:
             source = Source(self.wire_topic, partition, record.offset, record.key)
             try:
                 placed_at_ms = _timestamp(record)
-                now_ms = max(now_ms, placed_at_ms)
+                if placed_at_ms > now_ms:
+                    now_ms = placed_at_ms
                 event, mapped = self._read(record)
-                _warn_of_unusual(event, effects)
-                key = _subject(event)
+                if isinstance(event, _OF_ORDERS):
+                    key = event.order_ref.encode()
+                else:
+                    key = event.identity.encode()
+                    _warn_of_unusual(event, effects)
                 envelope = Envelope(source, placed_at_ms, self.terms, mapped)
                 if partition_of(key, self.tasks) == task and record.timestamp_type == LOG_APPEND_TIME:
                     at_home.decide(envelope, event, record.value or b"")
@@ -141,14 +147,7 @@ def _timestamp(record: Record) -> int:
     )
 
 
-def _subject(event: Normalised) -> bytes:
-    """What the event is about, and so where it is at home: an order or a promotion."""
-    if isinstance(event, PromotionStart | PromotionEnd):
-        return event.identity.encode()
-    return event.order_ref.encode()
-
-
-def _warn_of_unusual(event: Normalised, effects: Effects) -> None:
+def _warn_of_unusual(event: PromotionStart | PromotionEnd, effects: Effects) -> None:
     if isinstance(event, PromotionStart) and (minutes := event.unusual_minutes) is not None:
         fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
         effects.notices.append(Notice("warning", "unusual_duration", fields))

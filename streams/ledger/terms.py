@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 HOUR_MS = 3_600_000
@@ -47,11 +49,13 @@ class Source(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The three headers by which a reader matches an answer to its own event."""
-        return [
-            ("source-topic", self.topic.encode()),
-            ("source-partition", b"%d" % self.partition),
-            ("source-offset", b"%d" % self.offset),
-        ]
+        return [*_log_headers(self.topic, self.partition), ("source-offset", b"%d" % self.offset)]
+
+
+@lru_cache(maxsize=1_024)
+def _log_headers(topic: str, partition: int) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    """The headers that all answers to the events of one partition have in common."""
+    return ("source-topic", topic.encode()), ("source-partition", b"%d" % partition)
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
