@@ -47,9 +47,13 @@ class Tick(_Command, tag=1):
     This record's timestamp is broker time. `watermark_ms` says that every record of the input topics which
     was placed up to then is decided, and that what follows from it stands before this Tick (0: nothing is
     known).
+
+    With `taken_over` it is the first one of a new owner: what stands before it may have waited for that
+    owner, so that its outcomes are only published now.
     """
 
     watermark_ms: int = 0
+    taken_over: bool = False
 
 
 class Continue(_Command, tag=2):
@@ -60,12 +64,16 @@ class Continue(_Command, tag=2):
 
 
 class Reserve(_AboutReservation, tag=10):
-    """Set `quantity` units of a SKU aside for a promotion until `expires_at_ms`."""
+    """Set `quantity` units of a SKU aside for a promotion until `expires_at_ms`.
+
+    With `ended_at_ms` the promotion's end is known already: it was decided before the start.
+    """
 
     quantity: int
     expires_at_ms: int
     terms: Terms
     attributes: bytes = b""
+    ended_at_ms: int = 0
 
 
 class Claim(_AboutReservation, tag=11):
@@ -98,7 +106,9 @@ class Cancel(_AboutReservation, tag=12):
 
 
 class End(_AboutReservation, tag=13):
-    """The promotion ends now: release what is left."""
+    """The promotion was ended at `ended_at_ms`: who orders later gets nothing, what is left is released."""
+
+    ended_at_ms: int
 
 
 class Recall(_AboutReservation, tag=14):

@@ -39,9 +39,16 @@ class Deadlines:
         """Drop a deadline; harmless when there is none."""
         rows.delete(self._table, _key(at_ms, kind, subject))
 
+    def move(self, rows: Rows, from_ms: int, to_ms: int, kind: bytes, subject: bytes) -> None:
+        """Act on (`kind`, `subject`) at another time; 0 is never."""
+        if from_ms:
+            self.clear(rows, from_ms, kind, subject)
+        if to_ms:
+            self.set(rows, to_ms, kind, subject)
+
     def due(self, rows: Rows, now_ms: int, limit: int) -> list[tuple[int, bytes, bytes]]:
         """Up to `limit` deadlines at or before `now_ms` as (at_ms, kind, subject), earliest first."""
-        found = self._scan(rows, _key(now_ms + 1, b"", b""), limit)
+        found = self._scan(rows, _key(now_ms + 1, b"", b""), limit) if limit > 0 else []
         return [_parse(key) for key in found]
 
     def earliest_ms(self, rows: Rows) -> int | None:

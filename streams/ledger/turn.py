@@ -6,9 +6,10 @@ from enum import StrEnum
 
 import msgspec
 
-from streams.ledger.commands import Continue, encode
+from streams.ledger.commands import Continue, Tick, encode
 from streams.ledger.effects import Effects, Headers, Notice, Send
 from streams.ledger.rows import Rows
+from streams.ledger.watermark import raise_watermark, watermark_ms
 
 
 class Turn(msgspec.Struct, gc=False):
@@ -23,6 +24,15 @@ class Turn(msgspec.Struct, gc=False):
     effects: Effects
     now_ms: int
     log: str
+
+    @property
+    def watermark_ms(self) -> int:
+        """Everything that was placed up to then is known to be decided."""
+        return watermark_ms(self.rows, self.log)
+
+    def take_in(self, tick: Tick) -> None:
+        """Remember a Tick's watermark."""
+        raise_watermark(self.rows, self.log, tick.watermark_ms, self.now_ms)
 
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers | None = None) -> None:
         """Send one record."""

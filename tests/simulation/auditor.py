@@ -18,7 +18,9 @@ from schemas.topics import (
     RESERVATION_RELEASES,
 )
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
+from streams.ledger.terms import Terms
 from tests.simulation.broker import Broker, Record
+from tests.simulation.deadlines import Deadlines
 from tests.simulation.fluent import Fluent
 from tests.simulation.sale import Event
 from tests.simulation.shop import changes
@@ -44,10 +46,11 @@ class Audit:
     broker: Broker
     fluent: Fluent
     sent: dict[Input, Event]
-    all_or_nothing: bool
+    terms: Terms
     sums: dict[Subject, Sums] = field(default_factory=lambda: defaultdict(Sums))
     reserved: dict[Subject, int] = field(default_factory=dict)
     decisions: int = 0
+    deadlines: Deadlines = field(init=False)
 
     def check(self) -> None:
         """Everything that was promised; the first thing that does not add up is an AssertionError."""
@@ -63,6 +66,8 @@ class Audit:
         self._holds_end_once()
         self._final_reports_add_up()
         self._fluent_agrees()
+        self.deadlines = Deadlines(self.broker, self.terms)
+        self.deadlines.check(self.reserved, self.sent)
 
     def _by_source(self, topic: str) -> dict[Input, list[Record]]:
         found: dict[Input, list[Record]] = defaultdict(list)
@@ -145,7 +150,7 @@ class Audit:
     def _add_refusals(self, promotion_id: str, outcome: dict[str, Any]) -> None:
         asked = [line for line in outcome["consumeResults"] if line.get("reason") != "CANCELLED"]
         refused = [line for line in asked if not line["consumed"]]
-        if self.all_or_nothing:
+        if self.terms.all_or_nothing:
             assert len(refused) in (0, len(asked)), "a part of an all-or-nothing order was taken"
         for line in refused:
             sums = self.sums[promotion_id, line["sku"]]

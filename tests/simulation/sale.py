@@ -18,6 +18,7 @@ from schemas.topics import (
 from streams.ledger.commands import Lines
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from streams.ledger.terms import Source, Terms
+from tests.simulation.barrier import Barrier
 from tests.simulation.broker import Broker
 
 Event = PlaceOrder | CancelOrder | StartPromotion | EndPromotion
@@ -30,11 +31,14 @@ class World:
     broker: Broker
     rng: random.Random
     terms: Terms
+    barrier: Barrier
+    stalls: dict[str, tuple[int, int]]
+    """From when to when nobody reads an input topic."""
     sent: dict[tuple[str, int], Event] = field(default_factory=dict)
     _offsets: dict[str, int] = field(default_factory=dict)
 
     def send(self, topic: str, event: Event) -> None:
-        """An input event, as intake passes it on a moment later."""
+        """An input event, as intake passes it on a moment later, or when the topic is read again."""
         offset = self._offsets.get(topic, 0)
         self._offsets[topic] = offset + 1
         event = msgspec.structs.replace(
@@ -48,7 +52,19 @@ class World:
             target, key = ORDER_COMMANDS, event.order_ref.encode()
         else:
             target, key = PROMOTION_COMMANDS, event.promotion_id.encode()
-        self.broker.clock.after(self.rng.randint(1, 400), lambda: self.broker.append(target, key, event))
+        at_ms = self._read_at_ms(topic) + self.rng.randint(1, 400)
+        number = len(self.sent)
+        self.barrier.backlog[number] = event.placed_at_ms
+        self.broker.clock.plan(at_ms, lambda: self._read(number, target, key, event))
+
+    def _read_at_ms(self, topic: str) -> int:
+        now_ms = self.broker.clock.now_ms
+        from_ms, to_ms = self.stalls.get(topic, (0, 0))
+        return to_ms if from_ms <= now_ms < to_ms else now_ms
+
+    def _read(self, number: int, target: str, key: bytes, event: Event) -> None:
+        del self.barrier.backlog[number]
+        self.broker.append(target, key, event)
 
     def plan(self, at_ms: int, topic: str, event: Event) -> None:
         """Send `event` at `at_ms`, and sometimes once more."""

@@ -28,6 +28,9 @@ def test_the_same_seed_is_the_same_run() -> None:
 def test_the_runs_contain_what_they_are_meant_to_survive() -> None:
     runs = [run(seed) for seed in range(20)]
     assert sum(one.crashes for one in runs) > 500
+    assert sum(one.longest_wait_ms > 60_000 for one in runs) > 5
+    assert sum(one.audit.deadlines.in_time for one in runs) > 500
+    assert sum(one.audit.deadlines.too_late for one in runs) > 100
     assert sum(one.fluent.late_writes for one in runs) > 5
     assert sum(one.audit.decisions for one in runs) > 1_000
     sums = [sums for one in runs for sums in one.audit.sums.values()]

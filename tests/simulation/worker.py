@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from schemas.topics import ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
@@ -12,14 +13,14 @@ from streams.ledger import commands as c
 from streams.ledger import orders, promotions, reservations
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.rows import Changes, MemoryStore, Rows
-from tests.simulation.broker import Broker, Record
+from tests.simulation.barrier import Barrier
+from tests.simulation.broker import Record
 
 STAGES: dict[str, tuple[Any, Callable[[bytes], Any]]] = {
     ORDER_COMMANDS: (orders, c.decode_order_command),
     PROMOTION_COMMANDS: (promotions, c.decode_promotion_command),
     SKU_COMMANDS: (reservations, c.decode_sku_command),
 }
-TICK = c.encode(c.Tick())
 
 
 @dataclass
@@ -46,21 +47,32 @@ class Transaction:
 class Task:
     """Reads, decides and commits by turns, one batch ahead of its commit; sleeps when there is nothing."""
 
-    def __init__(self, index: int, broker: Broker, rng: random.Random, crash_rate: float) -> None:
+    def __init__(self, index: int, barrier: Barrier, rng: random.Random, crash_rate: float) -> None:
         self.index = index
-        self.broker = broker
+        self.barrier = barrier
+        self.broker = broker = barrier.broker
         self.rng = rng
         self.crash_rate = crash_rate
         self.store = MemoryStore()
         self.rows = Rows(self.store)
         self.crashes = 0
+        self.away_until_ms = 0
+        """Until then nobody owns it."""
         self._committed = Progress(dict.fromkeys(STAGES, 0), dict.fromkeys(STAGES, 0))
         self._decided = self._committed.copy()
         self._in_flight: list[Transaction] = []
         self._awake = False
         self._tick_at_ms = 0
+        self._asked: set[str] = set()
+        """Topics whose next watermark is being looked for."""
+        self._last_watermark_ms = 0
         for topic in STAGES:
             broker.listeners[topic].append(self._hear)
+        barrier.readers.append(self)
+
+    def committed(self, topic: str) -> int:
+        """Up to which offset it has committed a topic."""
+        return self._committed.offsets[topic]
 
     def _hear(self, partition: int, _: Record) -> None:
         if partition == self.index and not self._awake:
@@ -68,6 +80,9 @@ class Task:
             self.broker.clock.after(self.rng.randint(1, 40), self._turn)
 
     def _turn(self) -> None:
+        if self.broker.clock.now_ms < self.away_until_ms:
+            self.broker.clock.plan(self.away_until_ms, self._taken_over)
+            return
         if self.rng.random() < self.crash_rate:
             self._crash()
         elif len(self._in_flight) == 2 or (self._in_flight and self.rng.random() < 0.5):
@@ -79,6 +94,11 @@ class Task:
             self.broker.clock.after(self.rng.randint(1, 40), self._turn)
         else:
             self._plan_tick()
+
+    def _taken_over(self) -> None:
+        self.away_until_ms = 0
+        self.broker.append(SKU_COMMANDS, b"", c.encode(c.Tick(taken_over=True)), None, self.index)
+        self._turn()
 
     def _behind(self) -> bool:
         logs, offsets = self.broker.logs, self._decided.offsets
@@ -124,9 +144,8 @@ class Task:
         return effects.sends
 
     def _plan_tick(self) -> None:
-        """Up to a second after the earliest deadline; now and then one more at a random time."""
-        found = [core.earliest_deadline_ms(self.rows) for core, _ in STAGES.values()]
-        due = [deadline_ms for deadline_ms in found if deadline_ms is not None]
+        """Up to a second after the earliest deadline."""
+        due = [due_ms for due_ms in self._deadlines() if due_ms is not None]
         if not due:
             return
         at_ms = max(min(due), self.broker.clock.now_ms) + self.rng.randint(1, 1_000)
@@ -135,11 +154,38 @@ class Task:
         self._tick_at_ms = at_ms
         self.broker.clock.plan(at_ms, self._tick)
 
+    def _deadlines(self) -> list[int | None]:
+        """By the clock, and by the watermark where none is being looked for."""
+        cores = [(topic, core) for topic, (core, _) in STAGES.items()]
+        by_clock = [core.earliest_deadline_ms(self.rows) for _, core in cores]
+        marks = [
+            core.next_watermark_deadline_ms(self.rows) for topic, core in cores if topic not in self._asked
+        ]
+        return by_clock + marks
+
     def _tick(self) -> None:
         """The owner's tick for each stage whose time has come, or a zombie's for one whose time has not."""
+        now_ms = self.broker.clock.now_ms
+        if now_ms < self.away_until_ms:
+            self.broker.clock.plan(self.away_until_ms, self._tick)
+            return
         for topic, (core, _) in STAGES.items():
             due_ms = core.earliest_deadline_ms(self.rows)
-            if due_ms is not None and (due_ms <= self.broker.clock.now_ms or self.rng.random() < 0.02):
-                self.broker.append(topic, b"", TICK, None, self.index)
+            if self.rng.random() < 0.02:
+                self._send(topic, self.rng.choice([0, self._last_watermark_ms]))
+            elif due_ms is not None and due_ms <= now_ms:
+                self._send(topic, 0)
+            mark_ms = core.next_watermark_deadline_ms(self.rows)
+            if mark_ms is not None and mark_ms <= now_ms and topic not in self._asked:
+                self._asked.add(topic)
+                self.barrier.when_passed(now_ms, partial(self._passed, topic, now_ms))
         if not self._awake:
             self._plan_tick()
+
+    def _passed(self, topic: str, watermark_ms: int) -> None:
+        self._asked.discard(topic)
+        self._last_watermark_ms = watermark_ms
+        self._send(topic, watermark_ms)
+
+    def _send(self, topic: str, watermark_ms: int) -> None:
+        self.broker.append(topic, b"", c.encode(c.Tick(watermark_ms)), None, self.index)

@@ -34,7 +34,7 @@ from streams.ledger.commands import (
 from streams.ledger.effects import Effects
 from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import events
-from streams.ledger.orders.state import DEADLINES, ORDERS, UNHEARD_OF, Handed
+from streams.ledger.orders.state import BY_WATERMARK, ORDERS, UNHEARD_OF, Handed
 from streams.ledger.orders.ticks import on_due
 from streams.ledger.orders.turn import OrderTurn, Work
 from streams.ledger.rows import Rows
@@ -67,18 +67,21 @@ def decide(
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
-    """When the next Tick has something to do (Unix ms), or None."""
-    return DEADLINES.earliest_ms(rows)
+    """When the next Tick has something to do by the clock: never."""
+    return None
 
 
 def next_watermark_deadline_ms(rows: Rows) -> int | None:
     """The earliest deadline (Unix ms) that waits for a Tick whose watermark has reached it, or None."""
-    return None
+    return BY_WATERMARK.earliest_ms(rows)
 
 
 def _go_on(turn: Turn, command: Tick | Continue) -> None:
     """What is about the whole partition: time has passed, or some work goes on."""
-    if isinstance(command, Tick) or command.kind == Work.DUE:
+    if isinstance(command, Tick):
+        turn.take_in(command)
+        on_due(turn)
+    elif command.kind == Work.DUE:
         on_due(turn)
     elif command.kind == Work.QUEUE:
         events.resume(turn, command.subject)

@@ -12,10 +12,10 @@ from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import cancelling, placing, recalling
 from streams.ledger.orders.publishing import answer, conflict
 from streams.ledger.orders.state import (
+    BY_WATERMARK,
     CANCELLING,
     CANCELS,
     COMPENSATING,
-    DEADLINES,
     DECIDING,
     GRACE,
     HANDED,
@@ -148,8 +148,8 @@ def drain(turn: OrderTurn, spent: int = 0) -> int:
             return spent + 1
         number = queue_key(turn.key, order.queue_head)
         event = turn.rows.get(QUEUE, number)
-        if event is not None and order.state is UNKNOWN and event.due_ms > turn.now_ms:
-            DEADLINES.set(turn.rows, event.due_ms, GRACE, turn.key)
+        if event is not None and order.state is UNKNOWN and event.due_ms > turn.watermark_ms:
+            BY_WATERMARK.set(turn.rows, event.due_ms, GRACE, turn.key)
             return spent + 1
         turn.rows.delete(QUEUE, number)
         order.queue_head += 1
@@ -174,6 +174,6 @@ def _enqueue(turn: OrderTurn, event: Waiting) -> None:
     """Append an event. The first one that waits for an unknown order sets the deadline of its grace."""
     order = turn.row
     if order.state is UNKNOWN and not order.waiting:
-        DEADLINES.set(turn.rows, event.due_ms, GRACE, turn.key)
+        BY_WATERMARK.set(turn.rows, event.due_ms, GRACE, turn.key)
     turn.rows.put(QUEUE, queue_key(turn.key, order.queue_tail), event)
     order.queue_tail += 1

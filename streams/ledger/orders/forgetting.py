@@ -12,8 +12,8 @@ import msgspec
 
 from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.orders.state import (
+    BY_WATERMARK,
     CANCELS,
-    DEADLINES,
     FORGET,
     HANDED,
     ORDERS,
@@ -64,7 +64,7 @@ def _next_page(turn: Turn, page: OpenPage | None, due_ms: int) -> OpenPage:
         number = page.number + 1
         if page.keys:
             turn.rows.put(PAGES, _page_key(page.number), Page(page.keys))
-    DEADLINES.set(turn.rows, due_ms, PAGE, _page_key(number))
+    BY_WATERMARK.set(turn.rows, due_ms, PAGE, _page_key(number))
     return OpenPage(number, due_ms, [])
 
 
@@ -103,8 +103,8 @@ def forget_order(turn: Turn, key: bytes, budget: int) -> tuple[int, bool]:
         forget_at_ms = order.changed_at_ms + order.retention_ms
     else:
         forget_at_ms = turn.now_ms + max(order.retention_ms, MINUTE_MS)
-    if forget_at_ms > turn.now_ms:
-        DEADLINES.set(turn.rows, forget_at_ms, FORGET, key)
+    if forget_at_ms > turn.watermark_ms:
+        BY_WATERMARK.set(turn.rows, forget_at_ms, FORGET, key)
         return 1, True
     used = 1
     if order.cancels:

@@ -170,7 +170,8 @@ ORDERS: Table[Order | Handed] = Table(b"OO", Order | Handed)
 CANCELS = Table(b"OC", Seen, ordered=True)
 WITHHELD = Table(b"OW", Withheld, ordered=True)
 QUEUE = Table(b"OQ", Waiting)
-DEADLINES = Deadlines(b"OD")
+BY_WATERMARK = Deadlines(b"OD")
+"""All deadlines of orders: nothing that waits in a backlog may be too late for them."""
 
 GRACE: Final = b"G"
 """Kind of deadline: cancels of the unknown order `subject` have waited long enough."""

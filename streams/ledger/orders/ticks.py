@@ -1,11 +1,11 @@
-"""What a Tick does: act on the deadlines of this partition that have passed, earliest first."""
+"""What a Tick does: act on the deadlines of this partition that the watermark has passed, earliest first."""
 
 from __future__ import annotations
 
 from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.orders.events import resume
 from streams.ledger.orders.forgetting import forget_order, forget_page
-from streams.ledger.orders.state import DEADLINES, GRACE, PAGE, UNIT_EFFECTS
+from streams.ledger.orders.state import BY_WATERMARK, GRACE, PAGE, UNIT_EFFECTS
 from streams.ledger.orders.turn import Work
 from streams.ledger.turn import Turn
 
@@ -15,7 +15,7 @@ MAX_DUE = 500
 def on_due(turn: Turn) -> None:
     """Act on the deadlines that have come; what exceeds the budget is left to a Continue."""
     spent = 0
-    found = DEADLINES.due(turn.rows, turn.now_ms, MAX_DUE)
+    found = BY_WATERMARK.due(turn.rows, turn.watermark_ms, MAX_DUE)
     for at_ms, kind, subject in found:
         used, finished = 0, False
         if spent <= MAX_EFFECTS - UNIT_EFFECTS:
@@ -24,7 +24,7 @@ def on_due(turn: Turn) -> None:
             turn.go_on(Work.DUE)
             return
         spent += used + 1
-        DEADLINES.clear(turn.rows, at_ms, kind, subject)
+        BY_WATERMARK.clear(turn.rows, at_ms, kind, subject)
     if len(found) == MAX_DUE:
         turn.go_on(Work.DUE)
 

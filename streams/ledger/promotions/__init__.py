@@ -24,11 +24,11 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import Effects
 from streams.ledger.inputs import EndPromotion, StartPromotion
-from streams.ledger.promotions.ends import on_end, send_ends
+from streams.ledger.promotions.ends import on_end
 from streams.ledger.promotions.lines import on_line_figures, on_line_reserved
 from streams.ledger.promotions.publishing import answer_waiting_repeats
-from streams.ledger.promotions.starts import go_on_starting, on_start
-from streams.ledger.promotions.state import DEADLINES
+from streams.ledger.promotions.starts import on_start
+from streams.ledger.promotions.state import BY_CLOCK, BY_WATERMARK
 from streams.ledger.promotions.ticks import on_due
 from streams.ledger.promotions.turn import PromotionTurn, Work, take
 from streams.ledger.rows import Rows
@@ -50,29 +50,26 @@ def decide(
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
-    """When the next Tick has something to do (Unix ms), or None."""
-    return DEADLINES.earliest_ms(rows)
+    """When the next Tick has something to do by the clock (Unix ms), or None."""
+    return BY_CLOCK.earliest_ms(rows)
 
 
 def next_watermark_deadline_ms(rows: Rows) -> int | None:
     """The earliest deadline (Unix ms) that waits for a Tick whose watermark has reached it, or None."""
-    return None
+    return BY_WATERMARK.earliest_ms(rows)
 
 
 def _go_on(turn: Turn, command: Tick | Continue) -> None:
     """What is about the whole partition: time has passed, or some work goes on."""
-    if isinstance(command, Tick) or command.kind == Work.DUE:
+    if isinstance(command, Tick):
+        turn.take_in(command)
         on_due(turn)
-        return
-    known = take(turn.rows, turn.effects, turn.now_ms, command.subject.partition(b"\0")[0])
-    if not known.row.known:
-        return
-    if command.kind == Work.RESERVE:
-        go_on_starting(known)
-    elif command.kind == Work.END:
-        send_ends(known, command.subject)
+    elif command.kind == Work.DUE:
+        on_due(turn)
     elif command.kind == Work.REPEATS:
-        answer_waiting_repeats(known)
+        known = take(turn.rows, turn.effects, turn.now_ms, command.subject)
+        if known.row.known:
+            answer_waiting_repeats(known)
 
 
 _HANDLERS: Mapping[type, Callable[[PromotionTurn, Any], None]] = {

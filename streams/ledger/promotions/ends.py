@@ -7,12 +7,9 @@ from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import End, encode
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.inputs import EndPromotion
-from streams.ledger.promotions.state import DEADLINES, EARLY_ENDS, END_DUE, LINES, EarlyEnd, lines_of
-from streams.ledger.promotions.turn import PromotionTurn, Work, begin_closing, note_change
+from streams.ledger.promotions.state import BY_WATERMARK, EARLY_ENDS, END_DUE, LINES, EarlyEnd, lines_of
+from streams.ledger.promotions.turn import PromotionTurn, begin_closing, note_change
 from streams.ledger.turn import Turn
-
-PIECE_ENDS = 1_500
-"""End commands per command: one effect each, of at most 2,000."""
 
 
 def on_end(turn: PromotionTurn, command: EndPromotion) -> None:
@@ -27,32 +24,26 @@ def on_end(turn: PromotionTurn, command: EndPromotion) -> None:
             begin_closing(turn)
             note_change(turn)
         turn.finish()
-        if promotion.sent == promotion.line_count:
-            send_ends(turn, turn.key)
+        _send_ends(turn, command.placed_at_ms)
 
 
-def send_ends(turn: PromotionTurn, after: bytes) -> None:
-    """Send End for the next lines of a promotion, in key order, after the line's key `after`.
-
-    The promotion's own key stands before the first line's.
+def _send_ends(turn: PromotionTurn, ended_at_ms: int) -> None:
+    """Send End for each line, all in this command: a watermark counts on what follows from an event at once.
 
     Refused lines get it too; it changes nothing there: what was refused holds nothing, and its claims keep
     the reason NO_RESERVATION.
     """
     start, end = lines_of(turn.key)
-    found = turn.rows.scan(LINES, after + b"\0", end, PIECE_ENDS)
-    for line_key, _ in found:
+    for line_key, _ in turn.rows.scan(LINES, start, end, turn.row.line_count):
         sku = line_key[len(start) :]
-        turn.send(SKU_COMMANDS, sku, encode(End(turn.promotion_id, sku.decode())))
-    if len(found) == PIECE_ENDS:
-        turn.go_on(Work.END, found[-1][0], turn.key)
+        turn.send(SKU_COMMANDS, sku, encode(End(turn.promotion_id, sku.decode(), ended_at_ms)))
 
 
 def take_early_end(turn: PromotionTurn) -> EarlyEnd | None:
     """The end that overtook a promotion's start, if there is one; from now on the promotion remembers it."""
     early = turn.rows.get(EARLY_ENDS, turn.key)
     if early is not None:
-        DEADLINES.clear(turn.rows, early.due_ms, END_DUE, turn.key)
+        BY_WATERMARK.clear(turn.rows, early.due_ms, END_DUE, turn.key)
         turn.rows.delete(EARLY_ENDS, turn.key)
     return early
 
@@ -73,6 +64,6 @@ def _wait_for_start(turn: PromotionTurn, command: EndPromotion) -> None:
     if turn.rows.get(EARLY_ENDS, turn.key) is not None:
         return
     due_ms = turn.now_ms + command.terms.claim_grace_ms
-    early = EarlyEnd(command.source, command.reason, due_ms, command.original)
+    early = EarlyEnd(command.source, command.reason, command.placed_at_ms, due_ms, command.original)
     turn.rows.put(EARLY_ENDS, turn.key, early)
-    DEADLINES.set(turn.rows, due_ms, END_DUE, turn.key)
+    BY_WATERMARK.set(turn.rows, due_ms, END_DUE, turn.key)

@@ -1,4 +1,7 @@
-"""A promotion starts: its SKUs are reserved, piece by piece where there are many."""
+"""A promotion starts: its SKUs are reserved, all in one command.
+
+A watermark counts on it: what follows from a start stands in the ledger's log before the next Tick.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,8 @@ from streams.ledger.effects import iso_utc
 from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.ends import take_early_end
 from streams.ledger.promotions.publishing import answer_repeat, answer_start, publish_refused
-from streams.ledger.promotions.state import BACKLOGS, LINES, Backlog, Line, Promotion
-from streams.ledger.promotions.turn import PromotionTurn, Work, begin_closing, note_change
-
-PIECE_LINES = 450
-"""Lines per command: a refused line costs four effects (two rows, a record, a notice), of at most 2,000."""
+from streams.ledger.promotions.state import LINES, Line, Promotion
+from streams.ledger.promotions.turn import PromotionTurn, begin_closing, note_change
 
 
 def on_start(turn: PromotionTurn, command: StartPromotion) -> None:
@@ -29,17 +29,6 @@ def on_start(turn: PromotionTurn, command: StartPromotion) -> None:
         _turn_away(turn, command, Reason.INVALID, error)
     else:
         _start_new(turn, command)
-
-
-def go_on_starting(turn: PromotionTurn) -> None:
-    """Reserve the next piece of a start's backlog."""
-    backlog = turn.rows.get(BACKLOGS, turn.key)
-    if backlog is None:
-        return
-    _send_piece(turn, backlog)
-    if turn.row.sent == turn.row.line_count:
-        turn.rows.delete(BACKLOGS, turn.key)
-    turn.finish()
 
 
 def digest(command: StartPromotion) -> bytes:
@@ -95,51 +84,34 @@ def _start_new(turn: PromotionTurn, command: StartPromotion) -> None:
     )
     early = take_early_end(turn)
     if early is not None:
-        promotion.ended = promotion.ended_before_start = True
+        promotion.ended = True
         promotion.end_reason = early.reason
         begin_closing(turn)
     note_change(turn)
-    backlog = Backlog(command.lines, command.attributes)
-    _send_piece(turn, backlog)
-    if promotion.sent < promotion.line_count:
-        turn.rows.put(BACKLOGS, turn.key, backlog)
+    if early is not None and early.ended_at_ms < command.placed_at_ms:
+        _refuse(turn, command)
+    else:
+        _reserve(turn, command, 0 if early is None else early.ended_at_ms)
     turn.finish()
 
 
-def _send_piece(turn: PromotionTurn, backlog: Backlog) -> None:
-    promotion = turn.row
-    first = promotion.sent
-    last = min(first + PIECE_LINES, promotion.line_count)
-    for index in range(first, last):
-        sku, quantity = backlog.lines[index]
-        if promotion.ended_before_start:
-            _refuse_line(turn, Line(index, quantity), sku)
-        else:
-            _reserve_line(turn, Line(index, quantity), sku, backlog.attributes)
-    promotion.sent = last
-    if last < promotion.line_count:
-        turn.go_on(Work.RESERVE, turn.key, turn.key)
-    elif promotion.ended_before_start:
-        note_change(turn)
-        answer_start(turn)
-    elif promotion.ended:
-        # An end came meanwhile. Its Ends are a piece of their own: together they would be too much.
-        turn.go_on(Work.END, turn.key, turn.key)
+def _reserve(turn: PromotionTurn, command: StartPromotion, ended_at_ms: int) -> None:
+    promotion_id, expires_at_ms, terms = turn.promotion_id, turn.row.expires_at_ms, turn.row.terms
+    attributes = command.attributes
+    for index, (sku, quantity) in enumerate(command.lines):
+        turn.rows.put(LINES, reservation_key(promotion_id, sku), Line(index, quantity))
+        wish = Reserve(promotion_id, sku, quantity, expires_at_ms, terms, attributes, ended_at_ms)
+        turn.send(SKU_COMMANDS, sku.encode(), encode(wish))
 
 
-def _reserve_line(turn: PromotionTurn, line: Line, sku: str, attributes: bytes) -> None:
+def _refuse(turn: PromotionTurn, command: StartPromotion) -> None:
+    """It was ended before it was started: it holds nothing."""
     promotion, promotion_id = turn.row, turn.promotion_id
-    turn.rows.put(LINES, reservation_key(promotion_id, sku), line)
-    command = Reserve(promotion_id, sku, line.quantity, promotion.expires_at_ms, promotion.terms, attributes)
-    turn.send(SKU_COMMANDS, sku.encode(), encode(command))
-
-
-def _refuse_line(turn: PromotionTurn, line: Line, sku: str) -> None:
-    promotion, promotion_id = turn.row, turn.promotion_id
-    line.decided = line.refused = True
-    turn.rows.put(LINES, reservation_key(promotion_id, sku), line)
-    promotion.decided += 1
-    promotion.refused += 1
-    promotion.closed += 1
-    error = f"Promotion {promotion_id} was ended before its start arrived."
-    publish_refused(turn, line.index, sku, Reason.ENDED, error)
+    promotion.decided = promotion.refused = promotion.closed = promotion.line_count
+    error = f"Promotion {promotion_id} was ended before it was started."
+    for index, (sku, quantity) in enumerate(command.lines):
+        line = Line(index, quantity, decided=True, refused=True)
+        turn.rows.put(LINES, reservation_key(promotion_id, sku), line)
+        publish_refused(turn, index, sku, Reason.ENDED, error)
+    note_change(turn)
+    answer_start(turn)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from streams.ledger.commands import Figures, Lines
+from streams.ledger.commands import Figures
 from streams.ledger.deadlines import Deadlines
 from streams.ledger.reservations.state import CLOSED, CLOSED_STATES, RELEASING
 from streams.ledger.rows import Table
@@ -81,8 +81,8 @@ class Result(msgspec.Struct, array_like=True):
 class Promotion(msgspec.Struct, array_like=True):
     """A promotion. It is never forgotten: an id must not be used twice.
 
-    `line_count`, `sent`, `decided`, `refused` and `closed` count lines: those of the event, those whose
-    Reserve was sent, those answered, those answered with a reason, those for which nothing is held any more.
+    `line_count`, `decided`, `refused` and `closed` count lines: those of the event, those answered, those
+    answered with a reason, those for which nothing is held any more.
     `repeats_head` to `repeats_tail` number the repeats that wait for the decision.
     A deadline that is 0 is not set; `closed_at_ms` is 0 while a line is open.
     """
@@ -95,8 +95,6 @@ class Promotion(msgspec.Struct, array_like=True):
     line_count: int = 0
     ended: bool = False
     end_reason: str = ""
-    ended_before_start: bool = False
-    sent: int = 0
     decided: int = 0
     refused: int = 0
     closed: int = 0
@@ -137,13 +135,6 @@ class Promotion(msgspec.Struct, array_like=True):
         return Status.ACTIVE if self.all_decided else Status.PENDING
 
 
-class Backlog(msgspec.Struct, array_like=True):
-    """The lines of a start that is too big for one command, until all of them are sent."""
-
-    lines: Lines
-    attributes: bytes
-
-
 class Repeat(msgspec.Struct, array_like=True):
     """A repeated start that came before the decision and waits for it."""
 
@@ -155,6 +146,7 @@ class EarlyEnd(msgspec.Struct, array_like=True):
 
     source: Source
     reason: str
+    ended_at_ms: int
     due_ms: int
     original: bytes | None
 
@@ -162,10 +154,12 @@ class EarlyEnd(msgspec.Struct, array_like=True):
 PROMOTIONS = Table(b"PP", Promotion, hot=True)
 LINES = Table(b"PL", Line)
 RESULTS = Table(b"PA", Result)
-BACKLOGS = Table(b"PB", Backlog)
 REPEATS = Table(b"PR", Repeat)
 EARLY_ENDS = Table(b"PE", EarlyEnd)
-DEADLINES = Deadlines(b"PD")
+BY_CLOCK = Deadlines(b"PD")
+"""What concerns reports."""
+BY_WATERMARK = Deadlines(b"PM")
+"""Ends whose start may still wait in a backlog."""
 
 REPORT_DUE = b"r"
 CLOSE_DUE = b"c"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.promotions.ends import give_up_waiting
 from streams.ledger.promotions.reports import publish_report
-from streams.ledger.promotions.state import CLOSE_DUE, DEADLINES, END_DUE, REPORT_DUE
+from streams.ledger.promotions.state import BY_CLOCK, BY_WATERMARK, CLOSE_DUE, REPORT_DUE
 from streams.ledger.promotions.turn import PromotionTurn, Work, clear_report, take
 from streams.ledger.turn import Turn
 
@@ -20,23 +20,24 @@ def on_due(turn: Turn) -> None:
 
     A report counts with its lines: to read them is work, too.
     """
-    cost = 0
-    due = DEADLINES.due(turn.rows, turn.now_ms, _MAX_DUE)
+    unheard_of = BY_WATERMARK.due(turn.rows, turn.watermark_ms, _MAX_DUE)
+    for at_ms, kind, subject in unheard_of:
+        BY_WATERMARK.clear(turn.rows, at_ms, kind, subject)
+        give_up_waiting(turn, subject)
+    cost = _FIXED_COST * len(unheard_of)
+    due = BY_CLOCK.due(turn.rows, turn.now_ms, _MAX_DUE - len(unheard_of))
     for at_ms, kind, subject in due:
         if cost >= MAX_EFFECTS:
             turn.go_on(Work.DUE)
             return
-        DEADLINES.clear(turn.rows, at_ms, kind, subject)
+        BY_CLOCK.clear(turn.rows, at_ms, kind, subject)
         cost += _FIXED_COST + _act(turn, at_ms, kind, subject)
-    if len(due) == _MAX_DUE:
+    if len(unheard_of) + len(due) == _MAX_DUE:
         turn.go_on(Work.DUE)
 
 
 def _act(turn: Turn, at_ms: int, kind: bytes, subject: bytes) -> int:
     """Act on one deadline unless its subject has moved on; the number of lines that were read for it."""
-    if kind == END_DUE:
-        give_up_waiting(turn, subject)
-        return 0
     known = take(turn.rows, turn.effects, turn.now_ms, subject)
     if kind == REPORT_DUE and at_ms == known.row.report_due_ms:
         publish_report(known)

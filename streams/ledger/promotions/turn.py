@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from schemas.topics import PROMOTION_COMMANDS
 from streams.ledger.effects import Effects
-from streams.ledger.promotions.state import CLOSE_DUE, DEADLINES, PROMOTIONS, REPORT_DUE, Promotion
+from streams.ledger.promotions.state import BY_CLOCK, CLOSE_DUE, PROMOTIONS, REPORT_DUE, Promotion
 from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
 
@@ -24,10 +24,6 @@ class Work(StrEnum):
 
     DUE = "due"
     """Further deadlines."""
-    RESERVE = "reserve"
-    """The Reserves of a start."""
-    END = "end"
-    """The Ends of a promotion, after the line's key in `subject`."""
     REPEATS = "repeats"
     """Answering the repeats that wait for the decision."""
 
@@ -101,7 +97,7 @@ def clear_report(turn: PromotionTurn) -> None:
     """Drop the report that is due; another one says it all."""
     promotion = turn.row
     if promotion.report_due_ms:
-        DEADLINES.clear(turn.rows, promotion.report_due_ms, REPORT_DUE, turn.key)
+        BY_CLOCK.clear(turn.rows, promotion.report_due_ms, REPORT_DUE, turn.key)
         promotion.report_due_ms = 0
 
 
@@ -110,7 +106,7 @@ def _last_line_closed(turn: PromotionTurn) -> None:
     promotion.closed_at_ms = turn.now_ms
     promotion.overdue = False
     if promotion.close_due_ms:
-        DEADLINES.clear(turn.rows, promotion.close_due_ms, CLOSE_DUE, turn.key)
+        BY_CLOCK.clear(turn.rows, promotion.close_due_ms, CLOSE_DUE, turn.key)
         promotion.close_due_ms = 0
     clear_report(turn)
     due_ms = turn.now_ms + promotion.terms.claim_grace_ms
@@ -131,7 +127,7 @@ def _opened_again(turn: PromotionTurn) -> None:
 def _await_close(turn: PromotionTurn) -> None:
     promotion = turn.row
     promotion.close_due_ms = turn.now_ms + promotion.terms.close_timeout_ms
-    DEADLINES.set(turn.rows, promotion.close_due_ms, CLOSE_DUE, turn.key)
+    BY_CLOCK.set(turn.rows, promotion.close_due_ms, CLOSE_DUE, turn.key)
 
 
 def _report_unless_due(turn: PromotionTurn) -> None:
@@ -144,4 +140,4 @@ def _report_unless_due(turn: PromotionTurn) -> None:
 def _set_report(turn: PromotionTurn, due_ms: int) -> None:
     promotion = turn.row
     promotion.report_due_ms = due_ms
-    DEADLINES.set(turn.rows, due_ms, REPORT_DUE, turn.key)
+    BY_CLOCK.set(turn.rows, due_ms, REPORT_DUE, turn.key)

@@ -2,11 +2,15 @@
 
 The life of a reservation:
 
-UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ─expiry, End─► RELEASING ─ReleaseConfirmed─► CLOSED
+UNKNOWN ─Reserve─► PENDING ─HoldConfirmed─► ACTIVE ──the close──► RELEASING ─ReleaseConfirmed─► CLOSED
   │                 │  │                                            ▲   └────ReleaseFailed────► (drift)
-  │                 │  └──────────────── expiry, End ───────────────┘                             ▲
+  │                 │  └───────────────── the close ────────────────┘                             ▲
   │                 └─HoldFailed─► REJECTED                                                       │
-  └─ End, or a Reserve that comes after its own expiry: nothing is ever held ─────────────────────┘
+  └─ End, or a Reserve for which nothing can come in time any more: nothing is ever held ─────────┘
+
+There is one deadline: the expiry, or the time of an End that is sooner. A claim that was placed later is
+refused, whenever it comes. The close follows when the watermark has passed the deadline and its grace, no
+claim waits, and Fluent has answered about the hold or had its time.
 
 `LIFE` is the same as a table, and the code is driven by it. Claims, recalls and cancels are taken in every
 state: `decision.reason_for` decides what becomes of a claim.
@@ -40,16 +44,18 @@ from streams.ledger.reservations import lifecycle, settling
 from streams.ledger.reservations.cancels import on_cancel
 from streams.ledger.reservations.claims import on_claim, on_recall
 from streams.ledger.reservations.forgetting import on_forget
-from streams.ledger.reservations.queue import on_drain
 from streams.ledger.reservations.state import (
     ACTIVE,
+    BY_CLOCK,
+    BY_WATERMARK,
     CLOSED,
-    DEADLINES,
     PENDING,
     REJECTED,
     RELEASING,
+    TAKEOVER,
     UNKNOWN,
     State,
+    Takeover,
 )
 from streams.ledger.reservations.ticks import on_due
 from streams.ledger.reservations.turn import ReservationTurn, Work, take, take_by_key
@@ -73,13 +79,13 @@ def decide(rows: Rows, command: SkuCommand, now_ms: int, effects: Effects) -> No
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
-    """When the next Tick has something to do, or None: then the partition is idle."""
-    return DEADLINES.earliest_ms(rows)
+    """When the next Tick has something to do by the clock, or None."""
+    return BY_CLOCK.earliest_ms(rows)
 
 
 def next_watermark_deadline_ms(rows: Rows) -> int | None:
     """The earliest deadline (Unix ms) that waits for a Tick whose watermark has reached it, or None."""
-    return None
+    return BY_WATERMARK.earliest_ms(rows)
 
 
 class Step(NamedTuple):
@@ -95,9 +101,9 @@ LIFE: Mapping[State, Mapping[type, Step]] = {
         End: Step(lifecycle.end, (CLOSED,)),
     },
     PENDING: {
-        HoldConfirmed: Step(lifecycle.confirm_hold, (ACTIVE, REJECTED)),
+        HoldConfirmed: Step(lifecycle.confirm_hold, (ACTIVE, REJECTED, RELEASING)),
         HoldFailed: Step(lifecycle.fail_hold, (REJECTED,)),
-        Tick: Step(lifecycle.expire, (RELEASING,)),
+        Tick: Step(lifecycle.close_in_time, (RELEASING,)),
         End: Step(lifecycle.end, (RELEASING,)),
     },
     ACTIVE: {
@@ -105,7 +111,7 @@ LIFE: Mapping[State, Mapping[type, Step]] = {
         SettleConfirmed: Step(settling.on_settle_confirmed),
         SettleFailed: Step(settling.on_settle_failed),
         Verified: Step(settling.on_verified),
-        Tick: Step(lifecycle.expire, (RELEASING,)),
+        Tick: Step(lifecycle.close_in_time, (RELEASING,)),
         End: Step(lifecycle.end, (RELEASING,)),
     },
     RELEASING: {
@@ -125,7 +131,7 @@ LIFE: Mapping[State, Mapping[type, Step]] = {
     },
 }
 """What each command does in each state. One that does not stand there changes nothing: it is a repeat, or an
-answer that comes too late. `Tick` stands for the expiry, for which `ticks` looks."""
+answer that comes too late. `Tick` stands for the close, for which `ticks` looks."""
 
 
 def _live(turn: ReservationTurn, command: Any) -> None:
@@ -139,13 +145,16 @@ def _live(turn: ReservationTurn, command: Any) -> None:
 def _go_on(turn: Turn, command: Tick | Continue) -> None:
     """What is about the whole partition: time has passed, or some work goes on."""
     if isinstance(command, Tick):
+        turn.take_in(command)
+        if command.taken_over:
+            turn.rows.put(TAKEOVER, b"", Takeover(turn.now_ms))
         on_due(turn)
     elif command.kind == Work.DUE:
         on_due(turn, command.subject)
     elif command.kind == Work.FORGET:
         on_forget(turn, command.subject)
     elif command.kind == Work.DRAIN:
-        on_drain(take_by_key(turn, command.subject))
+        lifecycle.on_drain(take_by_key(turn, command.subject))
 
 
 _HANDLERS: Mapping[type, Callable[[ReservationTurn, Any], None]] = {

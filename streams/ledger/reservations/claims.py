@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from streams.ledger.commands import Claim, Recall
-from streams.ledger.reservations.decision import reason_for, record_decision
+from streams.ledger.reservations.decision import reason_behind_others, reason_for, record_decision
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.queue import wait
 from streams.ledger.reservations.state import (
@@ -33,7 +33,8 @@ def on_claim(turn: ReservationTurn, command: Claim) -> None:
     if claim is not None:
         _repeat(turn, command, claim)
         return
-    reason = reason_for(row, quantity, command.placed_at_ms) if row.head == row.tail else WAITING
+    reason_now = reason_for if row.head == row.tail else reason_behind_others
+    reason = reason_now(row, quantity, command.placed_at_ms)
     if reason == WAITING:
         wait(turn, command)
         return

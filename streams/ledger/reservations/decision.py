@@ -6,6 +6,7 @@ from streams.ledger.reservations.settling import ripen_later
 from streams.ledger.reservations.state import (
     ACTIVE,
     CLOSED_STATES,
+    ENDED,
     EXHAUSTED,
     EXPIRED,
     FLUENT_UNAVAILABLE,
@@ -22,14 +23,21 @@ from streams.ledger.reservations.state import (
 
 def reason_for(row: Reservation, quantity: int, placed_at_ms: int) -> str:
     """TAKEN, WAITING, or the first reason that holds in the order of `schemas.reasons.Reason`."""
-    if (
-        row.state is ACTIVE
-        and not row.cause
-        and placed_at_ms <= row.expires_at_ms
-        and 0 < quantity <= row.reserved - row.claimed
-    ):
+    if row.state is ACTIVE and placed_at_ms <= row.deadline_ms and 0 < quantity <= row.reserved - row.claimed:
         return TAKEN
     return _refusal(row, quantity, placed_at_ms)
+
+
+def reason_behind_others(row: Reservation, quantity: int, placed_at_ms: int) -> str:
+    """For a claim that comes while others wait: WAITING, unless it is too late whatever becomes of those."""
+    reason = _refusal(row, quantity, placed_at_ms)
+    return reason if reason in (ENDED, EXPIRED) else WAITING
+
+
+def cause_of(row: Reservation) -> str:
+    """Which deadline came first. Where both came at once it is the end, as in `schemas.reasons.Reason`."""
+    ended_first = row.ended_at_ms and row.ended_at_ms == row.deadline_ms
+    return ENDED if ended_first else EXPIRED
 
 
 def _refusal(row: Reservation, quantity: int, placed_at_ms: int) -> str:
@@ -39,11 +47,13 @@ def _refusal(row: Reservation, quantity: int, placed_at_ms: int) -> str:
         return NO_RESERVATION
     if row.cause:
         return row.cause
-    if row.state is UNKNOWN or (row.state is PENDING and not row.hold_overdue):
+    if row.state is UNKNOWN:
         return WAITING
-    if placed_at_ms > row.expires_at_ms:
-        return EXPIRED
-    return FLUENT_UNAVAILABLE if row.state is PENDING else EXHAUSTED
+    if placed_at_ms > row.deadline_ms:
+        return cause_of(row)
+    if row.state is PENDING:
+        return FLUENT_UNAVAILABLE if row.hold_overdue else WAITING
+    return EXHAUSTED
 
 
 def record_decision(row: Reservation, quantity: int, reason: str, now_ms: int) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.reservations.state import (
+    BY_CLOCK,
+    BY_WATERMARK,
     CLAIMS,
-    DEADLINES,
     FORGET,
     RESERVATIONS,
     UNKNOWN,
@@ -55,8 +56,8 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
     if row.unknown_claims or row.head != row.tail:
         turn.finish()
         return
-    if row.wake_at_ms:
-        DEADLINES.clear(rows, row.wake_at_ms, WAKE, turn.key)
+    BY_CLOCK.move(rows, row.wake_at_ms, 0, WAKE, turn.key)
+    BY_WATERMARK.move(rows, row.mark_at_ms, 0, WAKE, turn.key)
     rows.delete(RESERVATIONS, turn.key)
 
 
@@ -65,7 +66,7 @@ def _forget(turn: Turn, key: bytes, claim: ClaimRow, kept_ms: int) -> None:
     if claim.reason == WAITING:
         return
     until_ms = max(claim.decided_at_ms, claim.cancelled_at_ms) + kept_ms
-    if until_ms > turn.now_ms:
-        DEADLINES.set(turn.rows, until_ms, FORGET, key)
+    if until_ms > turn.watermark_ms:
+        BY_WATERMARK.set(turn.rows, until_ms, FORGET, key)
     else:
         turn.rows.delete(CLAIMS, key)

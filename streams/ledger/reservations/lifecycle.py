@@ -13,6 +13,7 @@ from streams.ledger.commands import (
     Reserve,
     Tick,
 )
+from streams.ledger.reservations.decision import cause_of
 from streams.ledger.reservations.publishing import (
     answer_reserve,
     notice_drift,
@@ -27,7 +28,6 @@ from streams.ledger.reservations.state import (
     CLOSED,
     DETAILS,
     ENDED,
-    EXPIRED,
     HOLD,
     INVALID,
     PENDING,
@@ -46,20 +46,19 @@ MAX_UNRIPE = 32
 
 
 def begin(turn: ReservationTurn, command: Reserve) -> None:
-    """Ask Fluent for the hold, unless the number of units is invalid or the time is over already."""
+    """Ask Fluent for the hold, unless the number of units is invalid or nothing can come in time any more."""
     row = turn.row
     _adopt(turn, command)
     row.no_reservation_at_ms = 0
-    expiry_at_ms = command.expires_at_ms + command.terms.expiry_grace_ms
     if command.quantity < 1:
         error = f"{command.quantity} is not a number of units that can be reserved."
         _never_held(turn, REJECTED, INVALID, error)
-    elif expiry_at_ms <= turn.now_ms:
-        row.cause = EXPIRED
-        _never_held(turn, CLOSED, EXPIRED, _unanswered(turn, EXPIRED))
+    elif _close_at_ms(turn) <= turn.watermark_ms:
+        cause = row.cause = cause_of(row)
+        _never_held(turn, CLOSED, cause, _unanswered(turn, cause))
     else:
         row.state = PENDING
-        row.expiry_at_ms = expiry_at_ms
+        row.close_at_ms = _close_at_ms(turn)
         row.hold_overdue_at_ms = turn.now_ms + command.terms.hold_timeout_ms
         if command.attributes:
             turn.rows.put(DETAILS, turn.key, Details(command.attributes))
@@ -96,34 +95,61 @@ def confirm_hold(turn: ReservationTurn, command: HoldConfirmed) -> None:
     answer_reserve(turn)
     report_now(turn)
     drain(turn)
+    close_if_idle(turn)
 
 
 def fail_hold(turn: ReservationTurn, command: HoldFailed) -> None:
     """Fluent cannot hold the units: nothing is reserved, and the claims that wait are told so."""
     if answered(turn, HOLD, command.number):
         reason = command.reason if command.reason in Reason.__members__ else Reason.FLUENT_UNAVAILABLE.value
-        turn.row.expiry_at_ms = 0
+        turn.row.close_at_ms = 0
+        turn.row.close_waits = False
         turn.row.verify_at_ms = turn.now_ms + turn.row.terms.verify_ms
         _never_held(turn, REJECTED, reason, command.error)
 
 
-def end(turn: ReservationTurn, _: End) -> None:
-    """The promotion ends now."""
-    _end_sale(turn, ENDED)
-    drain(turn)
-
-
-def expire(turn: ReservationTurn, _: Tick) -> None:
-    """The expiry grace is over. Without `auto_release` a confirmed hold stays until the End.
-
-    The caller sees to the claims that wait.
-    """
+def end(turn: ReservationTurn, command: End) -> None:
+    """The promotion was ended: from now on that is its deadline, unless it expires sooner."""
     row = turn.row
-    row.expiry_at_ms = 0
-    if row.state is ACTIVE and not row.terms.auto_release:
-        row.cause = EXPIRED
-    else:
-        _end_sale(turn, EXPIRED)
+    if row.ended_at_ms:
+        return
+    row.ended_at_ms = command.ended_at_ms
+    if row.state is UNKNOWN:
+        _end_unknown(turn)
+        return
+    row.deadline_ms = min(row.deadline_ms, row.ended_at_ms)
+    row.close_at_ms = _close_at_ms(turn)
+    if row.close_at_ms <= turn.watermark_ms:
+        close_in_time(turn, command)
+
+
+def close_in_time(turn: ReservationTurn, _: Tick | End) -> None:
+    """Nothing that was placed in time can still come: close, once no claim waits for a decision any more.
+
+    Without `auto_release` a confirmed hold stays until the End.
+    """
+    turn.row.close_at_ms = 0
+    turn.row.close_waits = True
+    close_if_idle(turn)
+
+
+def close_if_idle(turn: ReservationTurn) -> None:
+    """Close a reservation whose time is over, unless a claim waits to be decided, or Fluent to answer."""
+    row = turn.row
+    if not row.close_waits or row.head != row.tail or (row.state is PENDING and not row.hold_overdue):
+        return
+    row.close_waits = False
+    if row.state is PENDING or row.terms.auto_release or row.ended_at_ms:
+        _end_sale(turn)
+
+
+def on_drain(turn: ReservationTurn) -> None:
+    """A Continue of `drain_soon` has come."""
+    if turn.row.draining:
+        turn.row.draining -= 1
+        drain(turn)
+        close_if_idle(turn)
+        turn.finish()
 
 
 def confirm_release(turn: ReservationTurn, command: ReleaseConfirmed) -> None:
@@ -156,7 +182,10 @@ def _adopt(turn: ReservationTurn, command: Reserve) -> None:
     row = turn.row
     terms = command.terms
     row.quantity = command.quantity
-    row.expires_at_ms = command.expires_at_ms
+    row.expires_at_ms = row.deadline_ms = command.expires_at_ms
+    row.ended_at_ms = row.ended_at_ms or command.ended_at_ms
+    if row.ended_at_ms:
+        row.deadline_ms = min(row.expires_at_ms, row.ended_at_ms)
     row.terms = terms
     row.settle_delay_ms = 0 if terms.book_sale else terms.settle_delay_ms
     row.settle_width_ms = max(terms.settle_interval_ms, row.settle_delay_ms // MAX_UNRIPE, 1)
@@ -170,20 +199,30 @@ def _never_held(turn: ReservationTurn, state: State, reason: str, error: str) ->
     drain(turn)
 
 
-def _end_sale(turn: ReservationTurn, cause: str) -> None:
+def _close_at_ms(turn: ReservationTurn) -> int:
+    """At which watermark nothing that was placed in time can still come."""
+    return turn.row.deadline_ms + turn.row.terms.expiry_grace_ms
+
+
+def _end_unknown(turn: ReservationTurn) -> None:
+    """An End that comes before its Reserve, which does not happen: nothing will be held."""
+    row = turn.row
+    row.no_reservation_at_ms = 0
+    row.state = CLOSED
+    row.cause = row.refusal = ENDED
+    _report_closed(turn)
+    drain(turn)
+
+
+def _end_sale(turn: ReservationTurn) -> None:
     """From here on nothing is sold; whatever Fluent holds, or is about to hold, is released.
 
     A hold that is still in flight is superseded: its answer changes nothing any more, and releasing a
     hold that does not exist succeeds.
     """
     row = turn.row
-    row.cause = cause
-    row.expiry_at_ms = row.hold_overdue_at_ms = row.no_reservation_at_ms = 0
-    if row.state is UNKNOWN:
-        row.state = CLOSED
-        row.refusal = cause
-        _report_closed(turn)
-        return
+    cause = row.cause = cause_of(row)
+    row.hold_overdue_at_ms = 0
     if row.state is PENDING:
         _refuse(turn, cause, _unanswered(turn, cause))
     row.state = RELEASING

@@ -11,9 +11,9 @@ from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.reservations.decision import reason_for, record_decision
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.state import (
+    BY_WATERMARK,
     CANCELLED,
     CLAIMS,
-    DEADLINES,
     FORGET,
     NO_RESERVATION,
     UNKNOWN,
@@ -73,14 +73,6 @@ def drain_soon(turn: ReservationTurn) -> None:
         turn.go_on(Work.DRAIN, turn.key, turn.sku.encode())
 
 
-def on_drain(turn: ReservationTurn) -> None:
-    """A Continue of `drain_soon` has come."""
-    if turn.row.draining:
-        turn.row.draining -= 1
-        drain(turn)
-        turn.finish()
-
-
 def _drain(turn: ReservationTurn, most: int) -> bool:
     """Decide up to `most` waiting claims; whether others wait that may be decided now, too."""
     row = turn.row
@@ -110,7 +102,7 @@ def _decide(turn: ReservationTurn, waiter: WaitingRow) -> bool:
     row = turn.row
     reason = reason_for(row, waiter.quantity, waiter.placed_at_ms)
     if reason == WAITING:
-        if row.state is not UNKNOWN or turn.now_ms < waiter.due_at_ms:
+        if row.state is not UNKNOWN or turn.watermark_ms < waiter.due_at_ms:
             return False
         reason = NO_RESERVATION
     ripe_at_ms = record_decision(row, waiter.quantity, reason, turn.now_ms)
@@ -124,7 +116,7 @@ def _answer(turn: ReservationTurn, seq: int, waiter: WaitingRow, reason: str, ri
     turn.rows.put(CLAIMS, key, claim)
     turn.rows.delete(WAITERS, waiter_key(turn.key, seq))
     if turn.row.state is UNKNOWN:
-        DEADLINES.set(turn.rows, turn.now_ms + waiter.retention_ms, FORGET, key)
+        BY_WATERMARK.set(turn.rows, turn.now_ms + waiter.retention_ms, FORGET, key)
     turn.effects.count(reason)
     for event, asked in waiter.events:
         publish_decision(turn, waiter.order_ref, claim, event, asked)

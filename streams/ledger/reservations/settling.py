@@ -15,6 +15,7 @@ from streams.ledger.reservations.state import (
     CLOSED,
     CLOSED_STATES,
     SETTLE,
+    TAKEOVER,
     VERIFY,
     Reservation,
     check_every_ms,
@@ -55,8 +56,16 @@ def ripen_later(row: Reservation, quantity: int, now_ms: int) -> int:
 
 
 def ripen(turn: ReservationTurn) -> None:
-    """Units whose delay has passed may be settled now."""
+    """Units whose delay has passed may be settled now.
+
+    The delay counts from the outcome. Where a claim had to wait for a new owner, its own time does not tell
+    when that was.
+    """
     row = turn.row
+    takeover = turn.rows.get(TAKEOVER, b"")
+    if takeover is not None and turn.now_ms < takeover.at_ms + row.settle_delay_ms:
+        row.settle_at_ms = takeover.at_ms + row.settle_delay_ms
+        return
     times = row.unripe_at_ms
     ripe = sum(1 for at_ms in times if at_ms <= turn.now_ms)
     del times[:ripe]

@@ -67,7 +67,7 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
 
     state: State = UNKNOWN
     cause: str = ""
-    """ENDED or EXPIRED, once that was decided."""
+    """ENDED or EXPIRED, once it is closing."""
     quantity: int = 0
     """Units asked for by the Reserve."""
     reserved: int = 0
@@ -76,6 +76,10 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     rejected_units: int = 0
     rejected_orders: int = 0
     expires_at_ms: int = 0
+    ended_at_ms: int = 0
+    """When the promotion was ended, which may be after it expired."""
+    deadline_ms: int = 0
+    """The sooner of both: what is placed later is too late."""
     refusal: str = ""
     """Why the Reserve was refused, for an answer to its repeat."""
 
@@ -117,16 +121,27 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
 
     ask_again_at_ms: int = 0
     hold_overdue_at_ms: int = 0
-    expiry_at_ms: int = 0
     settle_at_ms: int = 0
     report_at_ms: int = 0
     verify_at_ms: int = 0
+    wake_at_ms: int = 0
+    """The earliest of the times above, by the clock: a deadline row."""
+
+    close_at_ms: int = 0
     no_reservation_at_ms: int = 0
     forget_at_ms: int = 0
-    wake_at_ms: int = 0
-    """The earliest of the times above: this reservation's one deadline row."""
+    mark_at_ms: int = 0
+    """The earliest of the three times above, by the watermark: a deadline row."""
+    close_waits: bool = False
+    """Nothing that is in time can come any more, but claims still wait, or Fluent's answer about the hold."""
 
     terms: Terms = Terms()
+
+
+class Takeover(msgspec.Struct, array_like=True, gc=False):
+    """When the partition last came to a new owner."""
+
+    at_ms: int
 
 
 class Details(msgspec.Struct, array_like=True, gc=False):
@@ -179,15 +194,19 @@ class WaitingRow(msgspec.Struct, array_like=True, gc=False):
 
 
 RESERVATIONS: Table[Reservation] = Table(b"RR", Reservation, hot=True)
+TAKEOVER: Table[Takeover] = Table(b"RT", Takeover, hot=True)
 DETAILS: Table[Details] = Table(b"RA", Details)
 CLAIMS: Table[ClaimRow] = Table(b"RC", ClaimRow)
 WAITERS: Table[WaitingRow] = Table(b"RW", WaitingRow)
-DEADLINES = Deadlines(b"RD")
+BY_CLOCK = Deadlines(b"RD")
+"""What concerns Fluent and reports."""
+BY_WATERMARK = Deadlines(b"RM")
+"""What nothing that waits in a backlog may be too late for: the close, the grace of claims, forgetting."""
 
 WAKE = b"w"
 """Deadline kind: some time of a reservation has come; the subject is its key."""
 FORGET = b"f"
-"""Deadline kind: forget one claim of an unknown promotion; the subject is the claim's key."""
+"""Deadline kind, by the watermark: forget one claim; the subject is the claim's key."""
 
 
 def check_every_ms(terms: Terms) -> int:
@@ -206,15 +225,18 @@ def waiter_key(reservation: bytes, seq: int) -> bytes:
 
 
 def next_wake_ms(row: Reservation) -> int:
-    """The earliest time that is set, or 0."""
+    """The earliest time by the clock that is set, or 0."""
     times = (
         row.ask_again_at_ms,
         row.hold_overdue_at_ms,
-        row.expiry_at_ms,
         row.settle_at_ms,
         row.report_at_ms,
         row.verify_at_ms,
-        row.no_reservation_at_ms,
-        row.forget_at_ms,
     )
+    return min((time for time in times if time), default=0)
+
+
+def next_mark_ms(row: Reservation) -> int:
+    """The earliest time by the watermark that is set, or 0."""
+    times = (row.close_at_ms, row.no_reservation_at_ms, row.forget_at_ms)
     return min((time for time in times if time), default=0)

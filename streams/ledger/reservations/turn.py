@@ -1,4 +1,4 @@
-"""A command's turn at one reservation: its row in hand, and the one deadline that the row has."""
+"""A command's turn at one reservation: its row in hand, and the row's two deadlines, one by each clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from enum import StrEnum
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import reservation_key
 from streams.ledger.effects import Effects
-from streams.ledger.reservations.state import DEADLINES, RESERVATIONS, WAKE, Reservation, next_wake_ms
+from streams.ledger.reservations.state import (
+    BY_CLOCK,
+    BY_WATERMARK,
+    RESERVATIONS,
+    WAKE,
+    Reservation,
+    next_mark_ms,
+    next_wake_ms,
+)
 from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
 
@@ -32,7 +40,7 @@ class ReservationTurn(Turn, gc=False):
     row: Reservation
 
     def finish(self) -> None:
-        """Write the row and set its deadline to the earliest of its times."""
+        """Write the row and set its deadlines to the earliest of its times."""
         arm(self.rows, self.key, self.row)
         self.rows.put(RESERVATIONS, self.key, self.row)
 
@@ -55,15 +63,15 @@ def take_by_key(turn: Turn, key: bytes) -> ReservationTurn:
 
 
 def arm(rows: Rows, key: bytes, row: Reservation) -> None:
-    """Keep exactly one deadline row: at the earliest of the reservation's times."""
+    """Keep exactly one deadline row for each clock: at the earliest of the reservation's times."""
     wake_at_ms = next_wake_ms(row)
-    if wake_at_ms == row.wake_at_ms:
-        return
-    if row.wake_at_ms:
-        DEADLINES.clear(rows, row.wake_at_ms, WAKE, key)
-    if wake_at_ms:
-        DEADLINES.set(rows, wake_at_ms, WAKE, key)
-    row.wake_at_ms = wake_at_ms
+    if wake_at_ms != row.wake_at_ms:
+        BY_CLOCK.move(rows, row.wake_at_ms, wake_at_ms, WAKE, key)
+        row.wake_at_ms = wake_at_ms
+    mark_at_ms = next_mark_ms(row)
+    if mark_at_ms != row.mark_at_ms:
+        BY_WATERMARK.move(rows, row.mark_at_ms, mark_at_ms, WAKE, key)
+        row.mark_at_ms = mark_at_ms
 
 
 def arm_sooner(rows: Rows, key: bytes, row: Reservation) -> None:
@@ -73,6 +81,6 @@ def arm_sooner(rows: Rows, key: bytes, row: Reservation) -> None:
         not wake_at_ms
         or 0 < row.report_at_ms < wake_at_ms
         or 0 < row.settle_at_ms < wake_at_ms
-        or 0 < row.forget_at_ms < wake_at_ms
+        or 0 < row.forget_at_ms != row.mark_at_ms
     ):
         arm(rows, key, row)

@@ -23,7 +23,7 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
 from streams.ledger.inputs import CancelOrder, PlaceOrder
-from streams.ledger.orders import decide, earliest_deadline_ms
+from streams.ledger.orders import decide, next_watermark_deadline_ms
 from streams.ledger.reservations.publishing import publish_decision, tell_recalled
 from streams.ledger.reservations.state import ClaimRow
 from streams.ledger.reservations.turn import ReservationTurn, take
@@ -101,7 +101,7 @@ class Bench:
     def tick(self, after_ms: int = 0) -> list[Send]:
         """A Tick `after_ms` later, with all that it causes."""
         self.now_ms += after_ms
-        return self.feed(Tick()) + self.settle()
+        return self.feed(Tick(self.now_ms)) + self.settle()
 
     def source(self, topic: str) -> Source:
         """The next record of an input topic."""
@@ -155,7 +155,7 @@ class Bench:
 
     def deadline_ms(self) -> int | None:
         """When the partition next needs a Tick."""
-        return earliest_deadline_ms(self.rows)
+        return next_watermark_deadline_ms(self.rows)
 
 
 def outcomes(sends: list[Send]) -> list[Json]:

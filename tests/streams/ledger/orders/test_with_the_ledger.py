@@ -103,7 +103,7 @@ def test_orders_hold_exactly_what_the_ledger_counts(
             sale.run()
     sale.run()
     sale.log.now_ms += 10_000
-    sale.log.append(Tick())
+    sale.log.append(Tick(sale.log.now_ms))
     sale.run()
     published = sale.log.published
     audit.each_event_is_answered_once(sale.register, published)

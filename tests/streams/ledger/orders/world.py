@@ -16,7 +16,7 @@ from streams.ledger.commands import (
     decode_sku_command,
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
-from streams.ledger.orders import decide, earliest_deadline_ms
+from streams.ledger.orders import decide, next_watermark_deadline_ms
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.state import ClaimRow
 from streams.ledger.reservations.turn import ReservationTurn, take
@@ -80,7 +80,7 @@ class Log:
 
     def deadline_ms(self) -> int | None:
         """What the owner's timer looks at."""
-        return earliest_deadline_ms(self.rows)
+        return next_watermark_deadline_ms(self.rows)
 
 
 class Ledger:
@@ -163,4 +163,4 @@ def run_to_rest(log: Log, ledger: Ledger, until_ms: int) -> None:
         if deadline_ms is None or deadline_ms > until_ms:
             return
         log.now_ms = max(log.now_ms, deadline_ms)
-        log.append(Tick())
+        log.append(Tick(log.now_ms))

@@ -41,17 +41,20 @@ class History:
         self.starts: list[StartPromotion] = []
         self.overtaken = self.dead_end = False
         self.first_end: EndPromotion | None = None
-        end_ms = 0
+        end_ms = watermark_ms = 0
         for command, at_ms in records:
             if isinstance(command, StartPromotion) and command.promotion_id == promotion:
-                self.overtaken |= self.first_end is not None and not self.starts
+                if self.first_end is not None and not self.starts:
+                    self.overtaken = self.first_end.placed_at_ms < command.placed_at_ms
                 self.starts.append(command)
             elif isinstance(command, EndPromotion) and command.promotion_id == promotion:
                 end_ms = end_ms or at_ms
                 self.first_end = self.first_end or command
             elif isinstance(command, Tick) or (isinstance(command, Continue) and command.kind == "due"):
+                if isinstance(command, Tick):
+                    watermark_ms = max(watermark_ms, min(command.watermark_ms, at_ms))
                 waited = self.first_end is not None and not self.starts
-                self.dead_end |= waited and at_ms >= end_ms + TERMS.claim_grace_ms
+                self.dead_end |= waited and watermark_ms >= end_ms + TERMS.claim_grace_ms
 
     @property
     def lines(self) -> Lines:

@@ -28,7 +28,7 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
 from streams.ledger.inputs import EndPromotion, StartPromotion
-from streams.ledger.promotions import decide, earliest_deadline_ms
+from streams.ledger.promotions import decide, earliest_deadline_ms, next_watermark_deadline_ms
 from streams.ledger.rows import MemoryStore, R, Rows, Table
 from streams.ledger.terms import Source, Terms
 
@@ -66,10 +66,17 @@ def start_of(
     )
 
 
-def end_of(*, promotion: str = PROMOTION, offset: int = 0, reason: str = "") -> EndPromotion:
+def end_of(
+    *, promotion: str = PROMOTION, offset: int = 0, reason: str = "", placed_at_ms: int = NOON_MS
+) -> EndPromotion:
     """An end at `offset` of its topic; its original bytes name that offset."""
     source = Source("promotion-end", 1, offset, b"a shop's key")
-    return EndPromotion(source, TERMS, NOON_MS, promotion, reason, b"end %d" % offset)
+    return EndPromotion(source, TERMS, placed_at_ms, promotion, reason, b"end %d" % offset)
+
+
+def end_before_the_start() -> EndPromotion:
+    """An end that was placed before the start, too."""
+    return end_of(placed_at_ms=NOON_MS - 1)
 
 
 def held(sku: str, quantity: int = 10, *, promotion: str = PROMOTION) -> LineReserved:
@@ -153,12 +160,18 @@ class Stage:
     def wait(self, after_ms: int) -> list[Send]:
         """Let time pass, then Tick; what that sent."""
         self.now_ms += after_ms
-        return self.take(Tick())
+        return self.take(Tick(self.now_ms))
 
     def deadline_ms(self) -> int | None:
         """How long until the next Tick is needed."""
-        at_ms = earliest_deadline_ms(self.rows)
+        at_ms = next_due_ms(self.rows)
         return None if at_ms is None else at_ms - self.now_ms
+
+
+def next_due_ms(rows: Rows) -> int | None:
+    """The earliest deadline by either clock, in Unix ms."""
+    found = earliest_deadline_ms(rows), next_watermark_deadline_ms(rows)
+    return min((at_ms for at_ms in found if at_ms is not None), default=None)
 
 
 def of(sends: list[Send], topic: str) -> list[Send]:
@@ -217,6 +230,11 @@ def continuations(sends: list[Send]) -> list[Continue]:
 def within_budget(stage: Stage) -> bool:
     """No command had more effects than one may have."""
     return stage.most_effects <= MAX_EFFECTS
+
+
+def count_from_here(stage: Stage) -> None:
+    """Leave out of the budget what was decided so far: a start or an end, which is decided in one piece."""
+    stage.most_effects = 0
 
 
 def active_stage() -> Stage:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from streams.ledger.commands import Tick
-from streams.ledger.promotions import ends, publishing, reports, starts, ticks
+from streams.ledger.promotions import publishing, reports, ticks
 from tests.streams.ledger.promotions.audit import audit
-from tests.streams.ledger.promotions.stage import end_of, start_of
+from tests.streams.ledger.promotions.stage import NOON_MS, end_of, start_of
 from tests.streams.ledger.promotions.world import World
 
 PROMOTIONS = ["P", "P1", "Q"]
@@ -24,13 +24,11 @@ seeds = st.integers(0, 2**32)
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """The limits are lowered, so that seven SKUs take as many pieces and pages as ten thousand do."""
+    """The limits are lowered, so that seven SKUs take as many pages as ten thousand do."""
 
     def __init__(self) -> None:
         super().__init__()
         self.limits = pytest.MonkeyPatch()
-        self.limits.setattr(starts, "PIECE_LINES", 3)
-        self.limits.setattr(ends, "PIECE_ENDS", 2)
         self.limits.setattr(publishing, "PAGE_LINES", 4)
         self.limits.setattr(reports, "PAGE_LINES", 3)
         self.limits.setattr(publishing, "MAX_EFFECTS", 18)
@@ -43,10 +41,12 @@ class AnyOrder(RuleBasedStateMachine):
         self.offset += 1
         self.world.log.append(start_of(CONTENTS[content], promotion=promotion, offset=self.offset))
 
-    @rule(promotion=promotions)
-    def end(self, promotion: str) -> None:
+    @rule(promotion=promotions, after_ms=st.sampled_from([-1, 0, 60_000]))
+    def end(self, promotion: str, after_ms: int) -> None:
+        """Placed before the start, with it or after it, whichever of the two is decided first."""
         self.offset += 1
-        self.world.log.append(end_of(promotion=promotion, offset=self.offset))
+        end = end_of(promotion=promotion, offset=self.offset, placed_at_ms=NOON_MS + after_ms)
+        self.world.log.append(end)
 
     @rule(count=st.integers(1, 10))
     def decide(self, count: int) -> None:
@@ -77,10 +77,14 @@ class AnyOrder(RuleBasedStateMachine):
         sent = [figures for one in self.world.ledgers.reservations.values() for figures in one.sent]
         self.world.log.append(random.Random(seed).choice(sent))
 
-    @rule(after_ms=st.sampled_from([0, 1_000, 5_000, 60_000]), ticks=st.integers(0, 2))
-    def time_goes_on(self, after_ms: int, ticks: int) -> None:
+    @rule(
+        after_ms=st.sampled_from([0, 1_000, 5_000, 60_000]),
+        ticks=st.integers(0, 2),
+        behind_ms=st.sampled_from([0, 0, 3_000, 2**40]),
+    )
+    def time_goes_on(self, after_ms: int, ticks: int, behind_ms: int) -> None:
         self.world.log.clock_ms += after_ms
-        self.world.log.append(*[Tick()] * ticks)
+        self.world.log.append(*[Tick(max(0, self.world.log.clock_ms - behind_ms))] * ticks)
 
     @rule()
     def the_next_deadline_comes(self) -> None:

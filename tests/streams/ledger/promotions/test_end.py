@@ -3,11 +3,15 @@ from __future__ import annotations
 import pytest
 
 from streams.ledger.commands import End, LineReserved, Tick
+from streams.ledger.promotions import next_watermark_deadline_ms
 from tests.streams.ledger.promotions.stage import (
+    NOON_MS,
     PROMOTION,
     TERMS,
     Stage,
+    closed,
     dead_letters,
+    end_before_the_start,
     end_of,
     figures,
     held,
@@ -20,6 +24,7 @@ from tests.streams.ledger.promotions.stage import (
 )
 
 GRACE_MS = TERMS.claim_grace_ms
+ENDS = [End(PROMOTION, sku, NOON_MS) for sku in ("SKU-1", "SKU-2")]
 
 
 def active() -> Stage:
@@ -29,13 +34,13 @@ def active() -> Stage:
 
 
 def test_an_end_goes_to_every_sku() -> None:
-    assert sku_commands(active().take(end_of())) == [End(PROMOTION, "SKU-1"), End(PROMOTION, "SKU-2")]
+    assert sku_commands(active().take(end_of())) == ENDS
 
 
 def test_an_end_goes_to_undecided_and_refused_skus_too() -> None:
     stage = Stage()
     stage.take(start_of(), refused("SKU-1"))
-    assert sku_commands(stage.take(end_of())) == [End(PROMOTION, "SKU-1"), End(PROMOTION, "SKU-2")]
+    assert sku_commands(stage.take(end_of())) == ENDS
 
 
 def test_a_repeated_end_changes_and_publishes_nothing() -> None:
@@ -78,11 +83,11 @@ def test_a_repeat_of_an_end_without_its_start_is_no_second_dead_letter() -> None
 
 
 @pytest.mark.parametrize("wait_ms", [GRACE_MS - 1, GRACE_MS, 100 * GRACE_MS])
-def test_a_start_whose_end_overtook_it_is_answered_ended_for_every_sku_and_holds_nothing(
+def test_a_start_that_was_placed_after_its_end_is_answered_ended_for_every_sku_and_holds_nothing(
     wait_ms: int,
 ) -> None:
     stage = Stage()
-    stage.take(end_of())
+    stage.take(end_before_the_start())
     stage.wait(wait_ms)
     sent = stage.take(start_of())
     assert sku_commands(sent) == []
@@ -101,12 +106,39 @@ def test_an_end_whose_start_came_within_the_grace_is_no_dead_letter() -> None:
     stage.wait(GRACE_MS - 1)
     stage.take(start_of())
     assert dead_letters(stage.wait(1)) == []
-    assert stage.deadline_ms() == GRACE_MS - 1, "only the report is still due"
+    assert next_watermark_deadline_ms(stage.rows) is None
+
+
+@pytest.mark.parametrize("after_ms", [0, 60_000])
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_start_whose_later_end_was_decided_first_has_it_as_its_deadline(
+    after_ms: int, given_up: bool
+) -> None:
+    stage = Stage()
+    stage.take(end_of(placed_at_ms=NOON_MS + after_ms))
+    stage.wait(GRACE_MS if given_up else 0)
+    reserves = sku_commands(stage.take(start_of()))
+    assert [(one.sku, one.ended_at_ms) for one in reserves] == [
+        ("SKU-1", NOON_MS + after_ms),
+        ("SKU-2", NOON_MS + after_ms),
+    ]
+    assert stage.take(end_of(offset=1)) == []
+    stage.take(held("SKU-1"), held("SKU-2", 5), closed("SKU-1", 1, 2, 8), closed("SKU-2", 1, 0, 5))
+    assert [report["kind"] for report in reports(stage.wait(GRACE_MS))] == ["FINAL"]
+
+
+def test_an_end_that_waits_in_a_backlog_behind_its_start_is_no_dead_letter() -> None:
+    """By the clock its grace is long over, by the watermark it has not begun."""
+    stage = Stage()
+    stage.take(end_of())
+    stage.now_ms += 100 * GRACE_MS
+    assert stage.take(Tick(NOON_MS + GRACE_MS - 1), Tick()) == []
+    assert len(sku_commands(stage.take(start_of()))) == 2
 
 
 def test_the_repeats_of_an_overtaken_start_and_its_end_are_repeats() -> None:
     stage = Stage()
-    first = stage.take(end_of(), start_of())
+    first = stage.take(end_before_the_start(), start_of())
     assert results(stage.take(start_of(offset=1))) == results(first)
     assert stage.take(end_of(offset=1)) == []
     assert len(dead_letters(stage.take(start_of((("SKU-1", 1),), offset=2)))) == 1
@@ -114,7 +146,7 @@ def test_the_repeats_of_an_overtaken_start_and_its_end_are_repeats() -> None:
 
 def test_an_overtaken_start_gets_a_final_report_with_nothing_in_it() -> None:
     stage = Stage()
-    stage.take(end_of(), start_of())
+    stage.take(end_before_the_start(), start_of())
     (report,) = reports(stage.wait(GRACE_MS))
     assert (report["kind"], report["status"]) == ("FINAL", "REJECTED")
     assert report["totals"]["reserved"] == 0

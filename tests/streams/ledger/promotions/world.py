@@ -17,9 +17,9 @@ from streams.ledger.commands import (
     decode_sku_command,
 )
 from streams.ledger.effects import Effects, Send
-from streams.ledger.promotions import decide, earliest_deadline_ms
+from streams.ledger.promotions import decide
 from streams.ledger.rows import MemoryStore, Rows
-from tests.streams.ledger.promotions.stage import Command, Stage
+from tests.streams.ledger.promotions.stage import Command, Stage, next_due_ms
 
 OVER = ("CLOSED", "REJECTED")
 
@@ -135,7 +135,10 @@ class Ledgers:
     def _reserve(self, command: Reserve) -> None:
         key = (command.promotion_id, command.sku)
         assert key not in self.reservations, "a SKU is reserved once"
-        self.reservations[key] = Reservation(*key, command.quantity, command.expires_at_ms)
+        ended = command.ended_at_ms > 0
+        self.reservations[key] = Reservation(
+            *key, command.quantity, command.expires_at_ms, ended=ended, ends=int(ended)
+        )
 
     def _end(self, command: End) -> None:
         reservation = self.reservations[command.promotion_id, command.sku]
@@ -190,11 +193,11 @@ class World:
 
     def tick(self) -> bool:
         """Time goes on to the next deadline and its Tick comes; False where there is no deadline."""
-        at_ms = earliest_deadline_ms(self.log.stage.rows)
+        at_ms = next_due_ms(self.log.stage.rows)
         if at_ms is None:
             return False
         self.log.clock_ms = max(self.log.clock_ms, at_ms)
-        self.log.append(Tick())
+        self.log.append(Tick(self.log.clock_ms))
         return True
 
     def finish(self, dice: random.Random) -> None:

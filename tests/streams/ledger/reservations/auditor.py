@@ -64,6 +64,19 @@ class Account:
     """(topic, offset) of the events that the ledger itself must answer."""
     recalls: Counter[str] = field(default_factory=Counter)
     """Orders that were recalled and not told about yet."""
+    expires_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    ended_unknown: bool = False
+    """Its End came before its Reserve."""
+    placed_at_ms: dict[str, int] = field(default_factory=dict)
+    """Of the orders' first claims."""
+    unforeseen: set[str] = field(default_factory=set)
+    """Orders that came although the watermark had said that nothing of their time was to come any more."""
+
+    def deadline_ms(self) -> int:
+        """What is placed later is too late."""
+        known = [at_ms for at_ms in (self.expires_at_ms, self.ended_at_ms) if at_ms is not None]
+        return min(known, default=2**62)
 
     def held(self) -> int:
         """Units that orders hold."""
@@ -76,11 +89,23 @@ class Auditor:
     def __init__(self, settle_delay_ms: int) -> None:
         self.accounts: dict[Subject, Account] = defaultdict(Account)
         self.settle_delay_ms = settle_delay_ms
+        self.watermark_ms = 0
 
-    def asked(self, command: c.SkuCommand) -> None:
-        """A command of the orders stage goes in."""
-        if isinstance(command, c.Claim):
+    def asked(self, command: c.SkuCommand, now_ms: int) -> None:
+        """A command goes in."""
+        if isinstance(command, c.Tick):
+            self.watermark_ms = max(self.watermark_ms, min(command.watermark_ms, now_ms))
+        elif isinstance(command, c.Claim):
             self._claimed(command)
+        elif isinstance(command, c.Reserve):
+            account = self.accounts[command.promotion_id, command.sku]
+            if account.expires_at_ms is None:
+                account.expires_at_ms = command.expires_at_ms
+        elif isinstance(command, c.End):
+            account = self.accounts[command.promotion_id, command.sku]
+            if account.ended_at_ms is None:
+                account.ended_at_ms = command.ended_at_ms
+                account.ended_unknown = account.expires_at_ms is None
         elif isinstance(command, c.Recall):
             self.accounts[command.promotion_id, command.sku].recalls[command.order_ref] = 1
         elif isinstance(command, c.Cancel):
@@ -95,6 +120,8 @@ class Auditor:
             account.owed[command.source.topic, command.source.offset] += 1
         if command.order_ref not in account.decided and command.order_ref not in account.arrivals:
             account.arrivals.append(command.order_ref)
+        if account.placed_at_ms.setdefault(command.order_ref, command.placed_at_ms) <= self.watermark_ms:
+            account.unforeseen.add(command.order_ref)
 
     def read(self, send: Send, now_ms: int) -> None:
         """A record comes out."""
@@ -132,13 +159,25 @@ class Auditor:
         if reason == "CANCELLED":
             account.arrivals.remove(order)
             return
-        assert account.arrivals.pop(0) == order, "not first come first served"
+        late = reason in ("EXPIRED", "ENDED")
+        assert late or account.arrivals[0] == order, "not first come first served"
+        account.arrivals.remove(order)
+        self._in_time(account, order, reason)
         left = account.reserved - account.held()
         if reason == "":
             assert quantity <= left, "oversold"
             account.taken[order] = Taken(quantity, now_ms)
         elif reason == "EXHAUSTED":
             assert quantity > left, "refused although there was enough"
+
+    def _in_time(self, account: Account, order: str, reason: str) -> None:
+        """Nothing that was placed late is taken, and what was placed in time is not told that it was late."""
+        in_time = account.placed_at_ms[order] <= account.deadline_ms()
+        assert in_time or reason != "", "an order that was placed late was taken"
+        if reason in ("EXPIRED", "ENDED"):
+            foreseen = order not in account.unforeseen and not account.ended_unknown
+            assert not (in_time and foreseen), "in time, and told otherwise"
+            assert reason == "ENDED" or account.expires_at_ms == account.deadline_ms(), "the other came first"
 
     def _published(self, outcome: dict[str, Any], send: Send, now_ms: int) -> None:
         """The outcome of an order that is one line: each event is answered once."""

@@ -11,7 +11,15 @@ from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.effects import Effects, Send
 from streams.ledger.reservations import LIFE, decide
-from streams.ledger.reservations.state import CLAIMS, DEADLINES, DETAILS, RESERVATIONS, WAITERS, State
+from streams.ledger.reservations.state import (
+    BY_CLOCK,
+    BY_WATERMARK,
+    CLAIMS,
+    DETAILS,
+    RESERVATIONS,
+    WAITERS,
+    State,
+)
 from streams.ledger.rows import MemoryStore, Rows, Table
 from tests.streams.ledger.reservations.auditor import Auditor
 
@@ -41,7 +49,7 @@ class Partition:
 
     def decide(self, command: c.SkuCommand) -> None:
         """One command at the partition's time: its records are audited and go where they belong."""
-        self.auditor.asked(command)
+        self.auditor.asked(command, self.now_ms)
         before = self._states()
         sends = self._apply(command, self.now_ms)
         self._life_is_as_documented(command, before)
@@ -96,8 +104,12 @@ class Partition:
                 assert c.encode(row) == self.folded[key]
 
     def deadlines(self) -> list[tuple[int, bytes, bytes]]:
-        """All deadlines."""
-        return DEADLINES.due(self.rows, 2**62, 1_000_000)
+        """All deadlines by the clock."""
+        return BY_CLOCK.due(self.rows, 2**62, 1_000_000)
+
+    def watermark_deadlines(self) -> list[tuple[int, bytes, bytes]]:
+        """All deadlines by the watermark."""
+        return BY_WATERMARK.due(self.rows, 2**62, 1_000_000)
 
     def _states(self) -> dict[bytes, State]:
         return {key: row.state for key, row in self.rows.scan(RESERVATIONS, b"", b"\xff", 100)}

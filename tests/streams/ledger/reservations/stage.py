@@ -19,10 +19,11 @@ from schemas.topics import (
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
-from streams.ledger.reservations import decide, earliest_deadline_ms
+from streams.ledger.reservations import decide, earliest_deadline_ms, next_watermark_deadline_ms
 from streams.ledger.reservations.state import CLAIMS, RESERVATIONS, ClaimRow, Reservation
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Terms
+from streams.ledger.watermark import WATERMARKS
 
 PROMOTION, SKU = "FLASH-1", "SKU-1"
 NOON_MS = 1_800_000_000_000
@@ -78,13 +79,21 @@ class Ledger:
         return out
 
     def at(self, now_ms: int) -> list[Any]:
-        """Let time pass up to `now_ms`, with a Tick at each deadline on the way; answers what was sent."""
+        """Let time pass up to `now_ms`, with a Tick at each deadline on the way; answers what was sent.
+
+        Nothing waits in a backlog: the watermark is now.
+        """
         out: list[Any] = []
-        while (due_ms := earliest_deadline_ms(self.rows)) is not None and due_ms <= now_ms:
+        while (due_ms := self.due_ms()) is not None and due_ms <= now_ms:
             self.now_ms = max(self.now_ms, due_ms)
-            out += self.do(c.Tick())
+            out += self.do(c.Tick(self.now_ms))
         self.now_ms = max(self.now_ms, now_ms)
         return out
+
+    def due_ms(self) -> int | None:
+        """The earliest deadline by either clock."""
+        found = earliest_deadline_ms(self.rows), next_watermark_deadline_ms(self.rows)
+        return min((due_ms for due_ms in found if due_ms is not None), default=None)
 
     def after(self, passed_ms: int) -> list[Any]:
         """Let `passed_ms` pass."""
@@ -95,6 +104,10 @@ class Ledger:
         row = self.rows.get(RESERVATIONS, c.reservation_key(*IDS))
         assert row is not None
         return row
+
+    def kept(self) -> list[bytes]:
+        """The kinds of the rows that are left, without the watermark's."""
+        return sorted(key[:2] for key in self.store.rows if not key.startswith(WATERMARKS.prefix))
 
     def claim_row(self, order_ref: str) -> ClaimRow | None:
         """A claim's row."""
@@ -122,8 +135,9 @@ class Ledger:
         return self.do(c.Cancel(*IDS, quantity, order_ref, 7, compensation))
 
     def end(self) -> list[Any]:
-        """An End."""
-        return self.do(c.End(*IDS))
+        """An End whose grace is over: nothing that was placed before it can still come."""
+        ended_at_ms = self.now_ms - TERMS.expiry_grace_ms
+        return self.do(c.End(*IDS, ended_at_ms)) + self.do(c.Tick(self.now_ms))
 
     def close(self) -> list[Any]:
         """An End that Fluent confirms at once."""
@@ -144,6 +158,12 @@ def unknown(ledger: Ledger) -> None:
 def pending(ledger: Ledger) -> None:
     """Fluent was asked for the hold."""
     ledger.reserve(expires_in_ms=50_000)
+
+
+def ended(ledger: Ledger) -> None:
+    """It was ended before Fluent has answered."""
+    pending(ledger)
+    ledger.end()
 
 
 def overdue(ledger: Ledger) -> None:

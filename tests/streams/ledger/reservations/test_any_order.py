@@ -13,13 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from schemas.drift import DriftKind
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
-from streams.ledger.reservations import earliest_deadline_ms, queue
+from streams.ledger.reservations import earliest_deadline_ms, next_watermark_deadline_ms, queue
 from streams.ledger.reservations.state import (
     CLAIMS,
     RESERVATIONS,
     WAITERS,
     WAITING,
     Reservation,
+    next_mark_ms,
     next_wake_ms,
 )
 from streams.ledger.terms import Source, Terms
@@ -87,18 +88,24 @@ class LedgerMachine(RuleBasedStateMachine):
     def cancel(self, subject: tuple[str, str], order: str, quantity: int, compensation: bool) -> None:
         self.partition.decide(c.Cancel(*subject, quantity, order, 1, compensation))
 
-    @rule(subject=subjects)
-    def end(self, subject: tuple[str, str]) -> None:
-        self.partition.decide(c.End(*subject))
+    @rule(subject=subjects, age_ms=st.sampled_from([0, 15_000, 300_000]))
+    def end(self, subject: tuple[str, str], age_ms: int) -> None:
+        self.partition.decide(c.End(*subject, self.partition.now_ms - age_ms))
 
-    @rule(passed_ms=st.sampled_from([0, 1, 3_000, 10_000, 31_000, 70_000]))
-    def tick(self, passed_ms: int) -> None:
-        """Late, on time or early: then it says and changes nothing."""
-        self.partition.now_ms += passed_ms
-        due_ms = earliest_deadline_ms(self.partition.rows)
-        self.partition.decide(c.Tick())
-        if due_ms is None or due_ms > self.partition.now_ms:
-            assert self.partition.batches[-1].log[-1][2] == []
+    @rule(
+        passed_ms=st.sampled_from([0, 1, 3_000, 10_000, 31_000, 70_000]),
+        behind_ms=st.sampled_from([-70_000, 0, 0, 10_000, 100_000, 2_000_000_000_000]),
+    )
+    def tick(self, passed_ms: int, behind_ms: int) -> None:
+        """Late, on time or early: then it says and changes nothing. The watermark may be anything."""
+        partition = self.partition
+        partition.now_ms += passed_ms
+        clock_ms, mark_ms = earliest_deadline_ms(partition.rows), next_watermark_deadline_ms(partition.rows)
+        partition.decide(c.Tick(max(0, partition.now_ms - behind_ms)))
+        by_clock = clock_ms is not None and clock_ms <= partition.now_ms
+        by_watermark = mark_ms is not None and mark_ms <= partition.auditor.watermark_ms
+        if not by_clock and not by_watermark:
+            assert partition.batches[-1].log[-1][2] == []
 
     @rule(data=st.data())
     def fluent_answers(self, data: st.DataObject) -> None:
@@ -122,7 +129,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def figures_and_queues_are_sound(self) -> None:
-        wakes = []
+        wakes, marks = [], []
         for subject in SUBJECTS:
             key = c.reservation_key(*subject)
             row = self.partition.rows.get(RESERVATIONS, key)
@@ -130,11 +137,16 @@ class LedgerMachine(RuleBasedStateMachine):
                 self._row_is_sound(key, row)
                 if row.wake_at_ms:
                     wakes.append((row.wake_at_ms, b"w", key))
-        assert sorted(wakes) == [due for due in self.partition.deadlines() if due[1] == b"w"]
+                if row.mark_at_ms:
+                    marks.append((row.mark_at_ms, b"w", key))
+        assert sorted(wakes) == self.partition.deadlines()
+        assert sorted(marks) == [due for due in self.partition.watermark_deadlines() if due[1] == b"w"]
 
     def _row_is_sound(self, key: bytes, row: Reservation) -> None:
         assert 0 <= row.claimed <= row.reserved <= max(row.quantity, 0)
-        assert row.wake_at_ms == next_wake_ms(row)
+        assert (row.wake_at_ms, row.mark_at_ms) == (next_wake_ms(row), next_mark_ms(row))
+        if row.state == "PENDING" or (row.state == "ACTIVE" and row.terms.auto_release):
+            assert bool(row.close_at_ms) != row.close_waits, "it will never close"
         assert len(row.unripe_at_ms) == len(row.unripe_units)
         assert row.unripe_at_ms == sorted(set(row.unripe_at_ms))
         assert min(row.unripe_units, default=0) >= 0 and sum(row.unripe_units) <= row.claimed
@@ -154,7 +166,7 @@ class LedgerMachine(RuleBasedStateMachine):
         partition = self.partition
         partition.decide_own()
         for subject in SUBJECTS:
-            partition.decide(c.End(*subject))
+            partition.decide(c.End(*subject, partition.now_ms))
         self._until_idle()
         partition.settle_down()
         for subject, account in partition.auditor.accounts.items():
@@ -163,8 +175,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert not account.recalls, "a recall was never answered"
             assert account.ends == (1 if account.reserved else 0) or subject in self.refused
             assert account.state in ("CLOSED", "REJECTED")
-        assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA"}
-        assert not partition.deadlines()
+        assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA", b"!w"}
+        assert not partition.deadlines() and not partition.watermark_deadlines()
 
     def _until_idle(self) -> None:
         partition = self.partition
@@ -173,10 +185,11 @@ class LedgerMachine(RuleBasedStateMachine):
             answered = len(partition.requests)
             for request in partition.requests[-30:]:
                 partition.decide(ANSWERS[type(request)][0](request))
-            due_ms = earliest_deadline_ms(partition.rows)
+            found = earliest_deadline_ms(partition.rows), next_watermark_deadline_ms(partition.rows)
+            due_ms = min((due_ms for due_ms in found if due_ms is not None), default=None)
             if due_ms is not None:
                 partition.now_ms = max(partition.now_ms, due_ms)
-                partition.decide(c.Tick())
+                partition.decide(c.Tick(partition.now_ms))
             elif len(partition.requests) == answered:
                 return
         raise AssertionError("the ledger does not come to rest")

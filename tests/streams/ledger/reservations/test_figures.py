@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from streams.ledger import commands as c
-from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, figures_in
 
@@ -69,10 +68,10 @@ def test_a_closed_verified_and_forgotten_reservation_keeps_its_row_and_has_no_de
     ledger.close()
     ledger.verify()
     ledger.after(TERMS.claims_kept_ms)
-    assert earliest_deadline_ms(ledger.rows) is None
+    assert ledger.due_ms() is None
     assert ledger.claim_row("O-1") is None
     assert ledger.row().state == "CLOSED"
-    assert len(ledger.store.rows) == 1
+    assert ledger.kept() == [b"RR"]
 
 
 def test_claims_are_kept_for_the_retention_after_the_close() -> None:
@@ -94,7 +93,7 @@ def test_thousands_of_claims_are_forgotten_in_bounded_steps() -> None:
     ledger.close()
     ledger.verify()
     ledger.after(TERMS.claims_kept_ms)
-    assert len(ledger.store.rows) == 1
+    assert ledger.kept() == [b"RR"]
 
 
 def test_claims_that_come_after_the_forgetting_are_forgotten_as_well() -> None:
@@ -106,7 +105,7 @@ def test_claims_that_come_after_the_forgetting_are_forgotten_as_well() -> None:
     ledger.claim("O-1")
     ledger.after(TERMS.claims_kept_ms)
     assert ledger.claim_row("O-1") is None
-    assert earliest_deadline_ms(ledger.rows) is None
+    assert ledger.due_ms() is None
 
 
 def test_forgetting_one_reservation_leaves_those_with_a_similar_key_alone() -> None:
@@ -118,6 +117,6 @@ def test_forgetting_one_reservation_leaves_those_with_a_similar_key_alone() -> N
     ledger.close()
     ledger.verify()
     ledger.now_ms += TERMS.claims_kept_ms
-    ledger.do(c.Continue("forget", b"FLASH-1\0SKU-1\0"))
+    ledger.do(c.Tick(ledger.now_ms))
     left = [key for key in ledger.store.rows if key.startswith(b"RC")]
     assert left == [b"RCFLASH-1\0SKU-10\0O-1", b"RCFLASH-1\0SKU-1\x01\0O-1"]

@@ -14,6 +14,7 @@ from tests.streams.ledger.reservations.stage import (
     Ledger,
     active,
     closed,
+    ended,
     overdue,
     pending,
     rejected,
@@ -49,6 +50,7 @@ def invalid(ledger: Ledger) -> None:
 
 
 def too_late(ledger: Ledger) -> None:
+    ledger.do(c.Tick(ledger.now_ms))
     ledger.reserve(expires_in_ms=-TERMS.expiry_grace_ms)
 
 
@@ -78,7 +80,11 @@ CASES: list[tuple[Prepare, Prepare, str, str]] = [
     (pending, hold_of_nothing, "REJECTED", ""),
     (pending, hold_failed, "REJECTED", ""),
     (pending, expiry, "RELEASING", "EXPIRED"),
-    (pending, Ledger.end, "RELEASING", "ENDED"),
+    (pending, Ledger.end, "PENDING", ""),
+    (ended, hold_confirmed, "RELEASING", "ENDED"),
+    (ended, hold_failed, "REJECTED", ""),
+    (ended, expiry, "RELEASING", "ENDED"),
+    (ended, Ledger.end, "PENDING", ""),
     (pending, Ledger.reserve, "PENDING", ""),
     (pending, release_confirmed, "PENDING", ""),
     (overdue, hold_confirmed, "ACTIVE", ""),

@@ -18,6 +18,7 @@ from tests.streams.ledger.reservations.stage import (
     Ledger,
     active,
     closed,
+    decided,
     decode,
     fields,
     figures_in,
@@ -86,10 +87,14 @@ def test_a_repeated_reserve_gets_the_answer_of_the_first_one(before: Callable[[L
 
 
 @pytest.mark.parametrize("reason", ["ENDED", "EXPIRED"])
-def test_an_end_or_expiry_while_pending_releases_what_fluent_may_be_about_to_hold(reason: str) -> None:
+def test_a_close_without_an_answer_about_the_hold_releases_what_fluent_may_be_about_to_hold(
+    reason: str,
+) -> None:
     ledger = Ledger()
     pending(ledger)
-    out = ledger.end() if reason == "ENDED" else ledger.after(52_000)
+    if reason == "ENDED":
+        ledger.end()
+    out = ledger.after(TERMS.hold_timeout_ms)
     assert [answer.reason for answer in of(c.LineReserved, out)] == [reason]
     assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 2, REF, 0, False)]
     assert ledger.do(c.HoldConfirmed(*IDS, 1, 100)) == []
@@ -107,12 +112,29 @@ def test_an_end_before_its_reserve_holds_nothing_and_is_remembered() -> None:
     assert of(HoldRequest, out) == []
 
 
-def test_a_reserve_that_comes_after_its_own_expiry_holds_nothing() -> None:
+@pytest.mark.parametrize(("ended_at_ms", "reason"), [(0, "EXPIRED"), (NOON_MS - 2_001, "ENDED")])
+def test_a_reserve_for_which_nothing_can_come_in_time_any_more_holds_nothing(
+    ended_at_ms: int, reason: str
+) -> None:
     ledger = Ledger()
-    out = ledger.do(c.Reserve(*IDS, 5, NOON_MS - 2_000, TERMS))
-    assert [answer.reason for answer in of(c.LineReserved, out)] == ["EXPIRED"]
+    ledger.do(c.Tick(NOON_MS))
+    out = ledger.do(c.Reserve(*IDS, 5, NOON_MS - 2_000, TERMS, b"", ended_at_ms))
+    assert [answer.reason for answer in of(c.LineReserved, out)] == [reason]
     assert of(HoldRequest, out) == []
     assert ledger.row().state == "CLOSED"
+    assert ledger.claim("O-1", placed_at_ms=NOON_MS - 60_000) == [decided("O-1", reason)]
+
+
+def test_a_reserve_from_a_backlog_holds_its_units_for_the_orders_that_wait_behind_it() -> None:
+    """Its time is over by the clock, not by the watermark."""
+    ledger = Ledger()
+    expires_at_ms = NOON_MS - HOUR_MS
+    assert of(HoldRequest, ledger.do(c.Reserve(*IDS, 5, expires_at_ms, TERMS)))
+    ledger.do(c.HoldConfirmed(*IDS, 1, 5))
+    assert ledger.claim("O-1", placed_at_ms=expires_at_ms) == [decided("O-1")]
+    assert ledger.claim("O-2", placed_at_ms=expires_at_ms + 1) == [decided("O-2", "EXPIRED")]
+    assert of(ReleaseRequest, ledger.do(c.Tick(expires_at_ms + TERMS.expiry_grace_ms - 1))) == []
+    assert of(ReleaseRequest, ledger.do(c.Tick(expires_at_ms + TERMS.expiry_grace_ms)))
 
 
 def test_a_reserve_without_a_positive_quantity_is_invalid() -> None:
@@ -153,9 +175,10 @@ def test_without_auto_release_claims_expire_but_units_stay_held_until_the_end() 
     out = ledger.after(3 * HOUR_MS)
     assert of(ReleaseRequest, out) == []
     assert ledger.row().state == "ACTIVE"
-    assert ledger.claim("O-1", placed_at_ms=NOON_MS)[0].reason == "EXPIRED"
+    late_ms = NOON_MS + HOUR_MS + 1
+    assert ledger.claim("O-1", placed_at_ms=late_ms) == [decided("O-1", "EXPIRED")]
     assert of(ReleaseRequest, ledger.end())
-    assert ledger.claim("O-2", placed_at_ms=NOON_MS)[0].reason == "ENDED"
+    assert ledger.claim("O-2", placed_at_ms=late_ms) == [decided("O-2", "EXPIRED")], "which came first"
 
 
 def test_a_refused_release_is_closed_with_drift_and_no_release_record() -> None:
@@ -190,7 +213,7 @@ def test_ten_thousand_skus_that_expire_together_take_a_few_rounds_through_the_lo
         ledger.step(c.Reserve(PROMOTION, f"SKU-{n}", 1, NOON_MS + HOUR_MS, TERMS))
         ledger.step(c.HoldConfirmed(PROMOTION, f"SKU-{n}", 1, 1))
     ledger.now_ms += HOUR_MS + TERMS.expiry_grace_ms
-    inbox: list[c.SkuCommand] = [c.Tick()]
+    inbox: list[c.SkuCommand] = [c.Tick(ledger.now_ms)]
     rounds, released = 0, 0
     while inbox:
         sent = [send for command in inbox for send in ledger.step(command)]

@@ -94,8 +94,8 @@ def test_a_tick_that_comes_late_does_everything_that_was_due() -> None:
     ledger.reserve(100, expires_in_ms=HOUR_MS)
     ledger.claim("O-1")
     ledger.now_ms += 2 * HOUR_MS
-    out = ledger.do(c.Tick())
-    assert [answer.reason for answer in of(c.LineDecided, out)] == ["EXPIRED"]
+    out = ledger.do(c.Tick(ledger.now_ms))
+    assert [answer.reason for answer in of(c.LineDecided, out)] == ["FLUENT_UNAVAILABLE"]
     assert ledger.row().state == "RELEASING"
 
 
@@ -131,6 +131,7 @@ def test_a_hold_that_was_asked_for_and_not_kept_is_verified_too(state: str) -> N
     if state == "rejected":
         ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU"))
     else:
+        ledger.after(TERMS.hold_timeout_ms)
         ledger.close()
     number = ledger.row().number + 1
     assert of(VerifyRequest, ledger.after(TERMS.verify_ms)) == [verify(number, 0, closed=True)]
@@ -187,8 +188,8 @@ def test_thousands_of_due_deadlines_are_acted_on_in_bounded_steps() -> None:
     for sku in skus:
         ledger.step(c.Reserve("FLASH-1", sku, 5, NOON_MS + 30_000, TERMS))
         ledger.step(c.Claim("FLASH-1", sku, 1, "O-1", NOON_MS, 5_000, HOUR_MS))
-    ledger.now_ms += 32_000
-    out = ledger.do(c.Tick())
+    ledger.now_ms += TERMS.hold_timeout_ms
+    out = ledger.do(c.Tick(ledger.now_ms))
     assert sorted(answer.sku for answer in of(c.LineDecided, out)) == sorted(skus)
     assert {answer.reason for answer in of(c.LineReserved, out)} == {"EXPIRED"}
     assert len(of(c.LineReserved, out)) == 1_000

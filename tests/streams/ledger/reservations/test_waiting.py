@@ -7,7 +7,6 @@ import pytest
 
 from streams.ledger import commands as c
 from streams.ledger.effects import MAX_EFFECTS
-from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -68,14 +67,47 @@ def test_a_hold_confirmed_after_the_time_out_opens_the_sale_for_new_claims() -> 
     assert ledger.claim("O-1") == [decided("O-1", "FLUENT_UNAVAILABLE")]
 
 
-@pytest.mark.parametrize("reason", ["ENDED", "EXPIRED"])
-def test_an_end_or_expiry_while_pending_answers_waiting_claims_at_once(reason: str) -> None:
-    ledger = Ledger()
+def over(ledger: Ledger, reason: str) -> list[Any]:
+    """The promotion is over while Fluent has not answered about its hold; O-1, in time, waits."""
     ledger.reserve(3, expires_in_ms=30_000)
     ledger.claim("O-1")
-    out = ledger.end() if reason == "ENDED" else ledger.after(30_000 + TERMS.expiry_grace_ms)
-    assert of(c.LineDecided, out) == [decided("O-1", reason)]
-    assert ledger.claim("O-2", placed_at_ms=NOON_MS) == [decided("O-2", reason)]
+    ledger.after(20_000)
+    if reason == "ENDED":
+        ledger.do(c.End(*IDS, ledger.now_ms))
+    return ledger.after(15_000)
+
+
+@pytest.mark.parametrize("reason", ["ENDED", "EXPIRED"])
+def test_a_claim_in_time_waits_for_the_hold_beyond_the_deadline_and_the_close_for_both(reason: str) -> None:
+    ledger = Ledger()
+    assert of(c.LineDecided, over(ledger, reason)) == []
+    assert ledger.claim("O-2") == [decided("O-2", reason)], "one that is too late is told so at once"
+    assert ledger.claim("O-3", placed_at_ms=NOON_MS) == []
+    out = ledger.do(c.HoldConfirmed(*IDS, 1, 3))
+    assert of(c.LineDecided, out) == [decided("O-1"), decided("O-3")]
+    assert (ledger.row().state, ledger.row().cause) == ("RELEASING", reason)
+
+
+@pytest.mark.parametrize("reason", ["ENDED", "EXPIRED"])
+def test_the_close_waits_no_longer_for_the_hold_than_the_hold_time_out(reason: str) -> None:
+    ledger = Ledger()
+    over(ledger, reason)
+    assert ledger.at(NOON_MS + TERMS.hold_timeout_ms - 1) != [], "Fluent is asked again"
+    assert ledger.row().state == "PENDING"
+    out = ledger.after(1)
+    assert of(c.LineDecided, out) == [decided("O-1", "FLUENT_UNAVAILABLE")]
+    assert [answer.reason for answer in of(c.LineReserved, out)] == [reason]
+    assert ledger.row().state == "RELEASING"
+
+
+def test_a_hold_that_is_refused_after_the_deadline_was_never_a_reservation() -> None:
+    ledger = Ledger()
+    over(ledger, "EXPIRED")
+    out = ledger.do(c.HoldFailed(*IDS, 1, "INSUFFICIENT_INVENTORY", "Fluent has 2 units available."))
+    assert of(c.LineDecided, out) == [decided("O-1", "NO_RESERVATION")]
+    assert ledger.row().state == "REJECTED"
+    ledger.after(HOUR_MS)
+    assert ledger.row().state == "REJECTED"
 
 
 def test_a_claim_for_an_unknown_promotion_waits_its_grace_and_then_has_no_reservation() -> None:
@@ -133,25 +165,27 @@ def test_a_cancelled_head_of_the_queue_does_not_hold_up_the_grace_of_the_others(
 WAITERS = 10_000
 
 
-@pytest.mark.parametrize("ending", ["hold", "failed", "time-out", "end", "expiry", "unknown"])
+@pytest.mark.parametrize("ending", ["hold", "late hold", "failed", "time-out", "unknown"])
 def test_ten_thousand_waiting_claims_are_decided_in_order_in_bounded_steps(ending: str) -> None:
     ledger = Ledger()
     if ending != "unknown":
-        ledger.reserve(7_000, expires_in_ms=50_000 if ending == "expiry" else HOUR_MS)
+        ledger.reserve(7_000, expires_in_ms=30_000 if ending == "late hold" else HOUR_MS)
     for n in range(WAITERS):
         ledger.step(claim_of(f"O-{n:05d}"))
+    if ending == "late hold":
+        assert of(c.LineDecided, ledger.after(50_000)) == []
     endings: dict[str, Callable[[], list[Any]]] = {
         "hold": lambda: ledger.do(c.HoldConfirmed(*IDS, 1, 7_000)),
+        "late hold": lambda: ledger.do(c.HoldConfirmed(*IDS, 1, 7_000)),
         "failed": lambda: ledger.do(c.HoldFailed(*IDS, 1, "INVALID", "no such SKU")),
         "time-out": lambda: ledger.after(60_000),
-        "end": ledger.end,
-        "expiry": lambda: ledger.after(52_000),
         "unknown": lambda: ledger.after(5_000),
     }
     answers = of(c.LineDecided, endings[ending]())
     assert [answer.order_ref for answer in answers] == [f"O-{n:05d}" for n in range(WAITERS)]
     taken = [answer.order_ref for answer in answers if not answer.reason]
-    assert taken == ([f"O-{n:05d}" for n in range(7_000)] if ending == "hold" else [])
+    assert taken == ([f"O-{n:05d}" for n in range(7_000)] if ending.endswith("hold") else [])
+    assert (ledger.row().state == "RELEASING") == (ending == "late hold")
     assert ledger.largest_effects <= MAX_EFFECTS
 
 
@@ -201,8 +235,8 @@ def test_an_unknown_promotion_leaves_no_row_behind_after_the_retention() -> None
     ledger.after(24 * HOUR_MS - 1)
     assert ledger.claim_row("O-2") is not None
     ledger.after(1)
-    assert ledger.store.rows == {}
-    assert earliest_deadline_ms(ledger.rows) is None
+    assert ledger.kept() == []
+    assert ledger.due_ms() is None
 
 
 def test_a_long_queue_is_gone_soon_although_claims_keep_coming() -> None:
