@@ -29,7 +29,8 @@ def test_active_promotions_hard_coded() -> None:
         ledger = Ledger()
         ledger.do(Reserve(promotion, "SKU-1", 3, NOON_MS + HOUR_MS, TERMS))
         ledger.do(HoldConfirmed(promotion, "SKU-1", 1, 3))
-        [release] = of(ReleaseRequest, ledger.do(End(promotion, "SKU-1")))
+        ledger.do(End(promotion, "SKU-1", NOON_MS))
+        [release] = of(ReleaseRequest, ledger.after(TERMS.expiry_grace_ms))
         assert isinstance(release, ReleaseRequest)
         assert release.promotion_id == promotion
 
