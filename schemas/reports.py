@@ -13,6 +13,10 @@ PromotionState = Literal["PENDING", "ACTIVE", "CLOSING", "CLOSED", "REJECTED"]
 """How a promotion stands; docs/reports.md says what each means."""
 
 
+Waits = Literal["BACKLOG", "HOLD", "BOOKING", "RELEASE"]
+"""What the end of a SKU can wait for; docs/reports.md says what each means."""
+
+
 class FluentFigures(Message):
     """The hold of a SKU as Fluent last confirmed it; `checkedAt` is absent before the first time."""
 
@@ -38,6 +42,9 @@ class ReportLine(Message):
     ]
     drift_kind: Annotated[DriftKind | None, Field(description="In which way; with drift only.")] = None
     drift_action: Annotated[str | None, Field(description="What to do about it; with drift only.")] = None
+    waits_for: Annotated[
+        Waits | None, Field(description="What its end waits for; only where closing takes too long.")
+    ] = None
 
 
 class ReportTotals(Message):
@@ -64,7 +71,7 @@ class ReportHead(Message):
     revision: Annotated[int, Field(ge=1, description="Counts the reports of this kind; the highest holds.")]
     generated_at: UtcTime
     waiting_for: tuple[Sku, ...] | None = Field(
-        None, description="SKUs whose end Fluent has not confirmed in time; on status CLOSING only."
+        None, description="SKUs that are not closed in time; on status CLOSING only."
     )
 
 

@@ -120,6 +120,7 @@ class ReportLine(msgspec.Struct, rename="camel"):
     drift: int
     drift_kind: DriftKind | msgspec.UnsetType = msgspec.UNSET
     drift_action: str | msgspec.UnsetType = msgspec.UNSET
+    waits_for: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReportTotals(msgspec.Struct, rename="camel"):

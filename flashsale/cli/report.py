@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from csv import DictWriter
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from flashsale.cli.console import complain, connected, print_table, say, say_json, write
 from schemas.fields import Message
-from schemas.reports import ReconciliationReport, ReportLine
+from schemas.reports import ReconciliationReport, ReportLine, Waits
 from schemas.topics import RECONCILIATION_REPORTS
 from streams.reader import read_to_end
 from streams.settings import Settings
@@ -89,9 +89,10 @@ def print_json(report: ReconciliationReport) -> None:
 
 def print_csv(report: ReconciliationReport) -> None:
     """A header and one row per SKU. Raises ReaderLeft."""
-    columns = ["sku", *FIGURES, "driftKind", "driftAction", "fluentRef", "fluentStatus", "fluentHeld"]
+    fluent = [f"fluent{name}" for name in ("Ref", "Status", "Held", "CheckedAt")]
+    columns = ["sku", *FIGURES, "driftKind", "driftAction", "waitsFor", *fluent]
     rows = io.StringIO()
-    writer = DictWriter(rows, [*columns, "fluentCheckedAt"], lineterminator="\n")
+    writer = DictWriter(rows, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_flat, report.lines))
     write(rows.getvalue().encode())
@@ -109,6 +110,14 @@ def _defused(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(DANGEROUS) else value
 
 
+WAITS: Mapping[Waits, str] = {
+    "BACKLOG": "orders that were placed in time may still wait to be decided",
+    "HOLD": "Fluent has not answered about the hold",
+    "BOOKING": "units that were sold last stay held until the shop has had the time to book them",
+    "RELEASE": "Fluent has not confirmed the end of the hold",
+}
+
+
 def print_text(report: ReconciliationReport) -> None:
     """A table with totals, and what is to be done. Raises ReaderLeft."""
     say(
@@ -120,8 +129,10 @@ def print_text(report: ReconciliationReport) -> None:
     totals = ("total", *_figures(report.totals), "", "")
     print_table((*columns, "in Fluent", "kind"), rows, numbers=columns[1:], totals=totals)
     if report.waiting_for:
-        say(f"Fluent has not confirmed the end of: {', '.join(report.waiting_for)}")
+        say(f"Not closed in time: {', '.join(report.waiting_for)}")
     for line in report.lines:
+        if line.waits_for:
+            say(f"{line.sku}: {WAITS[line.waits_for]}")
         if line.drift_action:
             say(f"{line.sku}: {line.drift_action}")
 

@@ -246,6 +246,8 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
     checked_at_ms: int = 0
     drift_units: int = 0
     drift_kind: DriftKind | None = None
+    of_age_at_ms: int = 0
+    """While RELEASING: until then units stay held because they were sold too short a time ago (0: none)."""
 
 
 class LineFigures(_AboutReservation, tag=41):

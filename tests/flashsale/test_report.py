@@ -88,7 +88,8 @@ def reported(with_topics: Command) -> Command:
     """`flashsale` where FLASH-1 has a FINAL report of two pages, after an older one."""
     settings = load_settings(with_topics.environment)
     producer = Producer(client_config(settings))
-    drifting = line("C", 3, drift=2, driftKind="DUPLICATE", driftAction="Release 2 units of C in Fluent.")
+    remedy = "Release 2 units of C in Fluent."
+    drifting = line("C", 3, drift=2, driftKind="DUPLICATE", driftAction=remedy, waitsFor="RELEASE")
     first, second = pages(2, [line("A", 1_400), line("B", 2)], [drifting])
     for value in values(pages(1, [line("A", 99)]), [first, {**second, "waitingFor": ["C"]}]):
         producer.produce(settings.prefixed("reconciliation-reports"), value, "FLASH-1")
@@ -105,7 +106,8 @@ def test_the_table_shows_lines_totals_and_what_to_do(reported: Command) -> None:
     assert ["A", "1,500", "1,400"] in cells
     assert ["total", "4,500", "1,405"] in cells
     assert "C: Release 2 units of C in Fluent." in done.lines
-    assert "Fluent has not confirmed the end of: C" in done.lines
+    assert "Not closed in time: C" in done.lines
+    assert "C: Fluent has not confirmed the end of the hold" in done.lines
 
 
 def test_the_json_is_one_object_with_all_lines(reported: Command) -> None:

@@ -43,6 +43,7 @@ def on_line_figures(turn: PromotionTurn, command: LineFigures) -> None:
     _replace_figures(turn, line, figures)
     if figures.state in CLOSING_STATES:
         begin_closing(turn)
+        turn.row.of_age_at_ms = max(turn.row.of_age_at_ms, figures.of_age_at_ms)
     _store(turn, command.sku, line, was_closed)
     if drifted:
         hurry(turn)

@@ -15,6 +15,7 @@ from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.promotions.publishing import PAGE_LINES
 from streams.ledger.promotions.state import LINES, Line, Totals, lines_of
 from streams.ledger.promotions.turn import PromotionTurn, reported
+from streams.ledger.reservations.state import ACTIVE, PENDING
 
 _json = msgspec.json.Encoder().encode
 
@@ -48,6 +49,9 @@ def publish_report(turn: PromotionTurn) -> None:
         )
         if promotion.overdue:
             report.waiting_for = [sku for sku, line in part if not line.closed]
+            for shown, (_, line) in zip(report.lines, part, strict=True):
+                if not line.closed:
+                    shown.waits_for = _waits_for(line, turn.now_ms)
         turn.send(RECONCILIATION_REPORTS, turn.key, _json(report))
     reported(turn)
 
@@ -85,6 +89,15 @@ def _report_line(promotion_id: str, sku: str, line: Line) -> ReportLine:
         report_line.drift_kind = figures.drift_kind
         report_line.drift_action = REMEDIES[figures.drift_kind]
     return report_line
+
+
+def _waits_for(line: Line, now_ms: int) -> str:
+    """What has to happen before a line whose time is over is closed."""
+    if line.figures.state == PENDING:
+        return "HOLD"
+    if line.figures.state == ACTIVE:
+        return "BACKLOG"
+    return "BOOKING" if now_ms < line.figures.of_age_at_ms else "RELEASE"
 
 
 def _totals(totals: Totals) -> ReportTotals:

@@ -18,7 +18,7 @@ from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.ends import take_early_end
 from streams.ledger.promotions.publishing import answer_repeat, answer_start, publish_refused
 from streams.ledger.promotions.state import LINES, Line, Promotion
-from streams.ledger.promotions.turn import PromotionTurn, begin_closing, note_change
+from streams.ledger.promotions.turn import PromotionTurn, await_close, begin_closing, note_change
 
 
 def on_start(turn: PromotionTurn, command: StartPromotion) -> None:
@@ -92,6 +92,8 @@ def _start_new(turn: PromotionTurn, command: StartPromotion) -> None:
         _refuse(turn, command)
     else:
         _reserve(turn, command, 0 if early is None else early.ended_at_ms)
+        if command.terms.auto_release and early is None:
+            await_close(turn, promotion.expires_at_ms + command.terms.expiry_grace_ms)
     turn.finish()
 
 

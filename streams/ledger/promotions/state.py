@@ -84,7 +84,8 @@ class Promotion(msgspec.Struct, array_like=True):
     `line_count`, `decided`, `refused` and `closed` count lines: those of the event, those answered, those
     answered with a reason, those for which nothing is held any more.
     `repeats_head` to `repeats_tail` number the repeats that wait for the decision.
-    A deadline that is 0 is not set; `closed_at_ms` is 0 while a line is open.
+    A deadline that is 0 is not set; `closed_at_ms` is 0 while a line is open. Until `of_age_at_ms` the units
+    that were sold last stay held, as the ledgers have said so far.
     """
 
     digest: bytes = b""
@@ -102,6 +103,7 @@ class Promotion(msgspec.Struct, array_like=True):
     overdue: bool = False
     closed_at_ms: int = 0
     close_due_ms: int = 0
+    of_age_at_ms: int = 0
     report_due_ms: int = 0
     reported_at_ms: int = 0
     interim_revision: int = 0

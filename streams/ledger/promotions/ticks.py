@@ -6,7 +6,7 @@ from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.promotions.ends import give_up_waiting
 from streams.ledger.promotions.reports import publish_report
 from streams.ledger.promotions.state import BY_CLOCK, BY_WATERMARK, CLOSE_DUE, REPORT_DUE
-from streams.ledger.promotions.turn import PromotionTurn, Work, clear_report, take
+from streams.ledger.promotions.turn import PromotionTurn, Work, await_close, clear_report, take
 from streams.ledger.turn import Turn
 
 _FIXED_COST = 8
@@ -52,7 +52,10 @@ def _act(turn: Turn, at_ms: int, kind: bytes, subject: bytes) -> int:
 def _closing_overdue(turn: PromotionTurn) -> None:
     promotion = turn.row
     promotion.close_due_ms = 0
-    promotion.overdue = True
+    if turn.now_ms < promotion.of_age_at_ms + promotion.terms.close_timeout_ms:
+        await_close(turn, promotion.of_age_at_ms)
+        return
+    promotion.closing = promotion.overdue = True
     clear_report(turn)
     publish_report(turn)
     turn.notify(
@@ -61,7 +64,8 @@ def _closing_overdue(turn: PromotionTurn) -> None:
         skus_waited_for=promotion.line_count - promotion.closed,
         since_seconds=promotion.terms.close_timeout_ms // 1000,
         recommendation=(
-            "Check that Fluent can be reached (flashsale check); "
-            "the report names the SKUs, and asking Fluent goes on by itself."
+            "The report names the SKUs and what each waits for. Where that is Fluent, check that it can be "
+            "reached (flashsale check); asking it goes on by itself. Where that is a backlog, the workers "
+            "have to catch up: `backlog_waits` in their log names the partitions."
         ),
     )

@@ -2,7 +2,8 @@
 
 While a line is open, a change makes an INTERIM report due, one interval after the last report. When the last
 line closes, the FINAL report is due after the grace for late claims. What still changes after it makes the
-next revision due, again at most one per interval. Closing that takes too long is a deadline of its own.
+next revision due, again at most one per interval. Closing that takes too long is a deadline of its own, which
+counts from the expiry or the end, and from the moment when the units that were sold last are of age.
 """
 
 from __future__ import annotations
@@ -61,7 +62,15 @@ def begin_closing(turn: PromotionTurn) -> None:
         return
     promotion.closing = True
     if not promotion.all_closed:
-        _await_close(turn)
+        await_close(turn, turn.now_ms)
+
+
+def await_close(turn: PromotionTurn, from_ms: int) -> None:
+    """Expect it to be closed within its time-out after `from_ms`."""
+    promotion = turn.row
+    due_ms = max(from_ms, turn.now_ms) + promotion.terms.close_timeout_ms
+    BY_CLOCK.move(turn.rows, promotion.close_due_ms, due_ms, CLOSE_DUE, turn.key)
+    promotion.close_due_ms = due_ms
 
 
 def note_change(turn: PromotionTurn) -> None:
@@ -121,13 +130,7 @@ def _opened_again(turn: PromotionTurn) -> None:
     promotion.closed_at_ms = 0
     clear_report(turn)
     if promotion.closing:
-        _await_close(turn)
-
-
-def _await_close(turn: PromotionTurn) -> None:
-    promotion = turn.row
-    promotion.close_due_ms = turn.now_ms + promotion.terms.close_timeout_ms
-    BY_CLOCK.set(turn.rows, promotion.close_due_ms, CLOSE_DUE, turn.key)
+        await_close(turn, turn.now_ms)
 
 
 def _report_unless_due(turn: PromotionTurn) -> None:

@@ -116,6 +116,8 @@ LIFE: Mapping[State, Mapping[type, Step]] = {
     },
     RELEASING: {
         Reserve: Step(lifecycle.answer_again),
+        SettleConfirmed: Step(settling.on_settle_confirmed),
+        SettleFailed: Step(settling.on_settle_failed),
         ReleaseConfirmed: Step(lifecycle.confirm_release, (CLOSED,)),
         ReleaseFailed: Step(lifecycle.fail_release, (CLOSED,)),
     },

@@ -13,6 +13,7 @@ from streams.ledger.reservations.state import (
     CLAIMS,
     CLOSED,
     INCOMPLETE_ORDER,
+    RELEASING,
     TAKEN,
     WAITING,
     ClaimRow,
@@ -71,4 +72,9 @@ def _give_back(turn: ReservationTurn, claim: ClaimRow, units: int, compensation:
         return
     if row.state is ACTIVE:
         unripen(turn, units, claim.ripe_at_ms)
+    elif row.state is RELEASING:
+        unripen(turn, units, claim.ripe_at_ms)
+        if row.release_told:
+            publish_release(turn, CANCELLED)
+        follow_up(turn)
     report_soon(turn)

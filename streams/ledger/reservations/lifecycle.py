@@ -17,12 +17,12 @@ from streams.ledger.reservations.decision import cause_of
 from streams.ledger.reservations.publishing import (
     answer_reserve,
     notice_drift,
-    publish_release,
+    publish_close,
     report_now,
 )
 from streams.ledger.reservations.queue import drain
 from streams.ledger.reservations.requests import answered, ask
-from streams.ledger.reservations.settling import follow_up
+from streams.ledger.reservations.settling import follow_up, let_go
 from streams.ledger.reservations.state import (
     ACTIVE,
     CLOSED,
@@ -161,8 +161,7 @@ def confirm_release(turn: ReservationTurn, command: ReleaseConfirmed) -> None:
     row.drift_kind = None
     row.fluent_status = "INACTIVE"
     row.told = row.asked_consumed
-    if row.reserved:
-        publish_release(turn, row.cause)
+    publish_close(turn)
     _close(turn)
 
 
@@ -173,7 +172,7 @@ def fail_release(turn: ReservationTurn, command: ReleaseFailed) -> None:
     row = turn.row
     row.held = row.drift_units = command.held
     row.drift_kind = DriftKind.RELEASE_REFUSED
-    row.release_owed = row.reserved > 0
+    row.release_owed = row.reserved > 0 and not row.release_told
     notice_drift(turn, "error", command.error)
     _close(turn)
 
@@ -215,7 +214,7 @@ def _end_unknown(turn: ReservationTurn) -> None:
 
 
 def _end_sale(turn: ReservationTurn) -> None:
-    """From here on nothing is sold; whatever Fluent holds, or is about to hold, is released.
+    """From here on nothing is sold; whatever Fluent holds for nobody, or is about to hold, is released.
 
     A hold that is still in flight is superseded: its answer changes nothing any more, and releasing a
     hold that does not exist succeeds.
@@ -226,12 +225,9 @@ def _end_sale(turn: ReservationTurn) -> None:
     if row.state is PENDING:
         _refuse(turn, cause, _unanswered(turn, cause))
     row.state = RELEASING
-    row.settle_at_ms = row.verify_at_ms = 0
+    row.verify_at_ms = 0
     row.verify_wanted = False
-    row.unripe_at_ms.clear()
-    row.unripe_units.clear()
-    row.settled = row.claimed
-    ask(turn, RELEASE, consumed=row.claimed)
+    let_go(turn)
     report_now(turn)
 
 

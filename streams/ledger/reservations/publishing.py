@@ -18,7 +18,7 @@ from streams.ledger.commands import encode as encode_command
 from streams.ledger.effects import Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.outcomes import consume_results, encode_outcome, order_outcome
-from streams.ledger.reservations.state import CLOSED, CONFLICT, UNKNOWN, ClaimRow
+from streams.ledger.reservations.state import CLOSED, CONFLICT, RELEASING, UNKNOWN, ClaimRow
 from streams.ledger.reservations.turn import ReservationTurn
 from streams.ledger.terms import Source
 
@@ -91,6 +91,7 @@ def report_now(turn: ReservationTurn) -> None:
         row.checked_at_ms,
         row.drift_units,
         row.drift_kind,
+        row.unripe_at_ms[-1] if row.state is RELEASING and row.unripe_at_ms else 0,
     )
     told = LineFigures(turn.promotion_id, turn.sku, figures)
     turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(told))
@@ -101,6 +102,14 @@ def report_soon(turn: ReservationTurn) -> None:
     row = turn.row
     if not row.report_at_ms and row.state is not UNKNOWN:
         row.report_at_ms = turn.now_ms + row.terms.report_interval_ms
+
+
+def publish_close(turn: ReservationTurn) -> None:
+    """The record of what was released at the close, once."""
+    row = turn.row
+    if row.reserved and not row.release_told:
+        row.release_told = True
+        publish_release(turn, row.cause)
 
 
 def publish_release(turn: ReservationTurn, cause: str) -> None:

@@ -1,19 +1,27 @@
 """Settles and verifies: telling Fluent what was sold, and comparing what it really holds with our figures.
 
 Units that were claimed are unripe for the settle delay, while the shop may still book them; then they are
-settled, which shrinks the hold by them.
+settled, which shrinks the hold by them. At the close the hold shrinks to what is unripe, and ends when
+nothing is.
 """
 
 from __future__ import annotations
 
 from schemas.drift import DriftKind
 from streams.ledger.commands import SettleConfirmed, SettleFailed, Verified
-from streams.ledger.reservations.publishing import notice_drift, publish_release, report_now, report_soon
+from streams.ledger.reservations.publishing import (
+    notice_drift,
+    publish_close,
+    report_now,
+    report_soon,
+)
 from streams.ledger.reservations.requests import answered, ask
 from streams.ledger.reservations.state import (
     ACTIVE,
     CLOSED,
     CLOSED_STATES,
+    RELEASE,
+    RELEASING,
     SETTLE,
     TAKEOVER,
     VERIFY,
@@ -29,15 +37,40 @@ def follow_up(turn: ReservationTurn) -> None:
     if row.request:
         return
     if row.state is ACTIVE:
-        ripe = row.claimed - sum(row.unripe_units)
+        ripe = row.claimed - _unripe_units(row)
         if ripe != row.settled:
             _settle(turn, row.reserved - ripe, ripe)
             return
+    elif row.state is RELEASING:
+        if _unripe_units(row) != row.asked_remaining:
+            let_go(turn)
+        return
     elif row.state is CLOSED and row.terms.book_sale and row.settled != row.claimed:
         _settle(turn, 0, row.claimed)
         return
     if row.verify_wanted and (row.state in CLOSED_STATES or row.state is ACTIVE):
         _verify(turn)
+
+
+def let_go(turn: ReservationTurn) -> None:
+    """Release what nobody has bought; what is sold and unripe stays held. Supersedes what was asked before.
+
+    Where we book the sales ourselves, the release does that first, and nothing has to stay held.
+    """
+    row = turn.row
+    unripe = 0 if row.terms.book_sale else _unripe_units(row)
+    if unripe:
+        _settle(turn, unripe, row.claimed - unripe)
+        return
+    row.settle_at_ms = 0
+    row.unripe_at_ms.clear()
+    row.unripe_units.clear()
+    row.settled = row.claimed
+    ask(turn, RELEASE, consumed=row.claimed)
+
+
+def _unripe_units(row: Reservation) -> int:
+    return sum(row.unripe_units)
 
 
 def ripen_later(row: Reservation, quantity: int, now_ms: int) -> int:
@@ -81,6 +114,8 @@ def unripen(turn: ReservationTurn, quantity: int, ripe_at_ms: int) -> None:
     """
     row = turn.row
     if ripe_at_ms not in row.unripe_at_ms:
+        if row.state is RELEASING:
+            return  # the hold does not grow any more: it is the shop that gives the units back
         soon_ms = turn.now_ms + row.settle_width_ms
         row.settle_at_ms = min(row.settle_at_ms or soon_ms, soon_ms)
         return
@@ -112,6 +147,8 @@ def on_settle_confirmed(turn: ReservationTurn, command: SettleConfirmed) -> None
     if drift_kind is DriftKind.SETTLE_REFUSED:
         drift_units, drift_kind = 0, None
     _found(turn, command.remaining, drift_units, drift_kind)
+    if row.state is RELEASING:
+        publish_close(turn)
     follow_up(turn)
 
 
@@ -120,7 +157,8 @@ def on_settle_failed(turn: ReservationTurn, command: SettleFailed) -> None:
     if not answered(turn, SETTLE, command.number):
         return
     row = turn.row
-    _found(turn, row.held, abs(row.asked_consumed - row.told), DriftKind.SETTLE_REFUSED)
+    too_many = row.held - row.asked_remaining if row.state is RELEASING else row.asked_consumed - row.told
+    _found(turn, row.held, abs(too_many), DriftKind.SETTLE_REFUSED)
     notice_drift(turn, "error", command.error)
     follow_up(turn)
 
@@ -151,7 +189,7 @@ def on_verified(turn: ReservationTurn, command: Verified) -> None:
         )
     if row.release_owed and row.state is CLOSED and not command.held:
         row.release_owed = False
-        publish_release(turn, row.cause)
+        publish_close(turn)
     follow_up(turn)
 
 

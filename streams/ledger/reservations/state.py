@@ -26,7 +26,7 @@ class State(StrEnum):
     ACTIVE = "ACTIVE"
     """The units are held and can be claimed."""
     RELEASING = "RELEASING"
-    """Nothing is sold any more; Fluent was asked to end the hold."""
+    """Nothing is sold any more: what is unsold goes back on sale, the hold ends once the rest is booked."""
     CLOSED = "CLOSED"
     """It was ended or expired, and nothing is held any more."""
     REJECTED = "REJECTED"
@@ -113,6 +113,8 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     drift_units: int = 0
     drift_kind: DriftKind | None = None
     verify_wanted: bool = False
+    release_told: bool = False
+    """The record of what was released at the close is published."""
     release_owed: bool = False
     """Fluent refused the release: the release record is published once a verify finds nothing held."""
 

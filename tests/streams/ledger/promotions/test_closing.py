@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from schemas.drift import DriftKind
+from streams.ledger.effects import Send
+from streams.ledger.terms import Terms
 from tests.streams.ledger.promotions.stage import (
+    NOON_MS,
     TERMS,
     Stage,
     active_stage,
     closed,
     end_of,
     figures,
+    held,
     refused,
     reports,
     start_of,
@@ -94,3 +102,62 @@ def test_a_line_that_turns_out_not_to_be_closed_puts_final_off() -> None:
     assert stage.deadline_ms() == TIMEOUT_MS - INTERVAL_MS
     stage.take(figures("SKU-1", 2, "CLOSED"))
     assert [report["kind"] for report in reports(stage.wait(GRACE_MS))] == ["FINAL"]
+
+
+def test_the_close_time_out_counts_from_the_last_unit_that_comes_of_age() -> None:
+    """They stay held until the shop has had the time to book them: that is no fault."""
+    stage = active_stage()
+    of_age_at_ms = stage.now_ms + 3 * TIMEOUT_MS
+    young = figures("SKU-1", 1, "RELEASING", reserved=10, consumed=4, of_age_at_ms=of_age_at_ms)
+    stage.take(end_of(), young, closed("SKU-2", 1, 0, 5))
+    assert overdue(stage, of_age_at_ms + TIMEOUT_MS - 1) == []
+    (report,) = overdue(stage, of_age_at_ms + TIMEOUT_MS)
+    assert report["waitingFor"] == ["SKU-1"]
+
+
+def test_a_close_that_waits_for_a_backlog_is_told_although_no_sku_has_begun_to_close() -> None:
+    """The ledgers wait for the watermark, so that their SKUs are still ACTIVE long after the expiry."""
+    stage = active_stage()
+    expires_at_ms = NOON_MS + TERMS.default_duration_ms + TERMS.expiry_grace_ms
+    assert overdue(stage, expires_at_ms + TIMEOUT_MS - 1) == []
+    (report,) = overdue(stage, expires_at_ms + TIMEOUT_MS)
+    assert (report["status"], report["waitingFor"]) == ("CLOSING", ["SKU-1", "SKU-2"])
+    assert [line["waitsFor"] for line in report["lines"]] == ["BACKLOG", "BACKLOG"]
+
+
+def test_units_that_stay_held_until_the_end_on_purpose_are_not_waited_for() -> None:
+    terms = Terms(auto_release=False)
+    stage = Stage()
+    stage.take(start_of(terms=terms), held("SKU-1"), held("SKU-2", 5))
+    assert overdue(stage, NOON_MS + 10 * terms.default_duration_ms) == []
+    stage.take(end_of(placed_at_ms=stage.now_ms))
+    assert len(overdue(stage, stage.now_ms + terms.close_timeout_ms)) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "of_age_in_ms", "waits_for"),
+    [
+        ("PENDING", 0, "HOLD"),
+        ("ACTIVE", 0, "BACKLOG"),
+        ("RELEASING", 0, "RELEASE"),
+        ("RELEASING", 2 * TIMEOUT_MS, "BOOKING"),
+    ],
+)
+def test_a_report_says_what_each_sku_waits_for(state: str, of_age_in_ms: int, waits_for: str) -> None:
+    stage = active_stage()
+    of_age_at_ms = stage.now_ms + of_age_in_ms if of_age_in_ms else 0
+    stage.take(end_of(), closed("SKU-2", 1, 0, 5))
+    (told,) = overdue(stage, stage.now_ms + TIMEOUT_MS)
+    assert told["waitingFor"] == ["SKU-1"]
+    stage.take(figures("SKU-1", 1, state, reserved=10, of_age_at_ms=of_age_at_ms))
+    (report,) = reports(stage.wait(INTERVAL_MS))
+    assert [line.get("waitsFor") for line in report["lines"]] == [waits_for, None]
+
+
+def overdue(stage: Stage, at_ms: int) -> list[dict[str, Any]]:
+    """The reports up to a time that say what is waited for."""
+    sent: list[Send] = []
+    while (after_ms := stage.deadline_ms()) is not None and stage.now_ms + after_ms <= at_ms:
+        sent += stage.wait(max(0, after_ms))
+    stage.now_ms = max(stage.now_ms, at_ms)
+    return [report for report in reports(sent) if "waitingFor" in report]

@@ -140,9 +140,22 @@ class Ledger:
         return self.do(c.End(*IDS, ended_at_ms)) + self.do(c.Tick(self.now_ms))
 
     def close(self) -> list[Any]:
-        """An End that Fluent confirms at once."""
-        self.end()
-        return self.do(c.ReleaseConfirmed(*IDS, self.row().number))
+        """An End that Fluent confirms at once, and again when the units that were sold last are of age."""
+        out = self.end()
+        while (row := self.row()).state == "RELEASING":
+            if row.request == "S":
+                out += self.do(c.SettleConfirmed(*IDS, row.number, row.asked_remaining))
+            elif row.request == "R":
+                out += self.do(c.ReleaseConfirmed(*IDS, row.number))
+            else:
+                out += self.at(row.settle_at_ms)
+        return out
+
+    def of_age(self) -> None:
+        """Let the units that were sold so far be settled."""
+        self.after(TERMS.settle_delay_ms + TERMS.settle_interval_ms)
+        if self.row().request == "S":
+            self.do(c.SettleConfirmed(*IDS, self.row().number, self.row().asked_remaining))
 
     def verify(self) -> None:
         """Let the time come for the verify after a close: Fluent holds nothing."""

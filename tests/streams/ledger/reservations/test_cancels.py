@@ -70,9 +70,10 @@ def test_units_cancelled_while_releasing_are_part_of_what_is_released() -> None:
     ledger = Ledger()
     ledger.open(10)
     ledger.claim("O-1", 5)
+    ledger.of_age()
     ledger.end()
     ledger.cancel("O-1", 2)
-    out = ledger.do(c.ReleaseConfirmed(*IDS, 2))
+    out = ledger.do(c.ReleaseConfirmed(*IDS, ledger.row().number))
     assert [(record["consumed"], record["released"]) for record in of(dict, out)] == [(3, 7)]
 
 

@@ -105,9 +105,9 @@ def test_after_the_close_one_verify_undoes_what_may_have_come_late() -> None:
     ledger.claim("O-1", 3)
     ledger.close()
     assert ledger.after(TERMS.verify_ms - 1) == []
-    assert ledger.after(1) == [verify(3, 0, consumed=3, closed=True)]
-    assert ledger.after(TERMS.ask_again_ms) == [verify(3, 0, consumed=3, closed=True)]
-    assert ledger.do(c.Verified(*IDS, 3, 0)) == []
+    assert ledger.after(1) == [verify(4, 0, consumed=3, closed=True)]
+    assert ledger.after(TERMS.ask_again_ms) == [verify(4, 0, consumed=3, closed=True)]
+    assert ledger.do(c.Verified(*IDS, 4, 0)) == []
     assert of(VerifyRequest, ledger.after(100 * HOUR_MS)) == []
 
 
