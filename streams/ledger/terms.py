@@ -33,10 +33,16 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     max_backlog_ms: int = 600_000
 
     @property
+    def orders_kept_ms(self) -> int:
+        """How long the orders stage remembers an order: in any case until its claim has been decided, which
+        may wait for a start in a backlog and then for Fluent."""
+        return max(self.retention_ms, self.max_backlog_ms + self.claim_grace_ms + self.hold_timeout_ms)
+
+    @property
     def claims_kept_ms(self) -> int:
         """How long the ledger keeps a claim: longer than the orders stage remembers the order, so that a
         repeat that was read before the order was forgotten still finds the claim."""
-        return self.retention_ms + self.max_backlog_ms + HOUR_MS
+        return self.orders_kept_ms + self.max_backlog_ms + HOUR_MS
 
 
 class Source(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -71,7 +71,7 @@ def on_cancel(turn: OrderTurn, command: CancelOrder) -> None:
 
 def _cancel(turn: OrderTurn, command: CancelOrder) -> None:
     if turn.row is UNHEARD_OF:
-        turn.row = Order(retention_ms=command.terms.retention_ms)
+        turn.row = Order(retention_ms=command.terms.orders_kept_ms)
     elif turn.row.state is HANDED:
         recalling.recall(turn)
     order = turn.row

@@ -42,7 +42,7 @@ def claim(turn: OrderTurn, command: PlaceOrder) -> None:
     """Ask the ledger for the lines, one Claim per SKU, without the units that earlier cancels withhold."""
     terms = command.terms
     if turn.row is UNHEARD_OF:
-        turn.row = Order(DECIDING, {}, terms.retention_ms, command.source, terms.all_or_nothing)
+        turn.row = Order(DECIDING, {}, terms.orders_kept_ms, command.source, terms.all_or_nothing)
     else:
         _begin_cut(turn, command)
     lines, sends = turn.row.lines, turn.effects.sends
@@ -74,7 +74,7 @@ def _begin_cut(turn: OrderTurn, command: PlaceOrder) -> None:
     order, terms = turn.row, command.terms
     order.state = DECIDING
     order.lines = _withheld_lines(turn, command)
-    order.retention_ms = terms.retention_ms
+    order.retention_ms = terms.orders_kept_ms
     order.source = command.source
     order.all_or_nothing = terms.all_or_nothing
 

@@ -40,7 +40,7 @@ def on_cancel(turn: ReservationTurn, command: Cancel) -> None:
             claim.reason = INCOMPLETE_ORDER
         else:
             claim.cancelled += units
-            claim.cancelled_at_ms = turn.now_ms
+            claim.order_changed_at_ms = turn.now_ms
         turn.rows.put(CLAIMS, key, claim)
         _give_back(turn, claim, units, command.compensation)
     turn.finish()

@@ -38,6 +38,8 @@ def on_claim(turn: ReservationTurn, command: Claim) -> None:
     if reason == WAITING:
         wait(turn, command)
         return
+    if command.retention_ms > row.kept_ms:
+        row.kept_ms = command.retention_ms
     ripe_at_ms = record_decision(row, quantity, reason, turn.now_ms)
     claim = ClaimRow(quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
     rows.put(CLAIMS, key, claim)
@@ -51,11 +53,16 @@ def on_claim(turn: ReservationTurn, command: Claim) -> None:
 
 
 def on_recall(turn: ReservationTurn, command: Recall) -> None:
-    """Answer from the claim's record, or see to it that the answer follows the decision."""
+    """Answer from the claim's record, or see to it that the answer follows the decision.
+
+    The order is remembered anew from now on, so the claim is kept as long.
+    """
     claim = turn.rows.get(CLAIMS, claim_key(turn.key, command.order_ref))
     if claim is None:
         tell_recalled(turn, command.order_ref, ClaimRow(0, ""))
     elif claim.reason != WAITING:
+        claim.order_changed_at_ms = turn.now_ms
+        turn.rows.put(CLAIMS, claim_key(turn.key, command.order_ref), claim)
         tell_recalled(turn, command.order_ref, claim)
     else:
         waiter = turn.rows.get(WAITERS, waiter_key(turn.key, claim.seq))

@@ -66,5 +66,5 @@ def record_decision(row: Reservation, quantity: int, reason: str, now_ms: int) -
     row.rejected_units += quantity
     row.rejected_orders += 1
     if row.state in CLOSED_STATES and not row.forget_at_ms:
-        row.forget_at_ms = now_ms + row.terms.claims_kept_ms
+        row.forget_at_ms = now_ms + row.kept_ms
     return 0

@@ -35,7 +35,7 @@ def on_forget(turn: Turn, cursor: bytes) -> None:
     promotion_id, sku = cursor.split(b"\0", 2)[:2]
     end = promotion_id + b"\0" + sku + b"\x01"
     found = turn.rows.scan(CLAIMS, cursor, end, MAX_FORGOTTEN)
-    kept_ms = take_by_key(turn, cursor).row.terms.claims_kept_ms
+    kept_ms = take_by_key(turn, cursor).row.kept_ms
     for key, claim in found:
         _forget(turn, key, claim, kept_ms)
     if len(found) == MAX_FORGOTTEN:
@@ -49,7 +49,7 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
     if decided is None or decided.reason == WAITING:
         return
     if row.state is not UNKNOWN:
-        _forget(turn, claim, decided, row.terms.claims_kept_ms)
+        _forget(turn, claim, decided, row.kept_ms)
         return
     rows.delete(CLAIMS, claim)
     row.unknown_claims -= 1
@@ -65,7 +65,7 @@ def _forget(turn: Turn, key: bytes, claim: ClaimRow, kept_ms: int) -> None:
     """Delete a claim, or give it a deadline of its own: it was decided, or gave units back, not long ago."""
     if claim.reason == WAITING:
         return
-    until_ms = max(claim.decided_at_ms, claim.cancelled_at_ms) + kept_ms
+    until_ms = max(claim.decided_at_ms, claim.order_changed_at_ms) + kept_ms
     if until_ms > turn.watermark_ms:
         BY_WATERMARK.set(turn.rows, until_ms, FORGET, key)
     else:

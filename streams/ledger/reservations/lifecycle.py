@@ -186,6 +186,7 @@ def _adopt(turn: ReservationTurn, command: Reserve) -> None:
     if row.ended_at_ms:
         row.deadline_ms = min(row.expires_at_ms, row.ended_at_ms)
     row.terms = terms
+    row.kept_ms = max(row.kept_ms, terms.claims_kept_ms)
     row.settle_delay_ms = 0 if terms.book_sale else terms.settle_delay_ms
     row.settle_width_ms = max(terms.settle_interval_ms, row.settle_delay_ms // MAX_UNRIPE, 1)
 
@@ -257,5 +258,5 @@ def _close(turn: ReservationTurn) -> None:
 
 def _report_closed(turn: ReservationTurn) -> None:
     """Nothing is held any more: report it, and forget the claims after the retention."""
-    turn.row.forget_at_ms = turn.now_ms + turn.row.terms.claims_kept_ms
+    turn.row.forget_at_ms = turn.now_ms + turn.row.kept_ms
     report_now(turn)

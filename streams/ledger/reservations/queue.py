@@ -40,6 +40,7 @@ PER_ARRIVAL = 2
 def wait(turn: ReservationTurn, command: Claim) -> None:
     """Let a claim wait behind those that came before it."""
     row = turn.row
+    row.kept_ms = max(row.kept_ms, command.retention_ms)
     due_at_ms = turn.now_ms + command.grace_ms
     if row.state is UNKNOWN:
         row.unknown_claims += 1

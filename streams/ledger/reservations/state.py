@@ -126,6 +126,8 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     settle_at_ms: int = 0
     report_at_ms: int = 0
     verify_at_ms: int = 0
+    kept_ms: int = 0
+    """For how long claims are kept, at least: the longest of what the start and the claims ask for."""
     wake_at_ms: int = 0
     """The earliest of the times above, by the clock: a deadline row."""
 
@@ -163,8 +165,9 @@ class ClaimRow(msgspec.Struct, array_like=True, gc=False):
     reason: str
     decided_at_ms: int = 0
     cancelled: int = 0
-    cancelled_at_ms: int = 0
-    """When units were given back last: the claim is kept for a retention after that as well."""
+    order_changed_at_ms: int = 0
+    """When units were given back last, or the order was recalled: the claim is kept for a retention after
+    that, as its order is."""
     ripe_at_ms: int = 0
     """From when its units may be settled."""
     seq: int = 0

@@ -142,7 +142,7 @@ def test_a_cancel_repeated_is_answered_with_the_newest_record_and_gives_nothing_
     bench.cancel((("SKU-1", 2),), "RMA-1")
     bench.given_back("SKU-1", 2)
     bench.cancel((("SKU-2", 1),))
-    (newest,) = bench.given_back("SKU-2", 1, 2)
+    newest = bench.given_back("SKU-2", 1, 2)[0]
     repeats = bench.cancel((("SKU-1", 2),), "RMA-1") + bench.cancel((("SKU-2", 1),)) + bench.place(TWO)
     assert [offset_of(send) for send in repeats] == [4, 5, 6]
     assert {send.value for send in repeats} == {newest.value}
@@ -196,7 +196,8 @@ def test_cancels_and_repeats_while_undecided_are_answered_after_it_in_log_order(
     assert [plain(command)[1:3] for command in asked(first)] == [("SKU-1", 2)]
     second = bench.given_back("SKU-1", 2, 1)
     assert [offset_of(send) for send in second if send.headers] == [2, 3]
-    assert [plain(command)[1:3] for command in asked(second)] == [("SKU-1", 3), ("SKU-2", 1)]
+    asked_back = [command for command in asked(second) if isinstance(command, Cancel)]
+    assert [plain(command)[1:3] for command in asked_back] == [("SKU-1", 3), ("SKU-2", 1)]
     bench.given_back("SKU-1", 3, 2)
     third = bench.given_back("SKU-2", 1, 2)
     assert [offset_of(send) for send in third] == [4, 5]

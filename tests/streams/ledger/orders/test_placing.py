@@ -255,7 +255,7 @@ def test_many_waiting_repeats_are_answered_in_order_over_several_commands() -> N
     assert bench.place(TWO) == []
     assert bench.cancel((("SKU-9", 1),)) == []
     sends += bench.settle()
-    answers = [send for send in sends if not send.own]
+    answers = [send for send in sends if send.headers]
     assert [offset_of(send) for send in answers] == list(range(1, 5_004))
     assert len({send.value for send in answers[:-1]}) == 1
 

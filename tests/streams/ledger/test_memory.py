@@ -1,0 +1,98 @@
+"""A claim is remembered for longer than its order, whatever prolongs the order's memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.ledger import commands as c
+from streams.ledger.commands import Claim, Recall
+from streams.ledger.orders.forgetting import MINUTE_MS
+from streams.ledger.terms import Terms
+from tests.streams.ledger.orders.support import Bench, asked, cancels, only_outcome
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, cancelled, claim_of
+
+BOTH = (("A", 2), ("B", 1))
+
+
+def recalled(commands: list[c.SkuCommand]) -> list[str]:
+    return [command.sku for command in commands if isinstance(command, Recall)]
+
+
+def test_a_cancel_prolongs_the_memory_of_the_claims_that_it_does_not_touch() -> None:
+    """Seen by reading: the order was remembered from its cancel on, the claim of its other SKU only from the
+    close on, so that the next cancel was answered `cancelled: false` although the units were sold."""
+    bench = Bench()
+    bench.accepted(BOTH)
+    bench.cancel((("A", 1),))
+    assert recalled(asked(bench.given_back("A", 1))) == ["B"]
+
+
+def test_a_cancel_that_is_refused_as_a_whole_prolongs_all_claims_of_its_order() -> None:
+    bench = Bench()
+    bench.accepted(BOTH)
+    sends = bench.cancel((("A", 3), ("C", 1)))
+    assert cancels(only_outcome(sends)) == [("A", 3, "NO_ORDER"), ("C", 1, "NO_ORDER")]
+    assert recalled(asked(sends)) == ["A", "B"]
+
+
+def test_a_claim_of_which_nothing_is_left_needs_no_memory() -> None:
+    bench = Bench()
+    bench.accepted(BOTH)
+    bench.cancel((("B", 1),), "RMA-1")
+    bench.given_back("B", 1)
+    bench.cancel((("A", 1),), "RMA-2")
+    assert recalled(asked(bench.given_back("A", 1, operation=2))) == []
+
+
+def test_a_recalled_claim_is_kept_as_long_as_its_order() -> None:
+    ledger = Ledger()
+    ledger.open(5)
+    ledger.claim("A", 5)
+    ledger.close()
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(TERMS.claims_kept_ms - HOUR_MS)
+    ledger.do(Recall(*IDS, "A"))
+    ledger.after(TERMS.claims_kept_ms - HOUR_MS)
+    assert cancelled("A", 3) in ledger.cancel("A", 3)
+    ledger.after(TERMS.claims_kept_ms + HOUR_MS)
+    assert ledger.claim_row("A") is None
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_claims_are_kept_as_long_as_they_ask_for_although_their_start_asks_for_less(waits: bool) -> None:
+    """Seen by reading: `claimRetentionHours` was raised after a start; its claims were forgotten by the
+    start's terms, their orders remembered by the new ones."""
+    ledger = Ledger()
+    if waits:
+        ledger.do(claim_of("A", 5, retention_ms=100 * HOUR_MS))
+    ledger.open(5, terms=Terms(retention_ms=HOUR_MS))
+    if not waits:
+        ledger.do(claim_of("A", 5, retention_ms=100 * HOUR_MS))
+    ledger.close()
+    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.after(99 * HOUR_MS)
+    assert ledger.claim_row("A") is not None
+    ledger.after(2 * HOUR_MS)
+    assert ledger.claim_row("A") is None
+
+
+def test_an_order_whose_claim_may_still_wait_is_remembered_however_short_the_retention() -> None:
+    """Seen by reading: its repeat was a new order, whose claim the ledger then answered a second time."""
+    bench = Bench()
+    bench.terms = Terms(retention_ms=1_000)
+    bench.answers_recalls = False
+    bench.place((("A", 2),))
+    bench.tick(bench.terms.hold_timeout_ms + bench.terms.claim_grace_ms)
+    bench.tick(MINUTE_MS)
+    assert [type(command) for command in asked(bench.place((("A", 2),)))] == [Recall]
+    kept_ms = bench.terms.max_backlog_ms + MINUTE_MS
+    assert bench.tick(kept_ms) == []
+    bench.tick(kept_ms + bench.terms.hold_timeout_ms + bench.terms.claim_grace_ms)
+
+
+def test_such_an_order_is_forgotten_once_its_claim_must_be_decided() -> None:
+    bench = Bench()
+    bench.terms = Terms(retention_ms=1_000)
+    bench.accepted((("A", 2),))
+    bench.tick(bench.terms.orders_kept_ms + MINUTE_MS)
+    assert [type(command) for command in asked(bench.place((("A", 2),)))] == [Claim]
