@@ -43,7 +43,7 @@ def digest(command: StartPromotion) -> bytes:
 
 
 def _error_of(command: StartPromotion) -> str:
-    """Why a start cannot be taken, or "". Only for a new promotion: a repeat may come after its time."""
+    """Why a start cannot be taken, or "". A repeat of one that was taken may come after its time."""
     if not command.lines:
         return f"Promotion {command.promotion_id} names no SKU."
     if command.expires_at_ms and command.expires_at_ms <= command.placed_at_ms:
@@ -57,6 +57,9 @@ def _error_of(command: StartPromotion) -> str:
 def _start_again(turn: PromotionTurn, command: StartPromotion) -> None:
     if digest(command) == turn.row.digest:
         answer_repeat(turn, command.source)
+        return
+    if error := _error_of(command):
+        _turn_away(turn, command, Reason.INVALID, error)
         return
     first = turn.row.source
     error = (
