@@ -74,7 +74,7 @@ def start_after_its_own_end() -> Effects:
 
 def end_of_nothing() -> Effects:
     later_ms = NOON_MS + TERMS.claim_grace_ms
-    return after(promotions.decide, (NOON_MS, end_of()), (later_ms, Tick()))
+    return after(promotions.decide, (NOON_MS, end_of()), (later_ms, Tick(later_ms)))
 
 
 ORDER = {"promotion": "P", "order": "O-1"}
