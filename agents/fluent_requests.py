@@ -125,7 +125,7 @@ class FluentRequests:
         for record in fetched.records:
             try:
                 request: FluentRequest = decode_request(record.value or b"")
-            except (MsgspecError, UnicodeDecodeError) as error:
+            except (MsgspecError, RecursionError, ValueError) as error:
                 log.error(
                     "not_a_fluent_request",
                     partition=fetched.partition,

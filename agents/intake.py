@@ -17,6 +17,7 @@ from schemas.fields import FIRST_EVENT_MS, LAST_EVENT_MS
 from schemas.invalid import InvalidEvent
 from schemas.normalised import Cancelled, Normalised, Placed, read
 from schemas.promotions import PromotionEnd, PromotionStart
+from schemas.reasons import Reason
 from schemas.topics import (
     INPUTS,
     MAX_MESSAGE_BYTES,
@@ -118,6 +119,12 @@ class Intake:
                 dead_letter(source, record.value, invalid.reason, invalid.error, failed_at_ms, effects)
         at_home.close()
         remember_seen_ms(rows, self.topic, now_ms)
+
+    def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
+        """Turn a record away undecided."""
+        source = Source(self.wire_topic, partition, record.offset, record.key)
+        failed_at_ms = max(seen_ms(rows, self.topic), seen_ms(rows, self.home.topic))
+        dead_letter(source, record.value, Reason.UNPROCESSABLE, why, failed_at_ms, effects)
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """Intake waits for nothing."""

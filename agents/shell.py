@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
 from streams.engine.store import StoreFailed
+from streams.engine.unprocessable import TooManyGivenUp
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects
 from streams.ledger.rows import Rows
@@ -25,8 +27,8 @@ from streams.log import get_logger
 log = get_logger("agents")
 
 REPORT_THE_RECORD = (
-    "none, once: the process ends and starts anew; when it ends at the same offset again, report the trace "
-    "with the records from there on"
+    "report the trace with the record that it names; the process ends and starts anew, and a record that "
+    "fails the third time becomes a dead letter"
 )
 
 WireName = Callable[[str], str]
@@ -76,6 +78,8 @@ async def take(
         await handle(fetched)
     except StoreFailed as error:
         app.hooks.die(str(error))  # no fault of a record
+    except TooManyGivenUp as error:
+        app.hooks.stop(str(error))
     except Exception as error:
         log.exception(
             "stage_failed", source=fetched.source, start=fetched.start, recommendation=REPORT_THE_RECORD
@@ -107,12 +111,19 @@ class CommandStage:
             headers = record.headers
             try:
                 command = decode(record.value or b"", headers[0][1] if headers else None)
-            except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+            except (msgspec.MsgspecError, RecursionError, ValueError) as error:
                 source = Source(self.wire_topic, partition, record.offset, record.key)
                 dead_letter(source, record.value, Reason.INVALID, str(error), now_ms, effects)
                 continue
             decide(rows, command, now_ms, effects)
         remember_seen_ms(rows, self.topic, now_ms)
+
+    def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
+        """Turn a record away undecided; an event that was sent home is named as it came in."""
+        source = Source(self.wire_topic, partition, record.offset, record.key)
+        with contextlib.suppress(msgspec.MsgspecError, IndexError, RecursionError):
+            source = _decode_envelope(record.headers[0][1]).source
+        dead_letter(source, record.value, Reason.UNPROCESSABLE, why, seen_ms(rows, self.topic), effects)
 
     def at_home(self, topic: str, rows: Rows, effects: Effects) -> AtHome:
         """Decides events of an input topic without a detour through this stage's own topic."""

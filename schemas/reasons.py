@@ -15,6 +15,7 @@ class Reason(StrEnum):
     """The reasons of dead letters, reservation results, order outcomes and cancel results."""
 
     INVALID = "INVALID"
+    UNPROCESSABLE = "UNPROCESSABLE"
     CONFLICT = "CONFLICT"
     CANCELLED = "CANCELLED"
     NO_ORDER = "NO_ORDER"
@@ -31,6 +32,7 @@ class Reason(StrEnum):
 MEANINGS: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.INVALID: "The message is not JSON, or does not have the shape that its topic requires.",
+        Reason.UNPROCESSABLE: "The record made workers fail three times; it was not decided.",
         Reason.CONFLICT: "The same identity was used before with different content; the first one stands.",
         Reason.CANCELLED: "A cancel had already taken these units out of the order.",
         Reason.NO_ORDER: "The cancel names an order that is not known for this promotion.",
@@ -51,6 +53,10 @@ MEANINGS: Mapping[Reason, str] = MappingProxyType(
 RECOMMENDATIONS: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.INVALID: "Correct the message as the error says and send it again; nothing was done with it.",
+        Reason.UNPROCESSABLE: (
+            "Report the error with the record and the trace in the worker's log; "
+            "replay the record once a mended version runs."
+        ),
         Reason.CONFLICT: (
             "Use a new reference for new content; to repeat an event, send exactly what was sent before."
         ),

@@ -21,6 +21,7 @@ NO_BROKER = 69
 CANNOT_GO_ON = 70
 STOP_TOO_SLOW = 71
 ORPHANED = 72
+TOO_MANY_GIVEN_UP = 73
 
 MEANINGS: Mapping[int, str] = MappingProxyType(
     {
@@ -29,7 +30,14 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
         CANNOT_GO_ON: "it could not go on: its last line says why",
         STOP_TOO_SLOW: "it did not stop in time",
         ORPHANED: "its supervisor ended",
+        TOO_MANY_GIVEN_UP: "too many records made it fail",
     }
+)
+
+
+LOOK_AT_THE_WORKER = (
+    "look at the traces of `stage_failed`: the fault is the worker's, not the records'; start it again with "
+    "a version that is mended, then send the dead letters with the reason UNPROCESSABLE again"
 )
 
 
@@ -37,6 +45,12 @@ def die(why: str) -> None:
     """End this worker now: a clean process restores everything that was committed, and nothing else."""
     log.error("worker_ends", why=why, recommendation="none: the supervisor starts a clean process")
     os._exit(CANNOT_GO_ON)
+
+
+def stop(why: str) -> None:
+    """End this worker now, and its supervisor with it: a new process would do the same again."""
+    log.error("worker_stops", why=why, recommendation=LOOK_AT_THE_WORKER)
+    os._exit(TOO_MANY_GIVEN_UP)
 
 
 def final_status(status: int, starts: int) -> int | None:
@@ -48,7 +62,7 @@ def final_status(status: int, starts: int) -> int | None:
         return status
     if status == NO_BROKER and starts == 1:
         return CONFIGURATION
-    return None
+    return NOT_CLEAN if status == TOO_MANY_GIVEN_UP else None
 
 
 def stopped_status(status: int) -> int:

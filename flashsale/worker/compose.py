@@ -18,7 +18,7 @@ from agents.fluent_requests import FluentRequests
 from agents.intake import Mapper
 from agents.timers import Timers
 from flashsale.supervisor import FailedTakeovers
-from flashsale.supervisor.exits import die
+from flashsale.supervisor.exits import die, stop
 from flashsale.worker.metrics import FluentCollector, Metrics
 from flashsale.worker.readiness import Readiness
 from flashsale.worker.upkeep import Upkeep
@@ -91,6 +91,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
 
     hooks = Hooks(
         die=die,
+        stop=stop,
         lease=lease,
         partitions=declared_partitions(settings),
         request_offset=requests.durable_offset,

@@ -26,6 +26,7 @@ from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.store import StoreFailed
 from streams.engine.takeover import Takeover, Unrecoverable, parse
 from streams.engine.task import Task
+from streams.engine.unprocessable import RecordFailed, write_down
 from streams.log import get_logger
 
 log = get_logger("engine")
@@ -69,6 +70,7 @@ class Driver:
         self._running: set[asyncio.Task[None]] = set()
         self._steps: dict[asyncio.Task[None], threading.Event] = {}
         self._attempt = 0
+        self.failing: set[str] = set()  # tasks of which a record's failure is being written down
 
     @property
     def full(self) -> bool:
@@ -88,10 +90,15 @@ class Driver:
         """
         while task.running and self.full:
             await self.change()
+        if task.name in self.failing:
+            return
         empty, source = not fetched.records, fetched.source
         for action in self.protocol.received(source, fetched.start, fetched.following, empty=empty):
             if isinstance(action, act.Decide):
-                records = task.decide(fetched, action.from_offset)
+                try:
+                    records = task.decide(fetched, action.from_offset)
+                except RecordFailed as failed:
+                    return await write_down(self, task, failed)
                 self.carry_out(self.protocol.decided(task.name, records, time.monotonic()))
                 continue
             if isinstance(action, act.Seek):
@@ -124,19 +131,17 @@ class Driver:
 
     async def check_logs(self, tasks: Iterable[str]) -> None:
         """A position that a log does not hold is an error that a person must see, never a silent jump."""
-        known = [self.tasks[task] for task in tasks if task in self.tasks]
-        positions = {source: at for task in known for source, at in task.places.items()}
-        try:
-            await self._takeover.check_topics(positions)
-            await self._takeover.check_logs(positions)
-        except Unrecoverable as error:
-            self._die(str(error))
+        await self._check(
+            self._takeover.check_logs, [self.tasks[each] for each in tasks if each in self.tasks]
+        )
 
     async def check_topics(self) -> None:
         """A topic that was deleted and created again under us is such an error, too."""
-        running = [task for task in self.tasks.values() if task.running]
+        await self._check(self._takeover.check_topics, [task for task in self.tasks.values() if task.running])
+
+    async def _check(self, check: Callable[..., Awaitable[None]], tasks: Iterable[Task]) -> None:
         try:
-            await self._takeover.check_topics({s: at for task in running for s, at in task.places.items()})
+            await check({source: place for task in tasks for source, place in task.places.items()})
         except Unrecoverable as error:
             self._die(str(error))
 

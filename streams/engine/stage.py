@@ -29,7 +29,8 @@ class Stage(Protocol):
     """One stage of a task: the decisions about one source topic.
 
     `decide` must not raise for anything that a record can contain: what cannot be decided becomes a dead
-    letter. An exception that escapes is a bug and stops the process, before anything of the batch is visible.
+    letter. An exception that escapes is a bug and stops the process, before anything of the batch is visible;
+    a record at which that happens three times is given up (streams/engine/unprocessable.py).
     """
 
     @property
@@ -37,7 +38,10 @@ class Stage(Protocol):
         """Logical name of the source topic."""
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
-        """Decide the records of a partition in order."""
+        """Decide the records of a partition, each once and in order."""
+
+    def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
+        """Turn a record away undecided: a dead letter, and nothing else."""
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """When a Tick is needed next, or None."""

@@ -135,6 +135,7 @@ class Takeover:
 
     async def check_logs(self, positions: Mapping[str, Position]) -> None:
         """See that the logs hold these positions. Raises Unrecoverable."""
+        await self.check_topics(positions)
         ranges = await self._ranges([parse(source) for source in positions])
         for source, position in positions.items():
             _check_range(source, position.offset, *ranges[parse(source)])

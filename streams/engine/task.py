@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from streams.engine import unprocessable
 from streams.engine.database import Database
 from streams.engine.fetched import Fetched
 from streams.engine.ports import POSITIONS, Position
@@ -74,10 +75,10 @@ class Task:
         self.rows = Rows(self.database.store)
 
     def decide(self, fetched: Fetched, start: int) -> int:
-        """Decide the records of a fetch from offset `start` on; returns how many."""
-        records, pending = fetched.from_offset(start), self.pending
+        """Decide the records of a fetch from offset `start` on; returns how many. Raises RecordFailed."""
+        records, pending, source = fetched.from_offset(start), self.pending, fetched.source
         before = len(pending.effects.sends)
-        self.stages[fetched.source].decide(fetched.partition, records, self.rows, pending.effects)
+        unprocessable.decide(self.stages[source], source, records, self.rows, pending.effects)
         pending.records += len(records)
         pending.bytes += _bytes(records) + _bytes(pending.effects.sends[before:])
         return len(records)

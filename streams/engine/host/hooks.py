@@ -55,6 +55,8 @@ class Hooks:
 
     die: Callable[[str], None]
     """Ends the process at once and says why: it may finish nothing any more."""
+    stop: Callable[[str], None]
+    """The same for good: another process would do no better."""
     lease: Lease
     partitions: Mapping[str, int]
     """Declared partition counts of our own topics, by wire name."""

@@ -13,7 +13,15 @@ from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas.topics import INPUTS, ORDER_COMMANDS, ORDER_OUTCOMES, ORDER_PLACED, TASK_CHANGELOG, TOPICS
+from schemas.topics import (
+    DEAD_LETTERS,
+    INPUTS,
+    ORDER_COMMANDS,
+    ORDER_OUTCOMES,
+    ORDER_PLACED,
+    TASK_CHANGELOG,
+    TOPICS,
+)
 from streams.engine.changelog import consumer_config
 from streams.engine.engine import Engine, EngineOptions
 from streams.engine.fetched import Fetched
@@ -63,6 +71,9 @@ class Counting:
             rows.put(COUNTS, key, row)
             value = b"x" * TOO_LARGE if key in self.poison else b"%d" % row.units
             effects.sends.append(Send(ORDER_OUTCOMES, key, value))
+
+    def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
+        effects.sends.append(Send(DEAD_LETTERS, record.key, why.encode()))
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         return None
@@ -174,6 +185,11 @@ class Bench:
             while consumer._coordinator.generation < 0:
                 await asyncio.sleep(0.01)
         return consumer
+
+    @property
+    def newest_member(self) -> AIOKafkaConsumer:
+        """Who joined last."""
+        return next(each for each in reversed(self._closing) if isinstance(each, AIOKafkaConsumer))
 
     async def member(self) -> Membership:
         """A member of the group's first generation."""

@@ -1,0 +1,194 @@
+"""Records that end a worker: counted in the task's rows, tried three times, and then turned away.
+
+An exception that escapes a stage is a bug: the process ends before anything of the batch is visible, and a
+clean one tries again. Where the same record ends that one, too, it would stand in the way of a whole sale.
+Each failure is written down first, as a row, so that whichever worker owns the task next knows of it, even
+one with an empty disk. A record that fails the third time becomes a dead letter. A worker that is broken
+itself would turn everything away so: after LIMIT records in WITHIN_MS it ends instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, overload
+
+import msgspec
+
+from schemas.reasons import RECOMMENDATIONS, Reason
+from streams.engine.stage import Record, Stage
+from streams.engine.store import StoreFailed
+from streams.ledger.effects import Effects, Notice
+from streams.ledger.rows import Rows, Table
+from streams.system import now_ms
+
+if TYPE_CHECKING:
+    from streams.engine.driver import Driver
+    from streams.engine.task import Task
+
+TRIES = 3
+LIMIT, WITHIN_MS = 20, 600_000
+WRITE_DOWN_S = 5.0
+"""A failure that is not written down in time is not counted: the record ends one more worker."""
+
+MAX_WHY = 500
+"""Characters of a trace's last line that are kept: it goes into a header."""
+
+ALL = b"*"
+
+
+class Failures(msgspec.Struct, array_like=True):
+    """How often the record at `offset` of a source failed, and the last line of its newest trace."""
+
+    offset: int
+    count: int
+    why: str
+
+
+class GivenUp(msgspec.Struct, array_like=True):
+    """When (Unix ms) records of a task were turned away lately."""
+
+    at_ms: list[int]
+
+
+FAILURES = Table(b"!x", Failures)
+"""Key: `topic/partition`."""
+
+GIVEN_UP = Table(b"!g", GivenUp)
+
+
+class RecordFailed(Exception):
+    """A stage raised while it decided the record at `offset` of `source`."""
+
+    def __init__(self, source: str, offset: int, error: Exception) -> None:
+        super().__init__(f"the record {source}/{offset} could not be decided: {error!r}")
+        self.source = source
+        self.offset = offset
+        self.why = f"{type(error).__name__}: {error}"[:MAX_WHY].encode(errors="backslashreplace").decode()
+
+
+class TooManyGivenUp(Exception):
+    """It is not the records: this worker, or its version, must be looked at."""
+
+
+class _Noting(Sequence[Record]):
+    """Records in order, and how far they were taken."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+        self.offset = records[0].offset
+
+    def __iter__(self) -> Iterator[Record]:
+        for record in self._records:
+            self.offset = record.offset
+            yield record
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Record]: ...
+    def __getitem__(self, at: int | slice) -> Record | Sequence[Record]:
+        return self._records[at]
+
+
+def decide(
+    stage: Stage,
+    source: str,
+    records: Sequence[Record],
+    rows: Rows,
+    effects: Effects,
+) -> None:
+    """Let a stage decide the records of a source; one that failed TRIES times is turned away instead.
+
+    Raises RecordFailed for an exception of the stage's.
+    """
+    partition, failed = int(source.rpartition("/")[2]), rows.get(FAILURES, source.encode())
+    if failed is None or failed.count < TRIES:
+        return _decide(stage, source, records, rows, effects)
+    before = [record for record in records if record.offset < failed.offset]
+    after = [record for record in records if record.offset > failed.offset]
+    _decide(stage, source, before, rows, effects)
+    for record in records[len(before) : len(records) - len(after)]:
+        stage.give_up(partition, record, failed.why, rows, effects)
+        effects.notices.append(_notice(source, failed))
+        _remember_given_up(rows)
+        rows.delete(FAILURES, source.encode())
+    _decide(stage, source, after, rows, effects)
+
+
+def _decide(stage: Stage, source: str, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+    if not records:
+        return
+    noting = _Noting(records)
+    try:
+        stage.decide(int(source.rpartition("/")[2]), noting, rows, effects)
+    except StoreFailed:
+        raise  # no fault of the record
+    except Exception as error:
+        raise RecordFailed(source, noting.offset, error) from error
+
+
+async def write_down(driver: Driver, task: Task, failed: RecordFailed) -> None:
+    """Count a failure in the rows of its task, committed; what else the task had decided is decided again.
+
+    Raises RecordFailed, which must end the process, unless that was the last try: then the source is read
+    again and the record turned away. Raises TooManyGivenUp where this worker may turn no more away.
+    """
+    state, protocol = task.state, driver.protocol
+    if state is None:
+        raise failed
+
+    def landed() -> bool:
+        return protocol.in_flight is None or task.name not in protocol.in_flight.tasks
+
+    driver.failing.add(task.name)
+    state.forget()
+    task.discard()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WRITE_DOWN_S):
+            await driver.settled(landed)
+            state.forget()
+            _remember_failure(task.rows, failed)
+            driver.carry_out(protocol.decided(task.name, 0, time.monotonic()))
+            await driver.settled(lambda: landed() and not state.moved)
+    known = task.rows.get(FAILURES, failed.source.encode())  # nothing where the transaction was aborted
+    if known is None or known.offset != failed.offset or known.count < TRIES:
+        raise failed
+    given_up = sum(len(_lately(each.rows)) for each in driver.tasks.values())
+    if given_up >= LIMIT:
+        raise TooManyGivenUp(
+            f"{failed}; {given_up} others were given up in the last {WITHIN_MS // 60_000} min"
+        )
+    driver.failing.discard(task.name)
+    driver.carry_out(state.seeks())
+
+
+def _remember_failure(rows: Rows, failed: RecordFailed) -> None:
+    key = failed.source.encode()
+    known = rows.get(FAILURES, key)
+    count = 1 if known is None or known.offset != failed.offset else known.count + 1
+    rows.put(FAILURES, key, Failures(failed.offset, count, failed.why))
+
+
+def _remember_given_up(rows: Rows) -> None:
+    rows.put(GIVEN_UP, ALL, GivenUp([*_lately(rows), now_ms()][-LIMIT:]))
+
+
+def _lately(rows: Rows) -> list[int]:
+    known, now = rows.get(GIVEN_UP, ALL), now_ms()
+    return [] if known is None else [at for at in known.at_ms if now - at < WITHIN_MS]
+
+
+def _notice(source: str, failed: Failures) -> Notice:
+    fields: dict[str, str | int] = {
+        "source": source,
+        "offset": failed.offset,
+        "why": failed.why,
+        "recommendation": RECOMMENDATIONS[Reason.UNPROCESSABLE],
+    }
+    return Notice("error", "record_given_up", fields)

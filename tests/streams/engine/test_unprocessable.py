@@ -1,0 +1,180 @@
+"""A record that ends workers: counted in the rows, tried three times, then a dead letter; and a bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS
+from streams.engine.engine import Engine
+from streams.engine.stage import Record
+from streams.engine.store import StoreFailed
+from streams.engine.unprocessable import (
+    FAILURES,
+    GIVEN_UP,
+    LIMIT,
+    TRIES,
+    WITHIN_MS,
+    Failures,
+    GivenUp,
+    RecordFailed,
+    TooManyGivenUp,
+    decide,
+)
+from streams.ledger.effects import Effects
+from streams.ledger.rows import MemoryStore, Rows
+from streams.system import now_ms
+from tests.streams.engine.kit import COUNTS, Bench, Counting, Rec, Recorder, membership, running
+from tests.support.kafka import KafkaUnderTest
+
+BAD = b"bad"
+
+
+@dataclass
+class Failing(Counting):
+    """Counts, and fails in the middle of a decision about a bad key."""
+
+    error: Exception = field(default_factory=lambda: ValueError("of no use"))
+
+    def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+        for record in records:
+            super().decide(partition, [record], rows, effects)
+            if record.key == BAD:
+                raise self.error
+
+
+STAGE, SOURCE = Failing(ORDER_COMMANDS), "orders/0"
+
+
+def rows_after(count: int, offset: int = 6) -> Rows:
+    rows = Rows(MemoryStore())
+    rows.put(FAILURES, SOURCE.encode(), Failures(offset, count, "ValueError: of no use"))
+    return rows
+
+
+def batch(*keys: bytes, start: int = 5) -> list[Record]:
+    return [Rec(start + number, key) for number, key in enumerate(keys)]
+
+
+@pytest.mark.parametrize("count", range(TRIES))
+def test_a_record_is_tried_until_it_has_failed_three_times(count: int) -> None:
+    with pytest.raises(RecordFailed, match="orders/0/6 could not be decided") as failed:
+        decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows_after(count), Effects())
+    assert (failed.value.offset, failed.value.why) == (6, "ValueError: of no use")
+
+
+def test_after_that_it_is_a_dead_letter_and_its_neighbours_are_decided() -> None:
+    rows, effects = rows_after(TRIES), Effects()
+    decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows, effects)
+    assert [(send.topic, send.key) for send in effects.sends] == [
+        ("order-outcomes", b"a"),
+        (DEAD_LETTERS, BAD),
+        ("order-outcomes", b"b"),
+    ]
+    assert rows.get(COUNTS, BAD) is None
+    assert rows.get(FAILURES, SOURCE.encode()) is None
+    [notice] = effects.notices
+    assert (notice.level, notice.event, notice.fields["offset"]) == ("error", "record_given_up", 6)
+    assert notice.fields["why"] == "ValueError: of no use" and notice.fields["recommendation"]
+
+
+@pytest.mark.parametrize("offset", [4, 8])
+def test_failures_of_another_record_turn_nothing_away(offset: int) -> None:
+    effects = Effects()
+    decide(STAGE, SOURCE, batch(b"a", b"b"), rows_after(TRIES, offset), effects)
+    assert [send.key for send in effects.sends] == [b"a", b"b"]
+
+
+def test_a_disk_that_fails_is_no_fault_of_the_record() -> None:
+    stage = Failing(ORDER_COMMANDS, error=StoreFailed("the disk is full"))
+    with pytest.raises(StoreFailed):
+        decide(stage, SOURCE, batch(BAD), Rows(MemoryStore()), Effects())
+
+
+def test_whatever_an_error_says_can_be_written_into_a_header() -> None:
+    failed = RecordFailed(SOURCE, 6, ValueError("\ud800" + "x" * 10_000))
+    assert len(failed.why.encode()) < 1_000
+
+
+@pytest.fixture
+async def bench(kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(kafka.bootstrap, topic_prefix, tmp_path)
+    made.stage = Failing(ORDER_COMMANDS)
+    made.fill(10)
+    yield made
+    await made.close()
+
+
+async def owner(bench: Bench, name: str, consumer: AIOKafkaConsumer, recorder: Recorder) -> Engine:
+    """A worker with a disk of its own, which owns the task as that member of the group."""
+    engine = bench.engine(name, recorder)
+    await engine.open(bench.sources(0), membership(consumer), recorder.seek)
+    await running(engine)
+    return engine
+
+
+def failures(bench: Bench) -> Failures:
+    """What the changelog says about the source."""
+    found: Failures = FAILURES.decode(bench.rows()[FAILURES.prefix + bench.source().encode()] or b"")
+    return found
+
+
+async def test_whichever_worker_owns_the_task_next_knows_how_often_a_record_failed(bench: Bench) -> None:
+    consumer, recorder = await bench.joined(), Recorder()
+    fetched = bench.fetched(0, [b"a", BAD, b"b"])
+    for count in range(1, TRIES):
+        engine = await owner(bench, f"worker-{count}", consumer, recorder)
+        with pytest.raises(RecordFailed):
+            await engine.offer(fetched)
+        assert failures(bench) == Failures(1, count, "ValueError: of no use")
+        await bench.next_generation(consumer)
+        consumer = bench.newest_member
+
+    last = await owner(bench, "last", consumer, recorder)
+    recorder.seeks.clear()
+    await last.offer(fetched)
+    async with asyncio.timeout(20):
+        while recorder.seeks != dict.fromkeys(bench.sources(0), 0):
+            await asyncio.sleep(0.005)
+    assert bench.outcomes() == []
+    await last.offer(fetched)
+    await bench.until_durable(last, 3)
+    assert bench.outcomes() == [(b"a", b"1"), (b"b", b"1")]
+    assert bench.committed(DEAD_LETTERS) == [(BAD, b"ValueError: of no use")]
+
+
+async def test_what_else_was_decided_before_the_record_failed_is_not_lost_and_not_made_twice(
+    bench: Bench,
+) -> None:
+    consumer, recorder = await bench.joined(), Recorder()
+    engine = await owner(bench, "e", consumer, recorder)
+    await engine.offer(bench.fetched(0, [b"a"]))
+    with pytest.raises(RecordFailed):
+        await engine.offer(bench.fetched(1, [b"b", BAD]))
+    committed = engine.tasks["task-0"].committed[bench.source()]
+    assert bench.outcomes() == [(b"a", b"1")][:committed]
+    assert failures(bench).offset == 2
+
+
+@pytest.mark.parametrize(("lately", "stops"), [(LIMIT - 1, False), (LIMIT, True)])
+async def test_a_worker_that_gave_up_too_many_records_lately_stops_instead(
+    bench: Bench, lately: int, stops: bool
+) -> None:
+    consumer, recorder, now = await bench.joined(), Recorder(), now_ms()
+    engine = await owner(bench, "e", consumer, recorder)
+    rows = engine.tasks["task-0"].rows
+    rows.put(GIVEN_UP, b"*", GivenUp([now - WITHIN_MS - 1, *[now] * lately]))
+    rows.put(FAILURES, bench.source().encode(), Failures(2, TRIES - 1, ""))
+    await engine.offer(bench.fetched(0, [b"a", b"b"]))
+    await bench.until_durable(engine, 2)
+    with pytest.raises(TooManyGivenUp, match="20 others were given up") if stops else nullcontext():
+        await engine.offer(bench.fetched(2, [BAD]))
+        await engine.offer(bench.fetched(2, [BAD]))
+        await bench.until_durable(engine, 3)
+    assert len(bench.committed(DEAD_LETTERS)) == (not stops)
