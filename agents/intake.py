@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import faust
 
-from agents.shell import CommandStage, WireName, channel, decide
+from agents.shell import CommandStage, WireName, channel, decide, measure
 from schemas.fields import FIRST_EVENT_MS, LAST_EVENT_MS
 from schemas.invalid import InvalidEvent
 from schemas.normalised import Cancelled, Normalised, Placed, read
@@ -119,6 +119,7 @@ class Intake:
                 dead_letter(source, record.value, invalid.reason, invalid.error, failed_at_ms, effects)
         at_home.close()
         remember_seen_ms(rows, self.topic, now_ms)
+        measure(self.topic, records, effects)
 
     def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
         """Turn a record away undecided."""

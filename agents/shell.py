@@ -18,8 +18,9 @@ from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
 from streams.engine.store import StoreFailed
 from streams.engine.unprocessable import TooManyGivenUp
+from streams.ledger.commands import Claim
 from streams.ledger.dead_letters import dead_letter
-from streams.ledger.effects import Effects
+from streams.ledger.effects import Batch, Effects
 from streams.ledger.rows import Rows
 from streams.ledger.terms import Envelope, Source
 from streams.log import get_logger
@@ -103,7 +104,7 @@ class CommandStage:
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         """Decide the records in order. What is not a command becomes a dead letter, its neighbours do not."""
-        decode, decide = self.decode, self.core.decide
+        decode, decide, command = self.decode, self.core.decide, None
         now_ms = seen_ms(rows, self.topic)
         for record in records:
             if now_ms < record.timestamp <= LAST_EVENT_MS:
@@ -117,6 +118,7 @@ class CommandStage:
                 continue
             decide(rows, command, now_ms, effects)
         remember_seen_ms(rows, self.topic, now_ms)
+        measure(self.topic, records, effects, command)
 
     def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
         """Turn a record away undecided; an event that was sent home is named as it came in."""
@@ -157,6 +159,13 @@ class AtHome:
     def close(self) -> None:
         """Time does not go back in the stage's own log either."""
         remember_seen_ms(self.rows, self.stage.topic, self.now_ms)
+
+
+def measure(stage: str, records: Sequence[Record], effects: Effects, newest: Any = None) -> None:
+    """Note a batch for the metrics: once, however many records it has; `newest` is its last command."""
+    if records:
+        placed_at_ms = newest.placed_at_ms if isinstance(newest, Claim) else 0
+        effects.batches.append(Batch(stage, len(records), records[0].timestamp, placed_at_ms))
 
 
 def decoder(decode_command: Callable[[bytes], Any], events: Events) -> Decode:

@@ -35,6 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas",),
     "streams.settings": ("schemas", "streams.settings"),
     "streams.log": (),
+    "streams.metrics": ("schemas", "streams.metrics"),
     "streams.system": (),
     "streams.kafka": ("schemas", "streams.settings"),
     "streams.reader": ("schemas", "streams.settings", "streams.kafka"),
@@ -43,7 +44,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "streams.app": (*SUPPORT, "streams.settings", "streams.kafka", "streams.engine"),
     "agents": (*SUPPORT, "streams.ledger", "streams.engine", "fluent", "agents"),
     "fluent": (*SUPPORT, "streams.settings", "streams.ledger", "fluent"),
-    "bridge": (*PLUMBING, "bridge"),
+    "bridge": (*PLUMBING, "streams.metrics", "bridge"),
     "rehearsal": (*PLUMBING, "rehearsal"),
     "flashsale": PACKAGES,
 }

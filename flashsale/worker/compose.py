@@ -59,6 +59,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     settings.require_fluent()
     client = client_config(settings)
     metrics = Metrics()
+    metrics.partitions.set(settings.config.partitions)
 
     options = EngineOptions(
         client,

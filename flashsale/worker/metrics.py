@@ -1,21 +1,22 @@
-"""What a worker measures, and the log lines that belong to it: docs/operations.md explains each."""
+"""What a worker measures, as `streams.metrics` defines it, and the log lines that belong to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from fluent import Meters
-from streams.ledger.effects import Effects
+from streams.ledger.effects import HELD, RELEASED, Effects, Notice
 from streams.log import get_logger
+from streams.metrics import fluent as definitions
+from streams.metrics import worker
+from streams.system import now_ms
 
 log = get_logger("worker")
-
-SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
 
 
 class Metrics:
@@ -23,45 +24,44 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.outcomes = Counter(
-            "flashsale_outcomes", "Order outcomes published", ["outcome"], registry=registry
-        )
-        self.lines = Counter(
-            "flashsale_lines",
-            "Lines and SKUs decided, by reason (TAKEN: given)",
-            ["reason"],
-            registry=registry,
-        )
-        self.dead_letters = Counter(
-            "flashsale_dead_letters", "Messages that could not be decided", ["reason"], registry=registry
-        )
-        self.transactions = Counter(
-            "flashsale_transactions", "The worker's transactions by result", ["result"], registry=registry
-        )
-        self.commit_seconds = Histogram(
-            "flashsale_commit_seconds", "From begin to durable", buckets=SECONDS, registry=registry
-        )
-        self.records = Counter("flashsale_records", "Records decided, by task", ["task"], registry=registry)
-        self.dropped = Counter(
-            "flashsale_fetches_dropped", "Fetches that did not continue the log", ["task"], registry=registry
-        )
-        self.lag = Gauge(
-            "flashsale_lag_records", "Records not decided yet", ["topic", "partition"], registry=registry
-        )
-        self.watermark_delay = Gauge(
-            "flashsale_watermark_delay_seconds",
-            "How long the oldest deadline has been waiting for messages that were placed before it",
-            registry=registry,
-        )
-        self.tasks = Gauge("flashsale_tasks", "Tasks owned and restored", registry=registry)
-        self.ready = Gauge("flashsale_ready", "1 when a sale can start", registry=registry)
-        self.restore_seconds = Gauge(
-            "flashsale_restore_seconds", "Duration of the last take-over of tasks", registry=registry
-        )
-        self.fluent_outstanding = Gauge(
-            "flashsale_fluent_outstanding", "Fluent requests queued or in flight", registry=registry
-        )
+        ProcessCollector(registry=registry)
+        self.ready = worker.READY.make(registry)
+        self.tasks = worker.TASKS.make(registry)
+        self.partitions = worker.PARTITIONS.make(registry)
+        self.restore_seconds = worker.RESTORE_SECONDS.make(registry)
+        self.lag = worker.LAG_RECORDS.make(registry)
+        self.position = worker.POSITION_OFFSET.make(registry)
+        self.watermark_delay = worker.WATERMARK_DELAY_SECONDS.make(registry)
+        self.records = worker.RECORDS.make(registry)
+        self.decision_seconds = worker.DECISION_SECONDS.make_weighted(registry)
+        self.stage_seconds = worker.STAGE_SECONDS.make_weighted(registry)
+        self.waits = {
+            HELD: worker.HOLD_SECONDS.make(registry),
+            RELEASED: worker.RELEASE_SECONDS.make(registry),
+        }
+        self.outcomes = worker.OUTCOMES.make(registry)
+        self.lines = worker.LINES.make(registry)
+        self.units = worker.UNITS.make(registry)
+        self.dead_letters = worker.DEAD_LETTERS.make(registry)
+        self.notices = worker.NOTICES.make(registry)
+        self.drift = worker.DRIFT.make(registry)
+        self.transactions = worker.TRANSACTIONS.make(registry)
+        self.commit_seconds = worker.COMMIT_SECONDS.make(registry)
+        self.standstills = worker.STANDSTILLS.make(registry)
+        self.dropped = worker.FETCHES_DROPPED.make(registry)
+        self.fluent_outstanding = definitions.OUTSTANDING.make(registry)
         self.decided = 0
+        self._sources: frozenset[tuple[str, str]] = frozenset()
+
+    def show_positions(self, sources: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """Position and lag by topic and partition; those of a partition that went away vanish."""
+        for gone in self._sources - sources.keys():
+            self.position.remove(*gone)
+            self.lag.remove(*gone)
+        for source, (position, lag) in sources.items():
+            self.position.labels(*source).set(position)
+            self.lag.labels(*source).set(lag)
+        self._sources = frozenset(sources)
 
     def transaction(self, tasks: int, seconds: float) -> None:
         """A transaction with the output of this many tasks is durable."""
@@ -78,8 +78,30 @@ class Metrics:
             self.lines.labels(reason or "TAKEN").inc(count)
         for reason, count in effects.dead_letters.items():
             self.dead_letters.labels(reason).inc(count)
+        for what, units in effects.units.items():
+            self.units.labels(what).inc(units)
         for notice in effects.notices:
-            getattr(log, notice.level)(notice.event, **notice.fields)
+            self._notice(notice)
+        self._measure(effects)
+
+    def _notice(self, notice: Notice) -> None:
+        getattr(log, notice.level)(notice.event, **notice.fields)
+        if notice.level != "info":
+            self.notices.labels(notice.event).inc()
+        if notice.event == "drift":
+            self.drift.labels(notice.fields["kind"]).inc()
+
+    def _measure(self, effects: Effects) -> None:
+        """How long it took, with one observation a batch."""
+        for wait, waited_ms in effects.waits:
+            self.waits[wait].observe(waited_ms / 1_000)
+        durable_at_ms = now_ms()
+        for batch in effects.batches:
+            waited_s = max(0, durable_at_ms - batch.appended_at_ms) / 1_000
+            self.stage_seconds.observe(waited_s, batch.records, batch.stage)
+            if batch.placed_at_ms:
+                waited_s = max(0, durable_at_ms - batch.placed_at_ms) / 1_000
+                self.decision_seconds.observe(waited_s, batch.records)
 
     def discarded(self, tasks: str, why: str) -> None:
         """Decisions were thrown away before anybody saw them."""
@@ -88,6 +110,7 @@ class Metrics:
 
     def stands_still(self, task: str, why: str, seconds: float) -> None:
         """A task's transactions are aborted although they carry nothing else."""
+        self.standstills.inc()
         recommendation = "the other tasks go on; see docs/operations.md, 'A task that stands still'"
         log.error(
             "task_stands_still",
@@ -112,29 +135,15 @@ class FluentCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The figures as they are now."""
         meters = self._meters
-        counts: list[tuple[str, str, tuple[str, ...], Mapping[Any, int]]] = [
-            ("requests", "HTTP requests to Fluent", ("operation", "result"), meters.http_requests),
-            ("calls", "Calls to Fluent, which share requests", ("operation", "result"), meters.calls),
-            ("answers", "Requests of the ledger", ("request", "answer"), meters.answers),
-            ("retries", "Calls and requests that were tried again", ("of",), _keyed(meters.retries)),
-            ("logins", "Logins by grant and result", ("login",), _keyed(meters.logins)),
-            ("dropped", "Requests of the ledger that were not carried out", ("why",), _keyed(meters.dropped)),
-        ]
-        for name, text, labels, values in counts:
-            family = CounterMetricFamily(f"flashsale_fluent_{name}", text, labels=labels)
-            for key, count in list(values.items()):
-                family.add_metric(key, count)
-            yield family
-        gauges = {
-            "breaker_open": ("1 while calls pause", float(meters.breaker != "closed")),
-            "rate_share": ("Share of the configured rate in use", meters.rate_share),
-            "document_misfits": (
-                "Fields that Fluent's schema does not have",
-                meters.document_misfits,
-            ),
-        }
-        for name, (text, value) in gauges.items():
-            yield GaugeMetricFamily(f"flashsale_fluent_{name}", text, value=value)
+        yield definitions.REQUESTS.family(meters.http_requests)
+        yield definitions.CALLS.family(meters.calls)
+        yield definitions.ANSWERS.family(meters.answers)
+        yield definitions.RETRIES.family(_keyed(meters.retries))
+        yield definitions.LOGINS.family(_keyed(meters.logins))
+        yield definitions.DROPPED.family(_keyed(meters.dropped))
+        yield definitions.BREAKER_OPEN.family(meters.breaker != "closed")
+        yield definitions.RATE_SHARE.family(meters.rate_share)
+        yield definitions.DOCUMENT_MISFITS.family(meters.document_misfits)
 
 
 def _keyed(counts: Mapping[str, int]) -> Mapping[Any, int]:

@@ -60,13 +60,14 @@ class Upkeep:
         metrics.tasks.set(len(engine.tasks))
         metrics.ready.set(self._readiness.state()[0])
         metrics.fluent_outstanding.set(self._requests.outstanding)
-        self._behind = 0
+        sources = {}
         for task in engine.tasks.values():
             for source, position in task.position.items():
                 topic, partition, end = self._end_of(source)
                 if end is not None:
-                    self._behind += max(0, end - position)
-                    metrics.lag.labels(topic, partition).set(max(0, end - position))
+                    sources[topic, str(partition)] = position, max(0, end - position)
+        metrics.show_positions(sources)
+        self._behind = sum(lag for _, lag in sources.values())
 
     async def _unstick(self) -> None:
         """Seek a source again that stands still although its log goes on; whatever moved the consumer away

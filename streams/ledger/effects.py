@@ -32,10 +32,26 @@ class Notice(msgspec.Struct, gc=False):
     fields: dict[str, str | int]
 
 
+class Batch(msgspec.Struct, gc=False):
+    """Records of one source that were decided together, for how long they took."""
+
+    stage: str
+    """The source's logical topic."""
+    records: int
+    appended_at_ms: int
+    """Of the oldest record."""
+    placed_at_ms: int = 0
+    """When an order was placed whose claim is among them; 0 when it is not known of any."""
+
+
+HELD, RELEASED = "held", "released"
+"""What was waited for: Fluent's hold since the start, the release of unsold units since the deadline."""
+
+
 class Effects:
     """Collects the effects of the commands of one batch, in order; what it counts becomes metrics."""
 
-    __slots__ = ("dead_letters", "notices", "outcomes", "reasons", "sends")
+    __slots__ = ("batches", "dead_letters", "notices", "outcomes", "reasons", "sends", "units", "waits")
 
     def __init__(self) -> None:
         self.sends: list[Send] = []
@@ -46,6 +62,12 @@ class Effects:
         """Lines of orders and SKUs of promotions by the reason of their refusal; "" = given."""
         self.dead_letters: dict[str, int] = {}
         """Dead letters by their reason."""
+        self.units: dict[str, int] = {}
+        """Units by what became of them."""
+        self.waits: list[tuple[str, int]] = []
+        """What was waited for (HELD, RELEASED), and for how many milliseconds."""
+        self.batches: list[Batch] = []
+        """The batches that were decided."""
 
     def count(self, reason: str) -> None:
         """Count a decision about one line."""
@@ -54,6 +76,11 @@ class Effects:
     def count_outcome(self, outcome: str) -> None:
         """Count the publication of an outcome."""
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+    def count_units(self, what: str, units: int) -> None:
+        """Count units; what went down is not counted."""
+        if units > 0:
+            self.units[what] = self.units.get(what, 0) + units
 
     def count_dead_letter(self, reason: str) -> None:
         """Count a dead letter."""

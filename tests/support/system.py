@@ -59,12 +59,12 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 
 class WorkerProcess:
     """One `flashsale worker`, in a process group of its own, its log in a file."""
 
-    def __init__(self, environment: Mapping[str, str], directory: Path, name: str) -> None:
+    def __init__(self, environment: Mapping[str, str], directory: Path, name: str, *arguments: str) -> None:
         self.log_path = directory / f"{name}.log"
         data = directory / name
         self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flashsale.cli", "worker"],
+            [sys.executable, "-m", "flashsale.cli", "worker", *arguments],
             env={**os.environ, **environment, "DATA_DIR": str(data)},
             stdout=self._log,
             stderr=self._log,
@@ -138,9 +138,10 @@ class System:
         """What `flashsale topics` does."""
         create_topics(load_settings(self.environment()))
 
-    def start_worker(self, *, wait: bool = True) -> WorkerProcess:
-        """One more worker process."""
-        worker = WorkerProcess(self.environment(), self.directory, f"worker-{len(self.workers)}")
+    def start_worker(self, *arguments: str, wait: bool = True) -> WorkerProcess:
+        """One more worker process, with these arguments of `flashsale worker`."""
+        name = f"worker-{len(self.workers)}"
+        worker = WorkerProcess(self.environment(), self.directory, name, *arguments)
         self.workers.append(worker)
         if wait:
             worker.wait_ready()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schemas.reasons import Reason
 from streams.ledger.commands import Figures, LineFigures, LineReserved, reservation_key
+from streams.ledger.effects import HELD, Effects
 from streams.ledger.promotions.publishing import answer_start, publish_refused, publish_reserved
 from streams.ledger.promotions.state import CLOSING_STATES, LINES, Line
 from streams.ledger.promotions.turn import PromotionTurn, begin_closing, hurry, note_change
@@ -25,6 +26,7 @@ def on_line_reserved(turn: PromotionTurn, command: LineReserved) -> None:
         publish_refused(turn, line.index, command.sku, Reason(command.reason), command.error)
     else:
         publish_reserved(turn, line.index, command)
+        turn.effects.waits.append((HELD, turn.now_ms - promotion.started_at_ms))
         if line.figures.version == 0:
             _replace_figures(turn, line, Figures(state=ACTIVE, reserved=command.quantity))
     _store(turn, command.sku, line, was_closed)
@@ -57,7 +59,17 @@ def _line(turn: PromotionTurn, sku: str) -> Line | None:
 
 def _replace_figures(turn: PromotionTurn, line: Line, figures: Figures) -> None:
     turn.row.totals.replace(line.figures, figures)
+    _count_units(turn.effects, line.figures, figures)
     line.figures = figures
+
+
+def _count_units(effects: Effects, old: Figures, new: Figures) -> None:
+    taken = new.consumed - old.consumed
+    effects.count_units("reserved", new.reserved - old.reserved)
+    effects.count_units("taken", taken)
+    effects.count_units("returned", -taken)
+    effects.count_units("released", new.released - old.released)
+    effects.count_units("refused", new.rejected_units - old.rejected_units)
 
 
 def _store(turn: PromotionTurn, sku: str, line: Line, was_closed: bool) -> None:

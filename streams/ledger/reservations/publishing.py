@@ -15,7 +15,7 @@ from streams.ledger.commands import (
     LineReserved,
 )
 from streams.ledger.commands import encode as encode_command
-from streams.ledger.effects import Send, iso_utc
+from streams.ledger.effects import RELEASED, Send, iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.outcomes import consume_results, encode_outcome, order_outcome
 from streams.ledger.reservations.state import CLOSED, CONFLICT, RELEASING, UNKNOWN, ClaimRow
@@ -110,6 +110,7 @@ def publish_close(turn: ReservationTurn) -> None:
     if row.reserved and not row.release_told:
         row.release_told = True
         publish_release(turn, row.cause)
+        turn.effects.waits.append((RELEASED, turn.now_ms - row.deadline_ms))
 
 
 def publish_release(turn: ReservationTurn, cause: str) -> None:
