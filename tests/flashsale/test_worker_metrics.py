@@ -50,7 +50,7 @@ def test_waits_for_fluent_units_and_alarms_are_counted(metrics: Metrics) -> None
     effects.waits += [(HELD, 1_500), (RELEASED, 70_000)]
     effects.count_units("taken", 3)
     effects.count_units("taken", -1)
-    drift = {"kind": "HOLD_MISSING", "recommendation": "look"}
+    drift = {"kind": "MISSING_HOLD", "recommendation": "look"}
     effects.notices += [
         Notice("warning", "drift", dict(drift)),
         Notice("info", "promotion_closed", {}),
@@ -63,7 +63,7 @@ def test_waits_for_fluent_units_and_alarms_are_counted(metrics: Metrics) -> None
         'flashsale_release_seconds_bucket{le="60.0"} 0.0',
         'flashsale_release_seconds_bucket{le="120.0"} 1.0',
         'flashsale_units_total{what="taken"} 3.0',
-        'flashsale_drift_total{kind="HOLD_MISSING"} 1.0',
+        'flashsale_drift_total{kind="MISSING_HOLD"} 1.0',
         'flashsale_notices_total{event="promotion_does_not_close"} 1.0',
     ):
         assert line in scraped
