@@ -101,7 +101,12 @@ DEAD_LETTERS = CounterOf(
     "Messages that could not be read or decided, by reason.",
     "it rises: `flashsale tail dead-letters --from-beginning --json` names field and remedy",
     ("reason",),
-    (Reason.INVALID.value, Reason.CONFLICT.value, Reason.NO_PROMOTION.value),
+    (
+        Reason.INVALID.value,
+        Reason.CONFLICT.value,
+        Reason.NO_PROMOTION.value,
+        Reason.UNPROCESSABLE.value,
+    ),
 )
 NOTICES = CounterOf(
     "flashsale_notices",
