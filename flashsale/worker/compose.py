@@ -58,8 +58,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     """Build a worker that consumes the topics `consumed`. Raises ConfigurationError."""
     settings.require_fluent()
     client = client_config(settings)
-    metrics = Metrics()
-    metrics.partitions.set(settings.config.partitions)
+    metrics = Metrics(settings.config.partitions)
 
     options = EngineOptions(
         client,

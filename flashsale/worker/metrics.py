@@ -20,14 +20,14 @@ log = get_logger("worker")
 
 
 class Metrics:
-    """The registry of one worker; also the engine's observer."""
+    """The registry of one worker; also the engine's observer. `partitions`: how many tasks there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.ready = worker.READY.make(registry)
         self.tasks = worker.TASKS.make(registry)
-        self.partitions = worker.PARTITIONS.make(registry)
+        worker.PARTITIONS.make(registry).set(partitions)
         self.restore_seconds = worker.RESTORE_SECONDS.make(registry)
         self.lag = worker.LAG_RECORDS.make(registry)
         self.position = worker.POSITION_OFFSET.make(registry)

@@ -15,7 +15,7 @@ NOW_MS = 1_800_000_000_000
 @pytest.fixture
 def metrics(monkeypatch: pytest.MonkeyPatch) -> Metrics:
     monkeypatch.setattr(module, "now_ms", lambda: NOW_MS)
-    return Metrics()
+    return Metrics(partitions=12)
 
 
 def text(metrics: Metrics) -> str:

@@ -18,7 +18,7 @@ BY_NAME = {each.name: each for each in ALL}
 
 def scraped() -> Iterator[tuple[str, str]]:
     """Name and help text of every family that a worker or a bridge serves; not Prometheus' own."""
-    worker, bridge = Metrics(), BridgeMetrics()
+    worker, bridge = Metrics(partitions=12), BridgeMetrics()
     worker.registry.register(FluentCollector(Meters()))
     for registry in (worker.registry, bridge.registry):
         for family in registry.collect():
