@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import faust
 
-from agents.shell import CommandStage, WireName, channel, decide, measure
+from agents.dead_letter_limit import NO_LIMIT, DeadLetterLimit
+from agents.shell import CommandStage, WireName, channel, measure, take
 from schemas.fields import FIRST_EVENT_MS, LAST_EVENT_MS
 from schemas.invalid import InvalidEvent
 from schemas.normalised import Cancelled, Normalised, Placed, read
@@ -28,6 +29,7 @@ from schemas.topics import (
     PROMOTION_END,
     PROMOTION_START,
 )
+from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.partitioner import partition_of
 from streams.engine.stage import LOG_APPEND_TIME, Record, remember_seen_ms, seen_ms
@@ -52,13 +54,17 @@ _OF_ORDERS = (Placed, Cancelled)
 Mapper = Callable[[bytes | None], bytes]
 
 
-def register(app: EngineApp, topic: str) -> None:
-    """Let `app` take in what comes on the input topic `topic`."""
+def register(app: EngineApp, topic: str, limit: DeadLetterLimit = NO_LIMIT) -> None:
+    """Let `app` take in what comes on the input topic `topic`, as long as `limit` is not reached."""
+
+    async def take_in(fetched: Fetched) -> None:
+        for piece in limit.pieces(fetched):
+            await app.engine.offer(piece)
 
     @app.agent(channel(app, topic), name=topic)
     async def intake(stream: faust.StreamT[bytes]) -> None:
         async for event in stream.events():
-            await decide(app, event)
+            await take(app, event, take_in)
 
 
 def stages(
@@ -67,10 +73,11 @@ def stages(
     mappers: Mapping[str, Mapper],
     homes: Mapping[str, CommandStage],
     tasks: int,
+    limit: DeadLetterLimit = NO_LIMIT,
 ) -> dict[str, Intake]:
     """What decides the records of each input topic; `homes` are the stages of the command topics by topic."""
     return {
-        topic: Intake(topic, wire_name(topic), terms, homes[HOME_OF[topic]], tasks, mappers.get(topic))
+        topic: Intake(topic, wire_name(topic), terms, homes[HOME_OF[topic]], tasks, mappers.get(topic), limit)
         for topic in INPUTS
     }
 
@@ -91,10 +98,12 @@ class Intake:
     home: CommandStage
     tasks: int
     mapper: Mapper | None = None
+    limit: DeadLetterLimit = NO_LIMIT
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         """Decide each record, pass it on, or reject it, in order."""
         now_ms, task = seen_ms(rows, self.topic), partition % self.tasks
+        letters = sum(effects.dead_letters.values())
         at_home = self.home.at_home(self.topic, rows, effects)
         for record in records:
             source = Source(self.wire_topic, partition, record.offset, record.key)
@@ -118,6 +127,7 @@ class Intake:
                 failed_at_ms = max(now_ms, at_home.now_ms)
                 dead_letter(source, record.value, invalid.reason, invalid.error, failed_at_ms, effects)
         at_home.close()
+        self.limit.decided(len(records), sum(effects.dead_letters.values()) - letters)
         remember_seen_ms(rows, self.topic, now_ms)
         measure(self.topic, records, effects)
 

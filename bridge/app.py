@@ -10,22 +10,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.events import Events
 from bridge.fluent import FluentEvents
-from bridge.openapi import TEXTS, asking, document, problems, taking, taking_fluents
+from bridge.openapi import TEXTS, Fields, asking, document, problems, taking, taking_fluents
 from bridge.operations import Metrics, Operations
 from bridge.origins import LoopbackOnly
 from bridge.problems import HANDLERS, Problem, failed
+from bridge.reference import POLICY, page
 from bridge.service import Bridge
 from bridge.shapes import (
     AcceptedOrder,
@@ -98,7 +99,9 @@ def _add_operations(app: FastAPI, operations: Operations) -> None:
     described: dict[int | str, Any] = {200: {"description": "The document."}}
     _add(app, "GET", "/healthz", operations.healthz, {"responses": healthy})
     _add(app, "GET", "/readyz", operations.readyz, {"responses": healthy | problems((503,))})
-    _add(app, "GET", "/openapi.json", OpenApi(app).get, {"responses": described})
+    openapi = OpenApi(app)
+    _add(app, "GET", "/openapi.json", openapi.get, {"responses": described})
+    app.add_api_route("/docs", openapi.page, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 def _add(app: FastAPI, method: str, path: str, handler: Any, described: dict[str, Any]) -> None:
@@ -145,17 +148,26 @@ class Direct:
 
 
 class OpenApi:
-    """Serves the document, made once."""
+    """Serves the document, made once, for programs and for people."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._document: Response | None = None
+
+    @cached_property
+    def _document(self) -> Fields:
+        return document(self._app)
+
+    @cached_property
+    def _page(self) -> str:
+        return page(self._document)
 
     async def get(self, request: Request) -> Response:
         """`/openapi.json`."""
-        if self._document is None:
-            self._document = JSONResponse(document(self._app))
-        return self._document
+        return JSONResponse(self._document)
+
+    async def page(self, request: Request) -> Response:
+        """`/docs`."""
+        return HTMLResponse(self._page, headers={"Content-Security-Policy": POLICY})
 
 
 class Counted:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -19,6 +20,7 @@ from schemas import drift
 from schemas.catalogue import MESSAGES, PAYLOADS, MessageKind
 from schemas.headers import DeadLetterHeaders
 from schemas.reasons import MEANINGS, RECOMMENDATIONS, Reason
+from schemas.status import StatusReport
 from schemas.topics import BY_NAME, DAY_MS, TOPICS, Topic
 
 CONTRACT_VERSION = "1.0.0"
@@ -83,12 +85,18 @@ def _with_table(page: Path, name: str, rows: Iterable[Row]) -> tuple[Path, str]:
 
 
 def json_schemas() -> dict[str, Document]:
-    """JSON Schema of each message's value, and of the headers of a dead letter, by name."""
+    """JSON Schema of each message's value, of a dead letter's headers and of `status --json`, by name."""
     models = PAYLOADS | {"dead-letter-headers": DeadLetterHeaders}
+    schemas = {name: _schema(model) for name, model in models.items()} | {"status": _of_struct(StatusReport)}
     return {
-        name: {"$schema": DIALECT, "$id": f"urn:flash-sale-reservations:{name}", **_schema(model)}
-        for name, model in models.items()
+        name: {"$schema": DIALECT, "$id": f"urn:flash-sale-reservations:{name}", **schema}
+        for name, schema in schemas.items()
     }
+
+
+def _of_struct(struct: type[msgspec.Struct]) -> Document:
+    schema: Document = msgspec.json.schema(struct)
+    return schema
 
 
 def asyncapi() -> Document:

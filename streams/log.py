@@ -113,11 +113,24 @@ class Repeats(logging.Filter):
         self._every_s = every_s
         self._clock = clock
         self._heard: dict[tuple[str, int, str], tuple[float, int]] = {}
+        self._hushed: int | None = None
+
+    def hush(self) -> None:
+        """Let no line of a library pass until `hear`."""
+        self._hushed = 0
+
+    def hear(self) -> int:
+        """Let them pass again; returns how many were kept back."""
+        kept_back, self._hushed = self._hushed or 0, None
+        return kept_back
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line passes."""
         if record.name.partition(".")[0] not in LIBRARIES:
             return True
+        if self._hushed is not None:
+            self._hushed += 1
+            return False
         line, now = (record.name, record.levelno, str(record.msg)), self._clock()
         heard_at, kept_back = self._heard.get(line, (now - self._every_s, 0))
         if now - heard_at < self._every_s:
@@ -129,6 +142,20 @@ class Repeats(logging.Filter):
         if kept_back:
             record.kept_back = kept_back
         return True
+
+
+_repeats = Repeats()
+"""Of this process's one handler."""
+
+
+def hush_libraries() -> None:
+    """Show nothing of what libraries say until `hear_libraries`: it is known what they would say."""
+    _repeats.hush()
+
+
+def hear_libraries() -> int:
+    """Show it again; returns how many lines were kept back."""
+    return _repeats.hear()
 
 
 def configure(level: str = "INFO", *, json: bool | None = None) -> None:
@@ -157,7 +184,7 @@ def configure(level: str = "INFO", *, json: bool | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(Repeats())
+    handler.addFilter(_repeats)
     handler.setFormatter(_formatter(shared, not sys.stderr.isatty() if json is None else json))
     _take_over(handler, level)
 

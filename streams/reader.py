@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from streams.kafka import consumer_config
+from streams.kafka import client_config, consumer_config
 from streams.settings import ConfigurationError, NoBrokerError, Settings
 
 TIMEOUT_S = 15.0
@@ -38,15 +39,47 @@ class Span:
 
 
 class Reader:
-    """A `read_committed` consumer of every partition of some topics; `seek` places it."""
+    """A `read_committed` consumer of every partition of some topics; `seek` places it, `narrow` keeps one."""
 
     def __init__(self, consumer: Consumer, spans: list[Span]) -> None:
         self._consumer = consumer
+        self._all = spans
         self.spans = spans
 
     def seek(self, *, to_beginning: bool) -> None:
         """Read from the beginning of each log, or from its end."""
         self._consumer.assign([span.at(span.begin if to_beginning else span.end) for span in self.spans])
+
+    def narrow(self, partition: int, begin: int = 0, end: int | None = None) -> Span:
+        """Read only this partition from now on, and of it what lies in begin <= offset < end.
+
+        Returns what of that the log still holds. Raises ConfigurationError for a partition that is not there.
+        """
+        found = next((span for span in self._all if span.partition == partition), None)
+        if found is None:
+            raise ConfigurationError(f"There is no partition {partition} of {self._all[0].topic}.")
+        last = found.end if end is None else min(end, found.end)
+        span = replace(found, begin=min(max(begin, found.begin), last), end=last)
+        self.spans = [span]
+        return span
+
+    def begin_at(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Read only these partitions (topic on the broker, number), each from its offset on."""
+        self.spans = [
+            _from(span, max(span.begin, offsets[span.topic, span.partition]))
+            for span in self.spans
+            if (span.topic, span.partition) in offsets
+        ]
+
+    def skip_to(self, at_ms: int) -> None:
+        """Leave out what was written before `at_ms` (Unix milliseconds). Raises KafkaException."""
+        if at_ms <= 0 or not self.spans:
+            return
+        asked = [span.at(at_ms) for span in self.spans]
+        found = {
+            (at.topic, at.partition): at.offset for at in self._consumer.offsets_for_times(asked, TIMEOUT_S)
+        }
+        self.spans = [_from(span, found[span.topic, span.partition]) for span in self.spans]
 
     def poll(self, timeout_s: float, most: int = BATCH) -> list[Message]:
         """The next records, none when none comes in time. Raises KafkaException."""
@@ -97,6 +130,20 @@ def read_to_end(settings: Settings, *topics: str) -> Iterator[Message]:
         yield from reader.to_the_end()
 
 
+def partitions_of(settings: Settings, *topics: str) -> list[tuple[str, int]]:
+    """Every partition of some topics (logical names), as (name on the broker, number).
+
+    Raises ConfigurationError when the broker does not have one of them, and KafkaException.
+    """
+    known = AdminClient(client_config(settings)).list_topics(timeout=TIMEOUT_S).topics
+    found = []
+    for name in map(settings.prefixed, topics):
+        if name not in known:
+            raise ConfigurationError(f"The topic {name} does not exist; create it with `flashsale topics`.")
+        found += [(name, number) for number in sorted(known[name].partitions)]
+    return found
+
+
 def spans_of(consumer: Consumer, names: Iterable[str]) -> list[Span]:
     """What each partition of these topics (names on the broker) holds now.
 
@@ -110,6 +157,11 @@ def spans_of(consumer: Consumer, names: Iterable[str]) -> list[Span]:
         for number in sorted(known.partitions):
             spans.append(Span(name, number, *_watermarks(consumer, TopicPartition(name, number))))
     return spans
+
+
+def _from(span: Span, offset: int) -> Span:
+    """What of a span begins at `offset`; below 0 (librdkafka's OFFSET_END) nothing does."""
+    return replace(span, begin=span.end if offset < 0 else min(offset, span.end))
 
 
 def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:

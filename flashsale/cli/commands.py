@@ -22,7 +22,10 @@ BAD_USAGE = 2
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Where a command's function stands (its signature lists the arguments), and what `--help` says of it."""
+    """Where a command's function stands (its signature lists the arguments), and what `--help` says of it.
+
+    In place of a function there may be a Typer app, with commands of its own.
+    """
 
     module: str
     function: str
@@ -61,6 +64,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "worker",
             "Run one worker until SIGTERM. It says `ready` on standard error when it takes orders in.",
         ),
+        "status": Command(
+            "flashsale.cli.status",
+            "status",
+            "Show how everything stands. Exits with 1 when something needs a person, and says what.",
+        ),
         "publish": Command(
             "flashsale.cli.publish",
             "publish",
@@ -75,6 +83,16 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "flashsale.cli.report",
             "report",
             "Show the newest report of a promotion. Exits with 1 when there is none.",
+        ),
+        "inspect": Command(
+            "flashsale.cli.inspect",
+            "inspect",
+            "Tell what happened to a SKU or an order, step by step. Exits with 1 when nothing is known.",
+        ),
+        "dead-letters": Command(
+            "flashsale.cli.dead_letters",
+            "app",
+            "List what was turned away, show one, or send it once more.",
         ),
         "reconcile": Command(
             "flashsale.cli.reconcile",
@@ -99,9 +117,11 @@ def _typer(**options: Any) -> typer.Typer:
 
 
 def _loaded(name: str, command: Command) -> Any:
-    """What Typer makes of a command's function."""
-    alone = _typer(add_completion=False)
+    """What Typer makes of a command's function, or of an app of commands."""
     function = getattr(import_module(command.module), command.function)
+    if isinstance(function, typer.Typer):
+        return typer.main.get_command(function)
+    alone = _typer(add_completion=False)
     alone.command(name, help=command.help, context_settings=_SETTINGS)(function)
     return typer.main.get_command(alone)
 

@@ -22,7 +22,14 @@ UNLIMITED_WIDTH = 10_000
 FOLDED_WIDTH = 20
 """A column of text is folded down to this many characters; below that a table's rows are stacked."""
 
-STYLES = {"ok": "green", "created": "green", "notice": "yellow", "warning": "yellow", "failed": "bold red"}
+STYLES = {
+    "ok": "green",
+    "created": "green",
+    "notice": "yellow",
+    "warning": "yellow",
+    "failed": "bold red",
+    "refused": "bold red",
+}
 STYLES["error"] = STYLES["failed"]
 """Colours of the states that a table or a line of `flashsale check` names."""
 

@@ -7,29 +7,23 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
 import typer
-from confluent_kafka import KafkaError, Message, Producer
 
-from flashsale.admin.cluster import admin_client, look_at
 from flashsale.cli.console import complain, configured, say, say_json
+from flashsale.cli.sending import SHOWN_ERRORS, Sending, require_topic
 from schemas import examples
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
 from schemas.topics import INPUTS
-from streams.kafka import check_broker, producer_config
 from streams.settings import ConfigurationError, Settings
 from streams.settings.mapping import map_message
 
-SHOWN_ERRORS = 20
 SPOOLED_BYTES = 16 * 1024 * 1024
-FLUSH_S = 60.0
-QUEUE_FULL_WAIT_S = 0.5
 
 Read = Callable[[bytes], Event]
 
@@ -63,7 +57,7 @@ def publish(
     if file is None:
         raise typer.BadParameter("a file is needed, or - for standard input.", param_hint="FILE")
     settings = configured()
-    _require(settings, topic)
+    require_topic(settings, topic)
     read = partial(_event, settings, topic)
     with _opened(file) as lines:
         if validate and (errors := _errors(lines, read)):
@@ -118,37 +112,13 @@ def _refused(errors: list[str]) -> int:
     return 1
 
 
-def _require(settings: Settings, topic: str) -> None:
-    """A producer would create a missing topic where the broker lets it, with the broker's settings."""
-    check_broker(settings)
-    name = settings.prefixed(topic)
-    if not look_at(admin_client(settings), [name]):
-        raise ConfigurationError(f"The topic {name} does not exist; create it with `flashsale topics`.")
-
-
-@dataclass(slots=True)
-class _Deliveries:
-    """What became of the lines that were handed to the producer."""
-
-    sent: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    def done(self, number: int, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            self.sent += 1
-        else:
-            self.failures.append(f"line {number} was not sent: {error.str()}")
-
-
 def _send(settings: Settings, topic: str, lines: BinaryIO, read: Read) -> int:
-    producer, deliveries = Producer(producer_config(settings)), _Deliveries()
+    sending = Sending(settings)
     for number, line in _numbered(lines):
-        _produce(producer, settings.prefixed(topic), line, _key(read, line), partial(deliveries.done, number))
-    left = producer.flush(FLUSH_S)
-    for failure in deliveries.failures[:SHOWN_ERRORS]:
-        complain(failure)
-    say(f"published {deliveries.sent}")
-    return int(bool(deliveries.failures) or left > 0)
+        sending.send(f"line {number}", topic, line, _key(read, line))
+    done = sending.finish()
+    say(f"published {sending.sent}")
+    return int(not done)
 
 
 def _key(read: Read, line: bytes) -> bytes | None:
@@ -159,20 +129,3 @@ def _key(read: Read, line: bytes) -> bytes | None:
         return None
     identity = event.identity
     return (identity[0] if isinstance(event, OrderPlaced | OrderCancelled) else str(identity)).encode()
-
-
-def _produce(
-    producer: Producer,
-    topic: str,
-    line: bytes,
-    key: bytes | None,
-    done: Callable[[KafkaError | None, Message], None],
-) -> None:
-    while True:
-        try:
-            producer.produce(topic, line, key, on_delivery=done)
-        except BufferError:
-            producer.poll(QUEUE_FULL_WAIT_S)  # our own queue is full: wait for deliveries
-        else:
-            producer.poll(0)
-            return

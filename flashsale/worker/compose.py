@@ -14,11 +14,13 @@ from prometheus_client import CollectorRegistry
 
 from agents import intake, orders, promotions, reservations
 from agents.broker_time import BrokerTime
+from agents.dead_letter_limit import DeadLetterLimit
 from agents.fluent_requests import FluentRequests
 from agents.intake import Mapper
 from agents.timers import Timers
 from flashsale.supervisor import FailedTakeovers
 from flashsale.supervisor.exits import die, stop
+from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import FluentCollector, Metrics
 from flashsale.worker.readiness import Readiness
 from flashsale.worker.upkeep import Upkeep
@@ -52,6 +54,7 @@ class Worker:
     registry: CollectorRegistry
     readiness: Readiness
     takeovers: FailedTakeovers
+    connection: Connection
 
 
 def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
@@ -67,15 +70,18 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         settings.config.partitions,
         settings.data_dir,
     )
-    engine = Engine(options, _stages(settings), metrics, die)
-    lease = Lease(engine, settings.config.kafka_session_timeout_ms / 1_000)
+    limit = DeadLetterLimit(settings.config.dead_letter_limit_per_minute)
+    engine = Engine(options, _stages(settings, limit), metrics, die)
+    session_s = settings.config.kafka_session_timeout_ms / 1_000
+    lease = Lease(engine, session_s)
+    connection = Connection(lease, session_s)
 
     gateway = _gateway(settings, lease)
     sender = Sender(client, settings.prefixed)
     requests = FluentRequests(settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway), sender)
     metrics.registry.register(FluentCollector(gateway.meters))
 
-    readiness = Readiness(engine, lease, gateway.options.call_timeout_s)
+    readiness = Readiness(engine, lease, gateway.options.call_timeout_s, limit)
     takeovers = FailedTakeovers(settings.data_dir)
 
     def on_opened() -> None:
@@ -101,14 +107,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         on_stopped=on_stopped,
     )
     app = build(settings, engine, hooks)
-
-    agents: Mapping[str, Callable[[EngineApp], None]] = {
-        **{topic: partial(intake.register, topic=topic) for topic in INPUTS},
-        ORDER_COMMANDS: orders.register,
-        PROMOTION_COMMANDS: promotions.register,
-        SKU_COMMANDS: reservations.register,
-        FLUENT_REQUESTS: requests.register,
-    }
+    agents = _agents(requests, limit)
     for topic in consumed:
         agents[topic](app)
 
@@ -122,11 +121,22 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         metrics.watermark_delay.set,
     )
     timers.register(app, min(0.25, settings.config.release_interval_ms / 4_000))
-    Upkeep(app, metrics, requests, readiness).register()
-    return Worker(app, metrics.registry, readiness, takeovers)
+    Upkeep(app, metrics, requests, readiness, limit, connection).register()
+    return Worker(app, metrics.registry, readiness, takeovers, connection)
 
 
-def _stages(settings: Settings) -> dict[str, Stage]:
+def _agents(requests: FluentRequests, limit: DeadLetterLimit) -> dict[str, Callable[[EngineApp], None]]:
+    """What registers the agent of each topic."""
+    return {
+        **{topic: partial(intake.register, topic=topic, limit=limit) for topic in INPUTS},
+        ORDER_COMMANDS: orders.register,
+        PROMOTION_COMMANDS: promotions.register,
+        SKU_COMMANDS: reservations.register,
+        FLUENT_REQUESTS: requests.register,
+    }
+
+
+def _stages(settings: Settings, limit: DeadLetterLimit) -> dict[str, Stage]:
     """What decides the records of each topic that tasks read."""
     commands = {
         stage.topic: stage
@@ -136,7 +146,7 @@ def _stages(settings: Settings) -> dict[str, Stage]:
         topic: partial(map_message, mapping) for topic, mapping in settings.mappings.items()
     }
     terms, tasks = _terms(settings.config), settings.config.partitions
-    return {**commands, **intake.stages(settings.prefixed, terms, mappers, commands, tasks)}
+    return {**commands, **intake.stages(settings.prefixed, terms, mappers, commands, tasks, limit)}
 
 
 def _terms(config: ReservationConfig) -> Terms:

@@ -26,6 +26,8 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.ready = worker.READY.make(registry)
+        self.kafka_connected = worker.KAFKA_CONNECTED.make(registry)
+        self.intake_stopped = worker.INTAKE_STOPPED.make(registry)
         self.tasks = worker.TASKS.make(registry)
         worker.PARTITIONS.make(registry).set(partitions)
         self.restore_seconds = worker.RESTORE_SECONDS.make(registry)

@@ -89,7 +89,7 @@ def run(
         address = serve(health_host, health_port, worker.registry, _alive, worker.readiness.state)
         log.info("health", url=f"{address}/readyz")
     wait_outside(settings.data_dir, worker.takeovers, worker.readiness)
-    watch(worker.app)
+    watch(worker.app, worker.connection)
     _calm_the_collector()
     QuietWorker(worker.app).execute_from_commandline()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from agents.dead_letter_limit import DeadLetterLimit
 from streams.engine.engine import Engine
 from streams.engine.host.hooks import Lease
 
@@ -18,18 +19,21 @@ class Readiness:
     would wait for the ledger to ask again.
     """
 
-    def __init__(self, engine: Engine, lease: Lease, call_timeout_s: float) -> None:
+    def __init__(self, engine: Engine, lease: Lease, call_timeout_s: float, limit: DeadLetterLimit) -> None:
         self._engine = engine
         self._lease = lease
         self._call_timeout_s = call_timeout_s
         self.stays_outside = ""
         """Why the worker does not join its group yet."""
+        self._limit = limit
         self._announcing: asyncio.Task[None] | None = None
 
     def state(self) -> tuple[bool, str]:
         """Whether it is ready, and a line that says what it waits for."""
         if self.stays_outside:
             return False, f"not ready: {self.stays_outside}"
+        if self._limit.stopped:
+            return False, f"not ready: {self._limit.sentence}"
         if not self._engine.ready:
             return False, "not ready: waiting for partitions, or restoring rows"
         if self._lease.left_s <= self._call_timeout_s:

@@ -6,9 +6,12 @@ import threading
 import time
 from typing import cast
 
+from agents.dead_letter_limit import DeadLetterLimit
 from agents.fluent_requests import FluentRequests
+from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import Metrics
 from flashsale.worker.readiness import Readiness
+from schemas.topics import INPUTS
 from streams.engine.host.app import EngineApp
 from streams.engine.host.consumer import Consumer
 from streams.log import get_logger
@@ -31,12 +34,21 @@ class Upkeep:
     """The chores of one worker, once a second."""
 
     def __init__(
-        self, app: EngineApp, metrics: Metrics, requests: FluentRequests, readiness: Readiness
+        self,
+        app: EngineApp,
+        metrics: Metrics,
+        requests: FluentRequests,
+        readiness: Readiness,
+        limit: DeadLetterLimit,
+        connection: Connection,
     ) -> None:
         self._app = app
         self._readiness = readiness
         self._metrics = metrics
         self._requests = requests
+        self._limit = limit
+        self._connection = connection
+        self._inputs = frozenset(map(app.engine.options.wire_name, INPUTS))
         self._behind = 0
         self._moved_at: dict[str, tuple[int, float]] = {}
         """Each source's position, and when it last moved."""
@@ -59,6 +71,8 @@ class Upkeep:
         engine, metrics = self._app.engine, self._metrics
         metrics.tasks.set(len(engine.tasks))
         metrics.ready.set(self._readiness.state()[0])
+        metrics.kafka_connected.set(self._connection.answers)
+        metrics.intake_stopped.set(self._limit.stopped)
         metrics.fluent_outstanding.set(self._requests.outstanding)
         sources = {}
         for task in engine.tasks.values():
@@ -77,7 +91,8 @@ class Upkeep:
             for source, position in list(task.position.items()):
                 topic, partition, _ = self._end_of(source)
                 end = self._consumer.stable_end(topic, partition)
-                if end is None or not task.running or not task.idle:
+                stopped = self._limit.stopped and topic in self._inputs
+                if end is None or stopped or not task.running or not task.idle:
                     continue
                 if self._stuck(source, position, end, now):
                     log.warning("source_sought_again", source=source, offset=position, end=end)
@@ -121,13 +136,14 @@ class Upkeep:
         return cast(Consumer, self._app.consumer)
 
 
-def watch(app: EngineApp) -> None:
-    """End a worker that owns nothing and restores nothing for too long (a recovery task that died)."""
+def watch(app: EngineApp, connection: Connection) -> None:
+    """Look after the connection, and end a worker that owns nothing and restores nothing for too long."""
     never, engine = threading.Event(), app.engine
 
     def loop() -> None:
         idle_since = time.monotonic()
         while not never.wait(1.0):
+            connection.look()
             if engine.flowing or engine.opening:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > NO_PARTITIONS_S:

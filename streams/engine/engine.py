@@ -143,7 +143,7 @@ class Engine:
         driver = self._driver
         if driver is None:
             return
-        log.info("tasks_suspended", tasks=sorted(self.tasks))
+        log.info("tasks_suspended", tasks=len(self.tasks))
         driver.carry_out(self.protocol.rebalancing(time.monotonic()))
         await driver.settled(lambda: self.protocol.quiet or self.protocol.member is not None)
 
@@ -190,7 +190,7 @@ class Engine:
             return False
         self.opened_in_s += time.monotonic() - began
         log.info(
-            "tasks_open", tasks=sorted(self.tasks), generation=generation, seconds=round(self.opened_in_s, 3)
+            "tasks_open", tasks=len(self.tasks), generation=generation, seconds=round(self.opened_in_s, 3)
         )
         return True
 

@@ -11,6 +11,16 @@ PATIENT_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 1
 FLUENT_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 READY = GaugeOf("flashsale_ready", "1: a sale can start.", "it is 0 for longer than a restore takes")
+KAFKA_CONNECTED = GaugeOf(
+    "flashsale_kafka_connected",
+    "1 while the broker answers this worker.",
+    "it is 0 for longer than a broker's restart: see `flashsale check` and the brokers' logs",
+)
+INTAKE_STOPPED = GaugeOf(
+    "flashsale_intake_stopped",
+    "1 while `deadLetterLimitPerMinute` stops the intake.",
+    "it is 1: [intake that has stopped](operations.md#intake-that-has-stopped)",
+)
 TASKS = GaugeOf(
     "flashsale_tasks",
     "Tasks owned by this worker.",

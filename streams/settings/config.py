@@ -65,6 +65,7 @@ class ReservationConfig(_Keys):
     fluent_ask_again_seconds: float = Field(10, ge=0.1, le=HOUR_SECONDS)
     fluent_verify_seconds: float = Field(60, ge=0, le=DAY_SECONDS)
     max_retries: int = Field(3, ge=0, le=20)
+    dead_letter_limit_per_minute: int = Field(0, ge=0, le=1_000_000)
     partitions: int = Field(12, ge=1, le=1_000)
     replication_factor: int | None = Field(None, ge=1, le=32)
     kafka_session_timeout_ms: int = Field(6_000, ge=500, le=300_000)

@@ -109,6 +109,8 @@ STEPS = MINUTES * 60 // EVERY_S
 
 HEALTHY: Mapping[str, str] = {
     "flashsale_ready{instance='a'}": "1x120",
+    "flashsale_kafka_connected{instance='a'}": "1x120",
+    "flashsale_intake_stopped{instance='a'}": "0x120",
     "flashsale_tasks{instance='a'}": "7x120",
     "flashsale_tasks{instance='b'}": "5x120",
     "flashsale_partitions{instance='a'}": "12x120",
@@ -146,6 +148,8 @@ BROKEN: Mapping[str, Mapping[str, str]] = {
     "FlashSaleNoWorker": {"flashsale_ready{instance='a'}": GONE},
     "FlashSaleTasksUnowned": {"flashsale_tasks{instance='b'}": GONE},
     "FlashSaleWorkerNotReady": {"flashsale_ready{instance='a'}": "0x120"},
+    "FlashSaleKafkaSilent": {"flashsale_kafka_connected{instance='a'}": "0x120"},
+    "FlashSaleIntakeStopped": {"flashsale_intake_stopped{instance='a'}": "1x120"},
     "FlashSaleTaskStandsStill": {"flashsale_task_standstills_total": "0x100 1x20"},
     "FlashSalePartitionStuck": {"flashsale_position_offset{topic='order-placed',partition='0'}": "900x120"},
     "FlashSaleLagGrows": {"flashsale_lag_records{topic='order-placed',partition='0'}": "0+200x120"},

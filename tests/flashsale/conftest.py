@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from confluent_kafka.admin import AdminClient
 from flashsale.admin import create_topics
 from streams.settings import Settings, load_settings
 from tests.flashsale.command import READ_BY_US, Command, InProcess
+from tests.flashsale.sold import sold
 from tests.support.kafka import KafkaUnderTest, unique_prefix
+from tests.support.system import System
 
 
 @pytest.fixture
@@ -73,3 +76,18 @@ def called(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> I
 def called_with_topics(with_topics: Command, capsys: pytest.CaptureFixture[str]) -> InProcess:
     """Runs `flashsale` here, where all topics exist."""
     return InProcess(with_topics.environment, capsys)
+
+
+@pytest.fixture(scope="package")
+def sale(kafka: KafkaUnderTest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A sale that was held, and its worker, which still runs: the tests of this package share it."""
+    with sold(kafka, tmp_path_factory.mktemp("sale")) as held:
+        yield held
+
+
+@pytest.fixture
+def at_the_sale(
+    sale: System, bare_environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> InProcess:
+    """Runs `flashsale` here, with the environment of that sale."""
+    return InProcess(bare_environment | sale.environment(), capsys)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
+from agents.dead_letter_limit import DeadLetterLimit
 from flashsale.worker.readiness import Readiness
 
 CALL_S = 2.0
@@ -19,9 +20,10 @@ class Parts:
 
     ready: bool = False
     left_s: float = -3_725.8
+    limit: DeadLetterLimit = field(default_factory=lambda: DeadLetterLimit(1))
 
     def readiness(self) -> Readiness:
-        return Readiness(cast(Any, self), cast(Any, self), CALL_S)
+        return Readiness(cast(Any, self), cast(Any, self), CALL_S, self.limit)
 
 
 def test_a_worker_that_restores_is_not_ready() -> None:
@@ -37,6 +39,14 @@ def test_a_worker_that_may_not_ask_fluent_yet_is_not_ready(left_s: float) -> Non
 
 def test_a_worker_is_ready_with_its_rows_and_a_lease_that_outlives_a_call() -> None:
     assert Parts(ready=True, left_s=CALL_S + 0.1).readiness().state() == (True, "ready")
+
+
+def test_a_worker_whose_intake_is_stopped_is_not_ready_and_says_why() -> None:
+    parts = Parts(ready=True, left_s=6.0)
+    parts.limit.decided(2, 2)
+    ready, why = parts.readiness().state()
+    assert not ready
+    assert "2 of the last 2 messages were turned away" in why
 
 
 async def test_ready_is_said_once_the_lease_is_there(capsys: pytest.CaptureFixture[str]) -> None:

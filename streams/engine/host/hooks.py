@@ -25,6 +25,8 @@ class Lease:
         self._engine = engine
         self._session_s = session_s
         self._began_at = 0.0
+        self.heard_at = 0.0
+        """Monotonic time of the coordinator's last answer, whatever it said."""
 
     def watch(self, coordinator: Any) -> None:
         """Hear every answer that aiokafka's group coordinator gets; in the consumer's thread."""
@@ -33,11 +35,17 @@ class Lease:
         async def send_and_hear(request: Any) -> Any:
             sent_at = time.monotonic()
             response = await send(request)
+            self.heard_at = time.monotonic()
             if isinstance(request, HeartbeatRequest | SyncGroupRequest) and not response.error_code:
                 self._began_at = sent_at
             return response
 
         coordinator._send_req = send_and_hear
+
+    @property
+    def granted(self) -> bool:
+        """Whether this worker is a member that has its partitions, and so sends heartbeats."""
+        return self._engine.generation is not None
 
     @property
     def left_s(self) -> float:
@@ -46,7 +54,7 @@ class Lease:
 
     def expires_at(self) -> float:
         """Monotonic time at which it ends, 0 where there is none."""
-        return 0.0 if self._engine.generation is None else self._began_at + self._session_s
+        return self._began_at + self._session_s if self.granted else 0.0
 
 
 @dataclass(frozen=True, slots=True)

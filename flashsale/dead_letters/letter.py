@@ -1,0 +1,81 @@
+"""The records of `dead-letters`: what was turned away, why, and what a person can do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from confluent_kafka import Message
+from pydantic import ValidationError
+
+from schemas.headers import DeadLetterHeaders
+from schemas.topics import DEAD_LETTERS
+from streams.reader import reading
+from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was turned away. `topic` (its logical name), `partition` and `offset` are its own."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    error: str
+    recommendation: str
+    failed_at: str
+    at_ms: int
+    """When it was written to `dead-letters`."""
+    place: tuple[int, int]
+    """Its partition and offset there."""
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def id(self) -> str:
+        """The message's place, by which the commands name the dead letter."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def mentions(self, *names: str) -> bool:
+        """Whether each of these names stands in key or value, not as a part of a longer name."""
+        text = (self.key or b"") + b"\n" + (self.value or b"")
+        return all(re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(name.encode()), text) for name in names)
+
+
+def read_dead_letters(settings: Settings, since_ms: int = 0) -> Iterator[DeadLetter]:
+    """All that came since then and is there now, in order within a partition; what is not ours is left out.
+
+    Raises ConfigurationError when the broker does not have the topic or falls silent, and KafkaException.
+    """
+    with reading(settings, DEAD_LETTERS) as reader:
+        reader.skip_to(since_ms)
+        for message in reader.to_the_end():
+            letter = dead_letter_in(message, settings.topic_prefix)
+            if letter is not None and letter.at_ms >= since_ms:
+                yield letter
+
+
+def dead_letter_in(message: Message, prefix: str) -> DeadLetter | None:
+    """The dead letter in a record of `dead-letters`, None where somebody else wrote it."""
+    pairs = cast(list[tuple[str, bytes | None]], message.headers() or [])
+    try:
+        said = DeadLetterHeaders.model_validate({name: (value or b"").decode() for name, value in pairs})
+    except (ValidationError, UnicodeDecodeError):
+        return None
+    key, value = cast(Any, message.key()), cast(Any, message.value())
+    return DeadLetter(
+        said.source_topic.removeprefix(prefix),
+        said.source_partition,
+        said.source_offset,
+        said.reason.value,
+        said.error,
+        said.recommendation,
+        said.failed_at,
+        message.timestamp()[1],
+        (cast(int, message.partition()), cast(int, message.offset())),
+        key,
+        value,
+    )

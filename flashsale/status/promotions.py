@@ -1,0 +1,147 @@
+"""The promotions as the topics tell them: started, set aside, and what the newest report says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from schemas.fields import milliseconds
+from schemas.status import PromotionStatus, SkuStatus
+from schemas.structs import (
+    NotReserved,
+    PromotionResults,
+    ReconciliationReport,
+    ReportHead,
+    ReportLine,
+    Reserved,
+)
+
+OPEN = ("PENDING", "ACTIVE", "CLOSING")
+
+
+@dataclass
+class Promotion:
+    """What is known of one promotion. Times are Unix milliseconds."""
+
+    id: str
+    started_at_ms: int | None = None
+    wanted: int = 0
+    """SKUs that its start names, as far as that was read."""
+    reserved: dict[str, Reserved] = field(default_factory=dict)
+    refused: dict[str, NotReserved] = field(default_factory=dict)
+    first_told_ms: int = 0
+    last_told_ms: int = 0
+    """When its results were published first, and anything about it last."""
+    head: ReportHead | None = None
+    _pages: dict[tuple[str, int], dict[int, tuple[ReportHead, bytes]]] = field(default_factory=dict)
+    _newest: list[bytes] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """As the newest report says; before it: PENDING until its results, then ACTIVE or REJECTED."""
+        if self.head is not None:
+            return self.head.status
+        if not self.reserved and not self.refused:
+            return "PENDING"
+        return "ACTIVE" if self.reserved else "REJECTED"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a start, results or a report of it were read."""
+        return self.started_at_ms is not None or self.first_told_ms > 0 or self.head is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is on sale or held."""
+        return self.status in OPEN
+
+    @property
+    def expires_at_ms(self) -> int | None:
+        """The deadline, once anything is set aside."""
+        first = next(iter(self.reserved.values()), None)
+        return None if first is None else milliseconds(first.expires_at)
+
+    @property
+    def began_ms(self) -> int:
+        """Nothing was published about it before; 0 where that is not known."""
+        return min(filter(None, (self.started_at_ms, self.first_told_ms)), default=0)
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """SKUs whose end Fluent has not confirmed in time."""
+        waiting = None if self.head is None else self.head.waiting_for
+        return list(waiting) if isinstance(waiting, list) else []
+
+    def take_results(self, value: bytes, at_ms: int) -> None:
+        """A page of its results."""
+        for raw in _decode_results(value).reservations:
+            if msgspec.json.decode(raw, type=_Success).success:
+                line = msgspec.json.decode(raw, type=Reserved)
+                self.reserved[line.sku] = line
+            else:
+                refusal = msgspec.json.decode(raw, type=NotReserved)
+                self.refused[refusal.sku] = refusal
+        self.first_told_ms = self.first_told_ms or at_ms
+        self.last_told_ms = max(self.last_told_ms, at_ms)
+
+    def take_report(self, head: ReportHead, value: bytes, at_ms: int) -> None:
+        """A page of a report; the report that was completed last is the newest."""
+        pages = self._pages.setdefault((head.kind, head.revision), {})
+        pages[head.page] = (head, value)
+        if len(pages) == head.pages:
+            del self._pages[head.kind, head.revision]
+            self.head = head
+            self._newest = [value for _, value in (pages[number] for number in sorted(pages))]
+            self.last_told_ms = max(self.last_told_ms, at_ms)
+
+    def report_lines(self) -> list[ReportLine]:
+        """The lines of the newest report."""
+        return [line for value in self._newest for line in _decode_report(value).lines]
+
+    def shown(self, now_ms: int, *, with_lines: bool) -> PromotionStatus:
+        """How it stands."""
+        expires_at_ms, head = self.expires_at_ms, self.head
+        left_s = None if expires_at_ms is None else max(0, (expires_at_ms - now_ms) // 1_000)
+        figures: dict[str, Any] = {"reserved": sum(line.quantity for line in self.reserved.values())}
+        if head is not None:
+            figures = _figures(head.totals) | {"figures_of": head.generated_at}
+        return PromotionStatus(
+            promotion_id=self.id,
+            status=self.status,
+            skus=len(self.reserved) + len(self.refused) or self.wanted,
+            refused_skus=len(self.refused),
+            expires_at=next((line.expires_at for line in self.reserved.values()), None),
+            seconds_left=left_s if self.is_open else None,
+            lines=self._lines() if with_lines else None,
+            **figures,
+        )
+
+    def _lines(self) -> list[SkuStatus]:
+        reasons = {sku: refusal.reason for sku, refusal in self.refused.items()}
+        lines = [
+            SkuStatus(sku=line.sku, reason=reasons.get(line.sku), **_figures(line))
+            for line in self.report_lines()
+        ]
+        if lines:
+            return lines
+        held = [SkuStatus(sku=sku, reserved=line.quantity) for sku, line in self.reserved.items()]
+        return held + [SkuStatus(sku=sku, reserved=0, reason=reason) for sku, reason in reasons.items()]
+
+
+FIGURES = ("reserved", "consumed", "cancelled", "released", "rejected_units", "rejected_orders", "drift")
+
+
+def _figures(totals: Any) -> dict[str, Any]:
+    figures = {name: getattr(totals, name) for name in FIGURES}
+    return figures | {"left": max(0, totals.reserved - totals.consumed - totals.released)}
+
+
+class _Success(msgspec.Struct):
+    success: bool
+
+
+_decode_results = msgspec.json.Decoder(PromotionResults).decode
+_decode_report = msgspec.json.Decoder(ReconciliationReport).decode
+decode_head = msgspec.json.Decoder(ReportHead).decode
