@@ -167,5 +167,9 @@ def _timestamp(record: Record) -> int:
 
 def _warn_of_unusual(event: PromotionStart | PromotionEnd, effects: Effects) -> None:
     if isinstance(event, PromotionStart) and (minutes := event.unusual_minutes) is not None:
-        fields: dict[str, str | int] = {"promotion": event.identity, "minutes": minutes}
+        fields: dict[str, str | int] = {
+            "promotion": event.identity,
+            "minutes": minutes,
+            "recommendation": "check that it was meant; it is used as it is",
+        }
         effects.notices.append(Notice("warning", "unusual_duration", fields))

@@ -178,5 +178,10 @@ def error_from(errors: Sequence[Mapping[str, Any]]) -> FluentError:
     if code.startswith("S"):
         permanent = int(code[1:]) <= LAST_PERMANENT_SERVER_CODE
         return Refused(message, code=code) if permanent else ServerFailed(message, code=code)
-    log.warning("fluent_error_not_understood", code=code, error=message)
+    log.warning(
+        "fluent_error_not_understood",
+        code=code,
+        error=message,
+        recommendation="report the code: until it is known, what was asked is read back and tried again",
+    )
     return NotUnderstood(message, code=code)

@@ -171,7 +171,10 @@ class Hold:
             return None
         owed = owed_by_part(parts, free, self._elsewhere)
         if any(owed):
-            log.warning("fluent_race_lost", sku=self._stock.sku, hold=self._stock.stem, units=sum(owed))
+            log.warning(
+                "fluent_race_lost", sku=self._stock.sku, hold=self._stock.stem, units=sum(owed),
+                recommendation="none: another channel took the stock, and the hold is planned again",
+            )  # fmt: skip
             await self._replan(parts, [part.planned - units for part, units in zip(parts, owed, strict=True)])
             return None
         first = parts[0]

@@ -41,7 +41,7 @@ def _verified(request: VerifyRequest, held: int, drift: Drift, corrected: int = 
     if units:
         log.warning(
             "fluent_drift", promotion=request.promotion_id, sku=request.sku, kind=kind, units=units,
-            corrected_units=corrected,
+            corrected_units=corrected, recommendation="none: the ledger reports it as drift, with the remedy",
         )  # fmt: skip
     return Verified(
         request.promotion_id, request.sku, request.number, held, units, kind if units else None, corrected

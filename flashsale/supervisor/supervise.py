@@ -20,6 +20,8 @@ log = get_logger("supervisor")
 STOP_TIMEOUT_S = 20.0
 """The worker bounds its own stop by 15 s; this is for one that hangs altogether."""
 
+LOOK_BEFORE = "none, once; when it repeats, the lines before it say why"
+
 MIN_DELAY_S = 0.2
 MAX_DELAY_S = 15.0
 HEALTHY_S = 60.0
@@ -71,7 +73,13 @@ def supervise(
             if final is not None:
                 return final
             delay_s = pauses.delay_s(time.monotonic() - began)
-            log.warning("worker_restarts", ended=described(status), delay_s=round(delay_s, 2), starts=starts)
+            log.warning(
+                "worker_restarts",
+                ended=described(status),
+                delay_s=round(delay_s, 2),
+                starts=starts,
+                recommendation=LOOK_BEFORE,
+            )
             signals.pause(delay_s)
             if signals.stopping():
                 return STOPPED
@@ -97,7 +105,11 @@ def _run(child: subprocess.Popen[bytes], signals: Signals, stop_timeout_s: float
             kill_at = now + stop_timeout_s
             child.terminate()
         elif kill_at is not None and now >= kill_at:
-            log.error("worker_killed", why=f"it did not stop within {stop_timeout_s:g} s")
+            log.error(
+                "worker_killed",
+                why=f"it did not stop within {stop_timeout_s:g} s",
+                recommendation="none: nothing is lost; when it repeats, see whether the brokers answer",
+            )
             child.kill()
             return child.wait()
         signals.wait(None if kill_at is None else max(0.0, kill_at - now))

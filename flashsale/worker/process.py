@@ -26,6 +26,9 @@ from streams.settings import Settings
 log = get_logger("worker")
 
 STOP_WITHIN_S = 15.0
+NOTHING_LOST = (
+    "none: what was not committed is decided again; when it repeats, see whether the brokers answer"
+)
 NO_BROKER_NOW = (
     "none while brokers restart: the supervisor starts it again; see `flashsale check` if it goes on"
 )
@@ -109,7 +112,7 @@ def _bound_the_stop() -> None:
     """A stop that hangs (a broker that is gone) must end: what is uncommitted is decided again anyway."""
 
     def end(*_: Any) -> None:
-        log.warning("stop_took_too_long", seconds=STOP_WITHIN_S)
+        log.warning("stop_took_too_long", seconds=STOP_WITHIN_S, recommendation=NOTHING_LOST)
         os._exit(STOP_TOO_SLOW)
 
     timer = threading.Timer(STOP_WITHIN_S, end)

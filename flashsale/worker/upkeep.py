@@ -95,7 +95,13 @@ class Upkeep:
                 if end is None or stopped or not task.running or not task.idle:
                     continue
                 if self._stuck(source, position, end, now):
-                    log.warning("source_sought_again", source=source, offset=position, end=end)
+                    log.warning(
+                        "source_sought_again",
+                        source=source,
+                        offset=position,
+                        end=end,
+                        recommendation="none: it goes on from the right place; when it repeats, report it",
+                    )
                     await engine.check_logs([task.name])
                     await self._consumer.reposition({(topic, partition): position})
 

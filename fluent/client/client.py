@@ -133,7 +133,12 @@ class FluentClient:
         """Tells the gate how it went."""
         if isinstance(error, RateLimited):
             if self.gate.rate_limited(error.wait_s):
-                log.warning("fluent_rate_limited", share=round(self.gate.share, 2), wait_s=error.wait_s)
+                log.warning(
+                    "fluent_rate_limited",
+                    share=round(self.gate.share, 2),
+                    wait_s=error.wait_s,
+                    recommendation="none, once; lower fluentRequestsPerSecond when it stays",
+                )
         elif isinstance(error, LeaseTooShort | LoginRefused | BudgetSpent):
             self.gate.breaker.unused()
         elif isinstance(error, Unanswered):

@@ -36,8 +36,8 @@ def _notifies(called: ast.expr) -> bool:
     return name in ("Notice", "notify")
 
 
-def modules() -> Iterator[Path]:
-    for package in ("streams", "agents", "fluent", "flashsale"):
+def modules(*others: str) -> Iterator[Path]:
+    for package in ("streams", "agents", "fluent", "flashsale", *others):
         yield from (ROOT / package).rglob("*.py")
 
 
@@ -52,6 +52,18 @@ def test_the_alarms_are_found_in_the_code() -> None:
 def test_every_alarm_is_explained(event: str) -> None:
     assert re.fullmatch("[a-z]+(_[a-z]+)*", event)
     assert f"`{event}`" in GUIDE
+
+
+def advised(called: ast.Call) -> bool:
+    """Whether a line says what a person can do; those of the configuration are a sentence that does."""
+    return bool({"recommendation", "notice", None} & {each.arg for each in called.keywords})
+
+
+@pytest.mark.parametrize("path", list(modules("bridge")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_warning_and_error_says_what_to_do(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    silent = [ast.unparse(call) for call in calls if _logs(call.func) and not advised(call)]
+    assert silent == []
 
 
 def test_every_exit_status_is_explained() -> None:

@@ -19,6 +19,9 @@ from streams.ledger.reservations.state import ACTIVE, PENDING
 
 _json = msgspec.json.Encoder().encode
 
+REPORT_IT = "report it with the lines of the FINAL report: reserved is not consumed + released"
+REPAIR_IT = "the drift of each SKU in the report says what to do; flashsale reconcile compares and repairs"
+
 _Lines = list[tuple[str, Line]]
 
 
@@ -126,6 +129,8 @@ def _notice_final(turn: PromotionTurn, lines: _Lines) -> None:
     }
     if unbalanced:
         fields["unbalanced_skus"] = ", ".join(unbalanced[:10])
+    if unbalanced or drifting:
+        fields["recommendation"] = REPORT_IT if unbalanced else REPAIR_IT
     level = "error" if unbalanced else "warning" if drifting else "info"
     turn.notify(level, "promotion_closed", **fields)
 
