@@ -6,6 +6,7 @@ Not run here, for want of a Docker engine: the image build, `apache/kafka` itsel
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -140,6 +141,15 @@ def compose(kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path) -> Iterato
 def test_every_service_of_the_compose_file_has_a_place_in_this_test() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert set(services) == {"kafka", *SERVICES}
+
+
+def test_images_that_are_not_ours_are_named_by_digest() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    named = [each["image"] for each in services.values() if "build" not in each]
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    named += [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert len(named) == 3
+    assert [image for image in named if not re.search("@sha256:[0-9a-f]{64}$", image)] == []
 
 
 @pytest.mark.parametrize("name", SERVICES)
