@@ -42,6 +42,10 @@ log = get_logger("bridge")
 Deliver = Callable[[list[Arrival]], None]
 
 
+class ReadAgain(Exception):
+    """Whoever is delivered to has lost what it knew: the recent past must be read once more."""
+
+
 class Inbox:
     """Reads in the event loop, batch by batch, and hands each to `deliver`. Create it in that loop."""
 
@@ -63,6 +67,8 @@ class Inbox:
         while not self._stopping.is_set():
             try:
                 await self._read()
+            except ReadAgain:
+                self.is_caught_up = False
             except KafkaException as failure:
                 log.warning(
                     "outcomes_unreadable", error=failure.args[0].str(), recommendation="none: it tries again"

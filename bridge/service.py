@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from bridge.gate import Gate
-from bridge.inbox import Inbox
+from bridge.inbox import Inbox, ReadAgain
 from bridge.operations import Metrics
 from bridge.outbox import Outbox, Undelivered
 from bridge.problems import Problem, unavailable
@@ -123,6 +123,8 @@ class Bridge:
                     error=str(error),
                     recommendation="find out who else writes to this topic",
                 )
+        if self.status.renewed():
+            raise ReadAgain
 
     @staticmethod
     def _log_kafka(*, answers: bool) -> None:

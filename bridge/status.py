@@ -9,35 +9,34 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import msgspec
-from rocksdict import (
-    BlockBasedOptions,
-    Cache,
-    DBCompactionStyle,
-    DBCompressionType,
-    FifoCompactOptions,
-    Options,
-    Rdict,
-    WriteOptions,
-)
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.problems import JSON, Problem, unavailable
 from bridge.records import Arrival, Fields, read_outcome, read_page, read_report, results_of
 from bridge.signing import Guard
+from bridge.store import Store, StoreFailed
 from schemas.structs import ReportHead
 from schemas.topics import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
+from streams.log import get_logger
 from streams.settings import ConfigurationError
+from streams.system import no_room
 
-MEBI = 1 << 20
-STORE_BYTES = 1_024 * MEBI
-BUFFER_BYTES = 8 * MEBI
 MAX_SLOTS = 100
+MAKE_ROOM = "free space there, or allow this user to write; the bridge remembers again by itself once it can"
+
+NEEDED_BYTES = 64 << 20
+"""Room that there must be before the topics' past is read again."""
+
+RENEW_EVERY_S = 10.0
+"""While the disk cannot be used, it is tried again so often."""
 
 END = "\0"
 """Ends a ref inside a key: refs contain no control characters."""
@@ -45,43 +44,60 @@ END = "\0"
 REPORT = b"report"
 
 
-class Store:
-    """Rows in key order, of which the oldest are forgotten. Not durable: without a write-ahead log."""
-
-    def __init__(self, path: Path) -> None:
-        self._rows = Rdict(str(path), _options())
-        unlogged = WriteOptions()
-        unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, not as declared
-        self._rows.set_write_options(unlogged)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Write a row; what was there under its key is no longer seen."""
-        self._rows[key] = value
-
-    def with_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The rows whose keys begin with `prefix`, as (rest of the key, value), in order."""
-        rows = self._rows.iter()
-        rows.seek(prefix)
-        while rows.valid() and rows.key().startswith(prefix):
-            yield rows.key()[len(prefix) :], rows.value()
-            rows.next()
-
-    def close(self) -> None:
-        """Close the database."""
-        self._rows.close()
+log = get_logger("bridge")
 
 
 class Status:
-    """Newest outcome of each order, results and newest report of each promotion."""
+    """Newest outcome of each order, results and newest report of each promotion.
+
+    Without a disk that can be used nothing is remembered and every question raises Problem; `renewed` says
+    when that is over.
+    """
 
     def __init__(self, data_dir: Path) -> None:
-        self._lock, directory = _free_slot(data_dir / "bridge")
-        self._directory = directory
-        self._orders = Store(directory / "orders")
-        self._promotions = Store(directory / "promotions")
+        self._lock, self._directory = _free_slot(data_dir / "bridge")
+        self._failed_at: float | None = None
+        try:
+            self._open()
+        except StoreFailed as failure:
+            raise ConfigurationError(f"DATA_DIR cannot be used: {failure}.") from None
+
+    def _open(self) -> None:
+        self._orders = Store(self._directory / "orders")
+        self._promotions = Store(self._directory / "promotions")
 
     def arrived(self, arrival: Arrival) -> None:
         """Remember a record. A topic's newest is the truth: outcomes of an order share a partition."""
+        if self._failed_at is not None:
+            return
+        try:
+            self._remember(arrival)
+        except StoreFailed as failure:
+            self._fail(failure)
+
+    def renewed(self) -> bool:
+        """Whether the stores were just made anew after a failure, so that the past must be read again."""
+        if self._failed_at is None or time.monotonic() - self._failed_at < RENEW_EVERY_S:
+            return False
+        self._failed_at = time.monotonic()
+        try:
+            if no_room(self._directory, NEEDED_BYTES):
+                return False
+            _empty(self._directory)
+            self._open()
+        except (StoreFailed, OSError):
+            return False
+        self._failed_at = None
+        log.info("status_renewed")
+        return True
+
+    def _fail(self, failure: StoreFailed) -> None:
+        """A copy that cannot be kept is thrown away: callers still get their events taken and answered."""
+        self._failed_at = time.monotonic()
+        self._discard()
+        log.error("status_unavailable", why=str(failure), path=str(self._directory), recommendation=MAKE_ROOM)
+
+    def _remember(self, arrival: Arrival) -> None:
         value = arrival.value
         if arrival.topic == ORDER_OUTCOMES:
             outcome = read_outcome(value)
@@ -96,19 +112,35 @@ class Status:
 
     def order(self, ref: str) -> list[bytes]:
         """The newest outcome of an order for each of its promotions, as published; empty: never seen."""
-        return [value for _, value in self._orders.with_prefix(_key(ref))]
+        return [value for _, value in self._found(self._orders, _key(ref))]
 
     def promotion(self, promotion_id: str) -> tuple[list[bytes], ReportHead | None]:
         """The pages of a promotion's results as published, and the head of its newest report."""
-        rows = dict(self._promotions.with_prefix(_key(promotion_id)))
+        rows = dict(self._found(self._promotions, _key(promotion_id)))
         report = rows.pop(REPORT, None)
         return list(rows.values()), read_report(report) if report is not None else None
 
+    def _found(self, store: Store, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        try:
+            if self._failed_at is None:
+                return list(store.with_prefix(prefix))
+        except StoreFailed as failure:
+            self._fail(failure)
+        raise unavailable(
+            "The bridge's disk cannot be used, so it remembers nothing",
+            "Send events as before; ask again later, or read the answer in order-outcomes.",
+        )
+
+    def _discard(self) -> None:
+        with suppress(Exception):
+            self._orders.close()
+        with suppress(Exception):
+            self._promotions.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
     def close(self) -> None:
         """Close and remove the stores."""
-        self._orders.close()
-        self._promotions.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._discard()
         self._lock.close()
 
 
@@ -185,28 +217,13 @@ def _free_slot(parent: Path) -> tuple[IO[str], Path]:
                 lock.close()
                 continue
             directory = parent / str(number)
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir()
+            _empty(directory)
             return lock, directory
     except OSError as error:
         raise ConfigurationError(f"DATA_DIR cannot be used: {parent}: {error.strerror}.") from None
     raise ConfigurationError(f"{MAX_SLOTS} bridges use {parent} already; set another DATA_DIR.")
 
 
-def _options() -> Options:
-    table = BlockBasedOptions()
-    table.set_block_cache(Cache(BUFFER_BYTES))
-    table.set_bloom_filter(10, False)
-    fifo = FifoCompactOptions()
-    fifo.max_table_files_size = STORE_BYTES
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_block_based_table_factory(table)
-    options.set_compaction_style(DBCompactionStyle.fifo())
-    options.set_fifo_compaction_options(fifo)
-    options.set_write_buffer_size(BUFFER_BYTES)
-    options.set_max_write_buffer_number(2)
-    options.set_max_background_jobs(1)
-    options.set_keep_log_file_num(1)
-    options.set_compression_type(DBCompressionType.lz4())
-    return options
+def _empty(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()

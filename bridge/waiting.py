@@ -45,7 +45,7 @@ Asked = tuple[Source, str]
 Key = Asked | str
 """An event, or the id of a promotion whose FINAL report is waited for."""
 
-STATUSES = {Reason.CONFLICT: 409, Reason.NO_PROMOTION: 404}
+STATUSES = {Reason.CONFLICT: 409, Reason.NO_PROMOTION: 404, Reason.UNPROCESSABLE: 500}
 """How a dead letter's reason is answered; every other one is 422."""
 
 

@@ -1,4 +1,4 @@
-"""What our processes ask of their operating system: the time, and to end together with another process."""
+"""What our processes ask of their operating system: the time, room on a disk, and to end together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when the thread that started it ends."""
@@ -49,3 +50,24 @@ def end_with(pipe: int, status: int) -> None:
         os._exit(status)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def no_room(directory: Path, needed_bytes: int) -> str | None:
+    """Why a file of so many bytes cannot be written into a directory, None where it can.
+
+    The directory is created for this user alone where it does not exist.
+    """
+    path = directory / "probe"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, needed_bytes)
+                file.write(b"x")
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

@@ -6,7 +6,6 @@ again stays outside, says why and what to do, and joins when that is over. Its h
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from flashsale.supervisor import FailedTakeovers
 from flashsale.worker.readiness import Readiness
 from streams.engine.store import READ_BACK
 from streams.log import get_logger
+from streams.system import no_room
 
 log = get_logger("worker")
 
@@ -24,7 +24,6 @@ NEEDED_BYTES = 32 << 20
 LOOK_EVERY_S = 1.0
 TELL_EVERY_S = 60.0
 
-PROBE = "probe"
 MAKE_ROOM = (
     "free at least 32 MiB there, allow this user to write, or stop the worker and set another DATA_DIR; "
     "it goes on by itself once it can write"
@@ -60,29 +59,11 @@ def _wait_for_disk(data_dir: Path, readiness: Readiness) -> None:
 
 def unusable(data_dir: Path) -> str | None:
     """Why rows cannot be kept here; a cache that leaves no room for them is thrown away first."""
-    why = _probe(data_dir)
+    why = no_room(data_dir, NEEDED_BYTES)
     caches = [path for path in data_dir.glob("task-*") if path.is_dir()] if why is not None else []
     if not caches:
         return why
     log.warning("rows_thrown_away", path=str(data_dir / "task-*"), why=why, recommendation=READ_BACK)
     for path in caches:
         shutil.rmtree(path, ignore_errors=True)
-    return _probe(data_dir)
-
-
-def _probe(data_dir: Path) -> str | None:
-    """Why a file of NEEDED_BYTES cannot be written here, None where it can."""
-    path = data_dir / PROBE
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            with path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, NEEDED_BYTES)
-                file.write(b"x")
-                file.flush()
-                os.fsync(file.fileno())
-        finally:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
+    return no_room(data_dir, NEEDED_BYTES)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 import bridge.status
-from bridge.status import Status, Store
+import bridge.store
+from bridge.problems import Problem
+from bridge.records import Arrival
+from bridge.status import Status
+from bridge.store import Store
 from streams.settings import ConfigurationError
 from tests.bridge.decisions import Decider, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller
+from tests.streams.engine.test_store import full_disk
 from tests.support.system import wait_until
 
 
@@ -84,8 +90,8 @@ def bytes_in(store: Path) -> int:
 def test_a_full_store_forgets_the_oldest_and_keeps_the_newest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.status, "STORE_BYTES", 1 << 20)
-    monkeypatch.setattr(bridge.status, "BUFFER_BYTES", 1 << 18)
+    monkeypatch.setattr(bridge.store, "STORE_BYTES", 1 << 20)
+    monkeypatch.setattr(bridge.store, "BUFFER_BYTES", 1 << 18)
     store = Store(tmp_path / "store")
     for number in range(20_000):
         store.put(b"order %05d" % number, os.urandom(500))
@@ -109,3 +115,38 @@ def test_a_data_directory_that_cannot_be_used_is_one_sentence(tmp_path: Path) ->
     (tmp_path / "bridge").write_text("a file where a folder should be")
     with pytest.raises(ConfigurationError, match="DATA_DIR cannot be used"):
         Status(tmp_path)
+
+
+def remembered(status: Status, ref: str) -> None:
+    status.arrived(Arrival("order-outcomes", ref, json.dumps(outcome(ref)).encode(), None, {}))
+
+
+def test_without_a_disk_nothing_is_remembered_and_once_there_is_one_the_past_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge.status, "RENEW_EVERY_S", 0.0)
+    status = Status(tmp_path)
+    remembered(status, "BEFORE")
+    with full_disk():
+        wait_until(lambda: lost(status), "the disk is full")
+        remembered(status, "MEANWHILE")
+        assert not status.renewed()
+        with pytest.raises(Problem, match="disk cannot be used") as answer:
+            status.order("BEFORE")
+        assert answer.value.status == 503
+    assert status.renewed()
+    assert not status.renewed()
+    remembered(status, "AGAIN")
+    assert len(status.order("AGAIN")) == 1
+    status.close()
+
+
+def lost(status: Status) -> bool:
+    """Write some more; whether the disk has refused it."""
+    for number in range(2_000):
+        remembered(status, f"ORD-{number}")
+    try:
+        status.order("ORD-1")
+    except Problem:
+        return True
+    return False

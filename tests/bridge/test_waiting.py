@@ -160,7 +160,8 @@ def test_a_conflicting_caller_gets_409_and_the_first_one_its_own_answer(
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"), [("INVALID", 422), ("CONFLICT", 409), ("NO_PROMOTION", 404), ("UNHEARD_OF", 422)]
+    ("reason", "status"),
+    [("INVALID", 422), ("CONFLICT", 409), ("NO_PROMOTION", 404), ("UNPROCESSABLE", 500), ("UNHEARD_OF", 422)],
 )
 def test_a_dead_letter_is_answered_by_its_reason(
     threads: ThreadPoolExecutor, caller: Caller, decider: Decider, reason: str, status: int
