@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agents import reservations
 from agents.shell import CommandStage
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, SKU_COMMANDS
@@ -24,14 +26,15 @@ def opened(rows: Rows) -> None:
     stage().decide(0, [Rec(encode(command)) for command in commands], rows, Effects())
 
 
-def test_poison_between_two_claims_is_a_dead_letter_and_both_claims_are_decided() -> None:
+@pytest.mark.parametrize("poison", [b"\xc1 poison", b"\x91" * 100_000], ids=["no command", "nested deep"])
+def test_poison_between_two_claims_is_a_dead_letter_and_both_claims_are_decided(poison: bytes) -> None:
     rows, effects = Rows(MemoryStore()), Effects()
     opened(rows)
     claims = [encode(Claim("P", "A", 1, f"O-{i}", 1, 0, 0)) for i in range(2)]
-    records = [Rec(claims[0]), Rec(b"\xc1 poison", b"A", 9), Rec(claims[1])]
+    records = [Rec(claims[0]), Rec(poison, b"A", 9), Rec(claims[1])]
     stage().decide(0, records, rows, effects)
     assert [send.topic for send in effects.sends] == [ORDER_COMMANDS, DEAD_LETTERS, ORDER_COMMANDS]
-    assert (effects.sends[1].key, effects.sends[1].value) == (b"A", b"\xc1 poison")
+    assert (effects.sends[1].key, effects.sends[1].value) == (b"A", poison)
     assert dict(effects.sends[1].headers or [])["source-topic"] == b"x-sku-commands"
 
 

@@ -110,3 +110,13 @@ async def test_when_the_replay_is_over_requests_are_carried_out_as_they_come(
         log.append(request)
     assert [answer.number for answer in cast(list[Any], successor.answers.commands)] == [1, 2, 3]
     await successor.agent.close()
+
+
+@pytest.mark.parametrize("value", [None, b"\xff", b"\x91" * 100_000], ids=["none", "no text", "nested deep"])
+async def test_what_a_stranger_wrote_among_the_requests_is_passed_over(
+    gateway: Gateway, value: bytes | None
+) -> None:
+    successor = Successor(gateway, [])
+    successor._log = [cast(Record, SimpleNamespace(offset=0, value=value))]
+    assert await successor.fetch(0, 1) == 1
+    await successor.agent.close()
