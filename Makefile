@@ -94,11 +94,15 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-options \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-# In an environment of its own, for the occasion: it needs an index and its advisories.
+# In an environment of its own, for the occasion. It needs an index to install pip-audit from, and advisories: those
+# of PyPI itself, which a mirror may not have ("Dependency not found on PyPI"), or ADVISORIES=osv.
+ADVISORIES := pypi
+
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@test -x $(VENV)/audit/bin/pip-audit \
 		|| { $(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
-	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --vulnerability-service $(ADVISORIES) \
+		-r requirements.lock
 
 lock: setup ## resolve the locks again after a change of the dependencies
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
