@@ -248,6 +248,18 @@ def test_a_mapping_that_does_not_yield_the_shape_makes_a_dead_letter() -> None:
     assert [send.topic for send in effects.sends] == [DEAD_LETTERS]
 
 
+def test_a_mapping_that_raises_makes_one_dead_letter_and_stands_in_nobodys_way() -> None:
+    intake = mapped(
+        {"order": {"ref": "no", "promotionId": "sale", "items": "lines[?n > `0`].{sku: a, quantity: n}"}}
+    )
+    good = [encoded({"no": ref, "sale": "P", "lines": [{"a": "A", "n": 1}]}) for ref in ("O-1", "O-9")]
+    bad = encoded({"no": "O-5", "sale": "P", "lines": [{"a": "A", "n": "two"}]})
+    effects = taken_in("order-placed", good[0], bad, good[1], intake=intake)
+    assert [send.topic for send in effects.sends] == [ORDER_COMMANDS, DEAD_LETTERS, ORDER_COMMANDS]
+    assert effects.sends[1].value == bad
+    assert dict(effects.sends[1].headers or [])["reason"] == b"INVALID"
+
+
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_every_input_yields_a_command_or_a_dead_letter(values: list[bytes]) -> None:
     effects = taken_in("order-placed", *values, timestamp_type=0)

@@ -106,6 +106,27 @@ def test_foreign_shapes_are_validated_through_the_input_mapping(
     assert refused.status == 1
 
 
+def test_a_line_at_which_a_mapping_raises_is_named(
+    called_with_topics: InProcess, shared: Settings, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    items = "lines[?n > `0`].{sku: a, quantity: n}"
+    mapping = {"order": {"ref": "number", "promotionId": "campaign", "items": items}}
+    config.write_text(json.dumps({"inputMapping": {"order-placed": mapping}}))
+    foreign = [
+        json.dumps({"number": "N", "campaign": "FLASH-1", "lines": [{"a": "SKU-1", "n": units}]})
+        for units in (2, "two")
+    ]
+    before = len(records(shared, "order-placed"))
+    done = called_with_topics(
+        "publish", "order-placed", "-", given="\n".join(foreign), RESERVATION_CONFIG=str(config)
+    )
+    assert (done.status, done.out) == (1, "")
+    named, what_to_do = done.err.splitlines()
+    assert named.startswith("line 2: ") and "Nothing was sent" in what_to_do
+    assert len(records(shared, "order-placed")) == before
+
+
 def test_a_missing_topic_is_not_created_by_accident(called: InProcess) -> None:
     assert called("publish", "order-placed", "-", given=order("O")).refused(
         "does not exist", "flashsale topics"
