@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streams.settings import ConfigurationError
@@ -33,8 +33,9 @@ def locked(data_dir: Path) -> Iterator[int]:
         raise ConfigurationError(f"DATA_DIR {data_dir} cannot be used: {error.strerror}.") from None
     try:
         _take(descriptor, data_dir)
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # it only says who holds the lock, and a disk may be full
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield descriptor
     finally:
         os.close(descriptor)

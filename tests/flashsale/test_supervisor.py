@@ -17,6 +17,7 @@ from flashsale.supervisor import locked
 from flashsale.supervisor.exits import NO_BROKER, described, final_status
 from streams.settings import ConfigurationError
 from tests.flashsale.command import ROOT, TIMEOUT_S
+from tests.streams.engine.test_store import full_disk
 from tests.support.system import wait_until
 
 SUPERVISE = """
@@ -167,6 +168,11 @@ def test_a_second_worker_on_the_same_directory_is_refused(tmp_path: Path) -> Non
             pass
     assert f"process {process.pid}" in str(caught.value)
     assert "a directory of its own" in str(caught.value)
+
+
+def test_a_full_disk_takes_nothing_away_from_the_lock(tmp_path: Path) -> None:
+    with full_disk(0), locked(tmp_path), pytest.raises(ConfigurationError), locked(tmp_path):
+        pass
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a child that outlives its supervisor")

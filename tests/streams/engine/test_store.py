@@ -100,10 +100,10 @@ def test_rows_that_cannot_be_read_are_never_taken_for_missing(
 
 
 @contextmanager
-def full_disk() -> Iterator[None]:
-    """Files of this process may not grow, as on a disk without room."""
+def full_disk(left_bytes: int = 16_384) -> Iterator[None]:
+    """Files of this process may not grow beyond that, as on a disk without room."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left_bytes, hard))
     try:
         yield
     finally:
