@@ -79,9 +79,9 @@ class ChangelogReader:
         """The broker's id of a topic: a topic that was deleted and created again has another one."""
         return self.topic_ids([topic])[topic]
 
-    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+    def topic_ids(self, topics: Iterable[str], within_s: float = 20.0) -> dict[str, str]:
         """The ids of several topics. Raises KafkaException, also for one that does not exist."""
-        found = self._admin.describe_topics(TopicCollection(sorted(topics)))
+        found = self._admin.describe_topics(TopicCollection(sorted(topics)), request_timeout=within_s)
         ids = {topic: str(described.result(timeout=20).topic_id) for topic, described in found.items()}
         return {topic: "" if each == NO_ID else each for topic, each in ids.items()}
 

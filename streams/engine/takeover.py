@@ -32,6 +32,9 @@ T = TypeVar("T")
 WITHIN_S = 10.0
 """A step that gets no answer for this long is noted in the log and tried again."""
 
+SOON_S = 2.0
+"""A question that is asked again in any case is not waited for any longer."""
+
 FALLS_SHORT_S = 0.05
 NEVER_S = 30.0
 """Markers take milliseconds. Positions that fall short for this long will never come."""
@@ -146,7 +149,7 @@ class Takeover:
         Raises Unrecoverable.
         """
         try:
-            ids = await self._topic_ids({parse(source)[0] for source in positions})
+            ids = await self._topic_ids({parse(source)[0] for source in positions}, SOON_S)
         except (KafkaException, TimeoutError):
             return
         for source, position in positions.items():
@@ -191,9 +194,9 @@ class Takeover:
 
         return await self._patiently("ranges", ask)
 
-    async def _topic_ids(self, topics: set[str]) -> dict[str, str]:
+    async def _topic_ids(self, topics: set[str], within_s: float = WITHIN_S) -> dict[str, str]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._reader.topic_ids, topics)
+        return await loop.run_in_executor(self._executor, self._reader.topic_ids, topics, within_s)
 
     def _is_of_former_topic(self, partition: Partition, found: GroupOffset) -> bool:
         """Whether the group's offset is from a topic that was deleted; another of its name was created."""
