@@ -141,6 +141,8 @@ class Task:
         effects = Effects()
         core.decide(self.rows, command, now_ms, effects)
         assert len(effects.sends) <= MAX_EFFECTS
+        for notice in effects.notices:
+            assert notice.level == "info" or notice.fields.get("recommendation"), notice
         return effects.sends
 
     def _plan_tick(self) -> None:
