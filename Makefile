@@ -16,7 +16,7 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth bench-peers peers audit lock clean
+.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth bench-peers peers soak audit lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -73,6 +73,11 @@ bench: setup ## throughput, latency and restore, beside the bare client and the 
 
 bench-growth: setup ## what orders, queues and idle SKUs cost as a sale grows; WRITE=docs puts tables and plots there
 	$(BIN)/python -m benchmarks.growth $(if $(WRITE),--write $(WRITE))
+
+MINUTES ?= 30
+
+soak: setup ## half load for MINUTES=30, in which memory, files, disk and lag must stay flat; WRITE=docs notes it
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(WRITE),--write $(WRITE))
 
 PEERS := $(VENV)/peers
 

@@ -17,12 +17,13 @@ INK, PALE, LINE, MARKED = "#1f2933", "#9aa5b1", "#2166ac", "#b2182b"
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure (`ys`) against sizes (`xs`), these by powers of ten."""
+    """One figure (`ys`) against sizes (`xs`), which are drawn by powers of ten, or against time."""
 
     title: str
     x_label: str
     xs: Sequence[float]
     ys: Sequence[float]
+    by_powers: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,10 @@ def bars(title: str, shown: Sequence[Bar]) -> str:
 def _chart(chart: Chart) -> str:
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     most = _nice(max(chart.ys, default=0.0))
-    first, last = (math.log10(x) for x in (chart.xs[0], chart.xs[-1]))
+    first, last = (_place(chart, x) for x in (chart.xs[0], chart.xs[-1]))
 
     def at(x: float, y: float) -> tuple[float, float]:
-        along = (math.log10(x) - first) / ((last - first) or 1.0)
+        along = (_place(chart, x) - first) / ((last - first) or 1.0)
         return LEFT + along * across, TOP + down - y / most * down
 
     points = [at(x, y) for x, y in zip(chart.xs, chart.ys, strict=True)]
@@ -81,8 +82,13 @@ def _chart(chart: Chart) -> str:
     parts.append(_text(LEFT + across / 2, HEIGHT - 8, chart.x_label, anchor="middle", size=11))
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     parts.append(f'<path d="M{path}" fill="none" stroke="{LINE}" stroke-width="2"/>')
-    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{LINE}"/>' for x, y in points]
+    if chart.by_powers:
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{LINE}"/>' for x, y in points]
     return "".join(parts)
+
+
+def _place(chart: Chart, x: float) -> float:
+    return math.log10(x) if chart.by_powers else x
 
 
 def short(value: float) -> str:

@@ -21,7 +21,7 @@ from benchmarks import prefill
 from benchmarks.reader import reader, wait_committed
 from benchmarks.result import Arena, Result
 from benchmarks.subject import Subject
-from benchmarks.usage import cpu_s, rss_mb
+from benchmarks.usage import cpu_s, disk_mb, rss_mb
 from rehearsal.demo.processes import Process, wait_for
 from schemas.topics import ORDER_OUTCOMES, ORDER_PLACED, PROMOTION_RESULTS, PROMOTION_START
 
@@ -46,13 +46,21 @@ class Trial:
     """Use as a context manager: inside it `skus` SKUs are set aside and nothing runs but the simulator."""
 
     def __init__(
-        self, arena: Arena, subject: Subject, partitions: int, skus: int, units: int = prefill.UNITS
+        self,
+        arena: Arena,
+        subject: Subject,
+        partitions: int,
+        skus: int,
+        units: int = prefill.UNITS,
+        **config: Any,
     ) -> None:
+        """`config` are settings by their names in the configuration file, before those of all trials."""
         self._arena = arena
         self._subject = subject
         self.partitions = partitions
         self._skus = skus
         self._units = units
+        self._config = {**CONFIG, **config, "partitions": partitions}
         self._name = f"{subject.name}-{uuid.uuid4().hex[:6]}"
         self._directory = arena.directory / self._name
         self._exit = ExitStack()
@@ -132,6 +140,10 @@ class Trial:
         assert self.worker is not None
         return rss_mb(self.worker.pid)
 
+    def disk_mb(self, disk: str = "data") -> float:
+        """Size of a worker's files in MB."""
+        return disk_mb(self._directory / disk)
+
     def outcomes(self) -> Consumer:
         """A `read_committed` reader of the outcomes, from the beginning."""
         return reader(self.client, self.topic(ORDER_OUTCOMES), self.partitions)
@@ -161,7 +173,7 @@ class Trial:
 
     def _environment_of(self, fluent_url: str) -> dict[str, str]:
         config = self._directory / "config.json"
-        config.write_text(json.dumps({**CONFIG, "partitions": self.partitions}))
+        config.write_text(json.dumps(self._config))
         return {
             **_bare(),
             **self._subject.environment,

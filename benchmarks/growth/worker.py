@@ -183,10 +183,6 @@ class Worker:
         """Rows in the databases."""
         return sum(len(task.store.scan(b"\x01", b"\xff", 10**9)) for task in self.tasks)
 
-    def disk_bytes(self) -> int:
-        """Size of the databases' files."""
-        return sum(file.stat().st_size for file in self.directory.rglob("*") if file.is_file())
-
     def _decide(self, task: Task, topic: str, room: int, effects: Effects) -> None:
         log = self._logs[topic, task.number]
         records = [log.popleft() for _ in range(min(room, len(log)))]
