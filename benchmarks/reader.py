@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -48,26 +48,39 @@ def committed(client: dict[str, Any], topic: str, partitions: int) -> Iterator[b
         consumer.close()
 
 
+class Committed(NamedTuple):
+    """When records were committed: Unix times, to 50 ms."""
+
+    at: float
+    """The last one."""
+    half_at: float
+    half: int
+    """So many of them at `half_at`, about half."""
+
+
 def wait_committed(
     client: dict[str, Any], topic: str, partitions: int, count: int, timeout_s: float
-) -> float:
-    """Wait for this many committed records; returns the Unix time of the last one's commit, to 50 ms.
+) -> Committed:
+    """Wait for this many committed records.
 
     Raises RuntimeError when they do not come, or when there are others.
     """
     admin = AdminClient(client)
     end, found, grown_at, deadline = 0, 0, time.time(), time.time() + timeout_s
+    half, half_at = 0, grown_at
     while time.time() < deadline:
         time.sleep(LOOK_EVERY_S)
         now = _end(admin, topic, partitions)
         if now > end:
             end, found, grown_at = now, 0, time.time()
+            if not half and end >= count / 2:
+                half, half_at = end, grown_at
             continue
         quiet_s = time.time() - grown_at
         if end >= count and quiet_s >= QUIET_S and not found:
             found = sum(1 for _ in committed(client, topic, partitions))
             if found == count:
-                return grown_at
+                return Committed(grown_at, half_at, half)
         if found > count or (found and quiet_s >= PATIENCE_S):
             raise RuntimeError(f"{found} outcomes for {count} orders")
     raise RuntimeError(f"not {count} outcomes within {timeout_s:.0f} s")

@@ -122,7 +122,8 @@ class Trial:
         Raises RuntimeError when they do not come, or when there are others.
         """
         try:
-            return wait_committed(self.client, self.topic(ORDER_OUTCOMES), self.partitions, count, timeout_s)
+            topic = self.topic(ORDER_OUTCOMES)
+            return wait_committed(self.client, topic, self.partitions, count, timeout_s).at
         except RuntimeError as error:
             raise RuntimeError(f"{self._subject.name}: {error}") from None
 

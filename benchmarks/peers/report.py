@@ -45,11 +45,9 @@ def markdown(peers: Sequence[Peer], found: Found, skipped: Sequence[str], orders
         for name in names
         if (peer.name, name) in found and found[peer.name, name].faults
     ]
-    parts = [
-        f"{page.told()} {orders:,} orders of each kind, one in a thousand sent twice; {told}.",
-        rates,
-        plots,
-    ]
+    kinds = f"{orders:,} orders of each kind, one in a thousand sent twice; {told}."
+    halves = "In brackets: the second half of the run alone."
+    parts = [f"{page.told()} {kinds} {halves}", rates, plots]
     parts += [used, guarantees.replace("---:", "---")]
     parts += (
         [_list("What the audit found", faults)]
@@ -85,12 +83,14 @@ def _ratio(found: Found, peer: Peer, workload: str) -> str:
     measured, ours = found.get((peer.name, workload)), found.get((OURS, workload))
     if measured is None or ours is None:
         return "-"
-    return f"{measured.rate / ours.rate:.2f}"
+    return f"{measured.rate / ours.rate:.2f} ({measured.later_rate / ours.later_rate:.2f})"
 
 
 def _rate(found: Found, peer: Peer, workload: str) -> str:
     measured = found.get((peer.name, workload))
-    return "-" if measured is None else f"{measured.rate:,.0f}{' (wrong)' if measured.faults else ''}"
+    if measured is None:
+        return "-"
+    return f"{measured.rate:,.0f} ({measured.later_rate:,.0f}){' wrong' if measured.faults else ''}"
 
 
 def _cpu(found: Found, peer: Peer, workload: str) -> str:

@@ -19,7 +19,7 @@ from benchmarks import prefill
 from benchmarks.peers.audit import find_faults
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.workload import SKUS, Orders
-from benchmarks.reader import committed, wait_committed
+from benchmarks.reader import LOOK_EVERY_S, Committed, committed, wait_committed
 from benchmarks.result import Arena
 from benchmarks.subject import HERE, TODAY
 from benchmarks.trial import Trial
@@ -46,6 +46,8 @@ class Measured:
     server_us: float
     """The same of the broker, and of the database where there is one."""
     rss_mb: float
+    later_rate: float
+    """Orders a second of the second half: a compiler that was cold has warmed up."""
     faults: Sequence[str] = field(default_factory=list)
 
     @property
@@ -61,12 +63,18 @@ class Meter:
         self._client, self._servers = client, servers
         self._began = self._now()
 
-    def measured(self, seconds: float, events: int, faults: Sequence[str]) -> Measured:
+    def measured(self, began: float, ended: Committed, events: int, faults: Sequence[str]) -> Measured:
         """What has been used since."""
         client, servers = (now - then for now, then in zip(self._now(), self._began, strict=True))
-        per_order = 1e6 / events
+        per_order, later_s = 1e6 / events, max(ended.at - ended.half_at, LOOK_EVERY_S)
         return Measured(
-            seconds, events, client * per_order, servers * per_order, rss_mb(self._client), faults
+            ended.at - began,
+            events,
+            client * per_order,
+            servers * per_order,
+            rss_mb(self._client),
+            (events - ended.half) / later_s,
+            faults,
         )
 
     def _now(self) -> tuple[float, float]:
@@ -85,9 +93,9 @@ def _ours(arena: Arena, peer: Peer, orders: Orders) -> Measured:
         began = trial.start_worker()
         assert trial.worker is not None
         meter = Meter(trial.worker.pid, [arena.broker_pid])
-        ended = trial.wait_decided(count, TIMEOUT_S)
+        ended = wait_committed(trial.client, topic, PARTITIONS, count, TIMEOUT_S)
         faults = find_faults(orders, committed(trial.client, topic, PARTITIONS))
-        return meter.measured(ended - began, count, faults)
+        return meter.measured(began, ended, count, faults)
 
 
 def _theirs(arena: Arena, peer: Peer, workload: str, orders: Orders) -> Measured:
@@ -119,7 +127,7 @@ def _theirs(arena: Arena, peer: Peer, workload: str, orders: Orders) -> Measured
         except RuntimeError as error:
             raise RuntimeError(f"{peer.title}: {error}; its last words:\n{_last_words(log)}") from None
         faults = find_faults(orders, committed(arena.client, outcomes, PARTITIONS))
-        return meter.measured(ended - began, count, faults)
+        return meter.measured(began, ended, count, faults)
 
 
 def _started(process: subprocess.Popen[bytes], log: Path) -> float:

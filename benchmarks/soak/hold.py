@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,25 +110,54 @@ def hold(arena: Arena, plan: Plan) -> Held:
 
 
 def _watch(trial: Trial, shop: Shop, plan: Plan, worker: int) -> list[Sample]:
-    """Look every second or two while a second worker comes and goes."""
-    samples: list[Sample] = []
-    began, changes = time.monotonic(), 0
-    pause_s = min(2.0, plan.seconds / 100)
-    while (at_s := time.monotonic() - began) < plan.seconds:
-        if shop.failure is not None:
-            raise RuntimeError(f"the shop failed: {shop.failure!r}") from shop.failure
-        if at_s > (changes + 1) * plan.rebalance_s / 2:
-            changes += 1
-            if changes % 2:
+    """Look all the time, in a thread of its own, while a second worker comes and goes."""
+    watch = Watch(trial, shop, worker, min(2.0, plan.seconds / 100))
+    watch.start()
+    try:
+        for change in range(1, int(2 * plan.seconds / plan.rebalance_s)):
+            watch.pause_until(change * plan.rebalance_s / 2)
+            if change % 2:
                 trial.start_worker("second")
             else:
                 trial.stop_worker()
-        counts = shop.counts
-        samples.append(
-            Sample(at_s, rss_mb(worker), files(worker), trial.disk_mb(), counts.events, counts.unanswered)
-        )
-        time.sleep(pause_s)
-    return samples
+        watch.pause_until(plan.seconds)
+    finally:
+        watch.ended.set()
+        watch.join()
+    return watch.samples
+
+
+class Watch(threading.Thread):
+    """Takes a sample of the worker every `every_s` seconds."""
+
+    def __init__(self, trial: Trial, shop: Shop, worker: int, every_s: float) -> None:
+        super().__init__(daemon=True)
+        self.samples: list[Sample] = []
+        self.ended = threading.Event()
+        self._trial, self._shop, self._worker, self._every_s = trial, shop, worker, every_s
+        self._began = time.monotonic()
+
+    def pause_until(self, at_s: float) -> None:
+        """Wait until so many seconds have passed. Raises RuntimeError when the shop has failed."""
+        while time.monotonic() - self._began < at_s:
+            if self._shop.failure is not None:
+                raise RuntimeError(f"the shop failed: {self._shop.failure!r}") from self._shop.failure
+            time.sleep(0.05)
+
+    def run(self) -> None:
+        """Look until it is ended."""
+        worker, counts = self._worker, self._shop.counts
+        while not self.ended.wait(self._every_s):
+            self.samples.append(
+                Sample(
+                    time.monotonic() - self._began,
+                    rss_mb(worker),
+                    files(worker),
+                    self._trial.disk_mb(),
+                    counts.events,
+                    counts.unanswered,
+                )
+            )
 
 
 def _answers(shop: Shop, plan: Plan) -> Sequence[Finding]:

@@ -118,12 +118,12 @@ def test_a_peer_that_there_is_not_is_named_with_those_that_there_are(
 def test_the_table_has_ratios_to_ours_and_what_the_audit_found() -> None:
     peers = [BY_NAME[OURS], BY_NAME["raw"]]
     found = {
-        (OURS, "spread"): Measured(10.0, 1_000, 30.0, 20.0, 300.0),
-        ("raw", "spread"): Measured(5.0, 1_000, 10.0, 5.0, 30.0, ["3 SKUs are oversold"]),
+        (OURS, "spread"): Measured(10.0, 1_000, 30.0, 20.0, 300.0, 120.0),
+        ("raw", "spread"): Measured(5.0, 1_000, 10.0, 5.0, 30.0, 180.0, ["3 SKUs are oversold"]),
     }
     text = markdown(peers, found, ["Redis. There is none."], 1_000)
-    assert "| ours, keyed by ref | 1.00 | 100 |" in text
-    assert "| raw consumer loop: the bound | 2.00 | 200 (wrong) |" in text
+    assert "| ours, keyed by ref | 1.00 (1.00) | 100 (120) |" in text
+    assert "| raw consumer loop: the bound | 2.00 (1.50) | 200 (180) wrong |" in text
     assert "| ours, keyed by ref | 30 + 20 | 300 |" in text
     assert "- raw consumer loop: the bound, spread: 3 SKUs are oversold." in text
     assert "- Redis. There is none." in text
