@@ -141,6 +141,15 @@ def test_a_peer_and_this_software_pass_the_same_audit(arena: Arena) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["streams-any", "postgres-batch", "redis"])
+def test_peers_that_are_installed_pass_it_with_baskets_and_repeats(arena: Arena, name: str) -> None:
+    if why := BY_NAME[name].missing():
+        pytest.skip(why)
+    assert not measure(arena, BY_NAME[name], "baskets", make(BASKETS, 1_100)).faults
+
+
+@pytest.mark.kafka
 def test_a_peer_that_ends_is_an_error_with_its_last_words(arena: Arena) -> None:
     words = [sys.executable, "-c", "raise SystemExit('I have no stock')"]
     peer = Peer("broken", "broken", "ref", "none", command=lambda *_: words)
