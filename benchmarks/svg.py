@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 260, 190
 """Of one chart."""
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 34, 38
-BAR, LABEL_WIDTH, BARS_WIDTH = 26, 290, 860
+BAR, LABEL_WIDTH, BARS_WIDTH = 26, 360, 930
 INK, PALE, LINE, MARKED = "#1f2933", "#9aa5b1", "#2166ac", "#b2182b"
 """Readable on white, also for people who do not see red or green."""
 
