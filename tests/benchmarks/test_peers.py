@@ -137,7 +137,8 @@ def test_a_peer_and_this_software_pass_the_same_audit(arena: Arena) -> None:
         orders = make(BASKETS, count)  # the raw loop's without a repeat, which it would decide anew
         measured = measure(arena, BY_NAME[name], "baskets", orders)
         assert not measured.faults
-        assert measured.rate > 0 and measured.client_us > 0
+        assert measured.rate > 0 and measured.rss_mb > 0
+    assert measured.client_us > 0 and measured.later_rate > 0
 
 
 @pytest.mark.kafka
