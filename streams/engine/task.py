@@ -37,6 +37,8 @@ class Task:
         self.state: TaskState | None = None
         self.topic_ids: Mapping[str, str] = {}
         """By source: the id of the topic that its position is about."""
+        self.condemned: dict[str, int] = {}
+        """By source: the offset of a record that failed here for the last time and is to be turned away."""
         self.pending = Pending()
         self._in_flight = Pending()
         self._changes: Changes = {}
@@ -78,7 +80,8 @@ class Task:
         """Decide the records of a fetch from offset `start` on; returns how many. Raises RecordFailed."""
         records, pending, source = fetched.from_offset(start), self.pending, fetched.source
         before = len(pending.effects.sends)
-        unprocessable.decide(self.stages[source], source, records, self.rows, pending.effects)
+        condemned = self.condemned.get(source)
+        unprocessable.decide(self.stages[source], source, records, self.rows, pending.effects, condemned)
         pending.records += len(records)
         pending.bytes += _bytes(records) + _bytes(pending.effects.sends[before:])
         return len(records)

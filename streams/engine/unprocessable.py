@@ -102,13 +102,16 @@ def decide(
     records: Sequence[Record],
     rows: Rows,
     effects: Effects,
+    condemned: int | None = None,
 ) -> None:
-    """Let a stage decide the records of a source; one that failed TRIES times is turned away instead.
+    """Let a stage decide the records of a source, but turn the `condemned` one away (its offset).
 
-    Raises RecordFailed for an exception of the stage's.
+    A record is condemned by the process in which it failed for the last time. Any other tries it once more,
+    however often it has failed before: it may be of a mended version. Raises RecordFailed for an exception of
+    the stage's.
     """
     partition, failed = int(source.rpartition("/")[2]), rows.get(FAILURES, source.encode())
-    if failed is None or failed.count < TRIES:
+    if failed is None or failed.offset != condemned:
         return _decide(stage, source, records, rows, effects)
     before = [record for record in records if record.offset < failed.offset]
     after = [record for record in records if record.offset > failed.offset]
@@ -127,7 +130,7 @@ def _decide(stage: Stage, source: str, records: Sequence[Record], rows: Rows, ef
     noting = _Noting(records)
     try:
         stage.decide(int(source.rpartition("/")[2]), noting, rows, effects)
-    except StoreFailed:
+    except (StoreFailed, MemoryError, OSError):
         raise  # no fault of the record
     except Exception as error:
         raise RecordFailed(source, noting.offset, error) from error
@@ -153,6 +156,7 @@ async def write_down(driver: Driver, task: Task, failed: RecordFailed) -> None:
         async with asyncio.timeout(WRITE_DOWN_S):
             await driver.settled(landed)
             state.forget()
+            task.discard()  # what somebody read meanwhile was the store without what has landed now
             _remember_failure(task.rows, failed)
             driver.carry_out(protocol.decided(task.name, 0, time.monotonic()))
             await driver.settled(lambda: landed() and not state.moved)
@@ -164,6 +168,7 @@ async def write_down(driver: Driver, task: Task, failed: RecordFailed) -> None:
         raise TooManyGivenUp(
             f"{failed}; {given_up} others were given up in the last {WITHIN_MS // 60_000} min"
         )
+    task.condemned[failed.source] = failed.offset
     driver.failing.discard(task.name)
     driver.carry_out(state.seeks())
 

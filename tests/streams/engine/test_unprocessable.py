@@ -27,6 +27,7 @@ from streams.engine.unprocessable import (
     TooManyGivenUp,
     decide,
 )
+from streams.ledger.deadlines import Deadlines
 from streams.ledger.effects import Effects
 from streams.ledger.rows import MemoryStore, Rows
 from streams.system import now_ms
@@ -62,16 +63,25 @@ def batch(*keys: bytes, start: int = 5) -> list[Record]:
     return [Rec(start + number, key) for number, key in enumerate(keys)]
 
 
-@pytest.mark.parametrize("count", range(TRIES))
-def test_a_record_is_tried_until_it_has_failed_three_times(count: int) -> None:
+@pytest.mark.parametrize("count", range(TRIES + 2))
+def test_a_record_is_tried_by_every_process_however_often_it_has_failed_before(count: int) -> None:
     with pytest.raises(RecordFailed, match="orders/0/6 could not be decided") as failed:
         decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows_after(count), Effects())
     assert (failed.value.offset, failed.value.why) == (6, "ValueError: of no use")
 
 
-def test_after_that_it_is_a_dead_letter_and_its_neighbours_are_decided() -> None:
+def test_a_mended_version_decides_what_a_former_one_failed_at_three_times() -> None:
+    """Seen by reading: it read the count and turned the record away without a try."""
+    healthy, effects = Counting(ORDER_COMMANDS), Effects()
+    decide(healthy, SOURCE, batch(b"a", BAD, b"b"), rows_after(TRIES), effects)
+    assert [(send.topic, send.key) for send in effects.sends] == [
+        ("order-outcomes", key) for key in (b"a", BAD, b"b")
+    ]
+
+
+def test_where_it_failed_for_the_last_time_it_is_a_dead_letter_and_its_neighbours_are_decided() -> None:
     rows, effects = rows_after(TRIES), Effects()
-    decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows, effects)
+    decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows, effects, condemned=6)
     assert [(send.topic, send.key) for send in effects.sends] == [
         ("order-outcomes", b"a"),
         (DEAD_LETTERS, BAD),
@@ -87,13 +97,14 @@ def test_after_that_it_is_a_dead_letter_and_its_neighbours_are_decided() -> None
 @pytest.mark.parametrize("offset", [4, 8])
 def test_failures_of_another_record_turn_nothing_away(offset: int) -> None:
     effects = Effects()
-    decide(STAGE, SOURCE, batch(b"a", b"b"), rows_after(TRIES, offset), effects)
+    decide(STAGE, SOURCE, batch(b"a", b"b"), rows_after(TRIES, offset), effects, condemned=offset)
     assert [send.key for send in effects.sends] == [b"a", b"b"]
 
 
-def test_a_disk_that_fails_is_no_fault_of_the_record() -> None:
-    stage = Failing(ORDER_COMMANDS, error=StoreFailed("the disk is full"))
-    with pytest.raises(StoreFailed):
+@pytest.mark.parametrize("error", [StoreFailed("the disk is full"), MemoryError(), OSError("too many files")])
+def test_what_the_machine_lacks_is_no_fault_of_the_record(error: Exception) -> None:
+    stage = Failing(ORDER_COMMANDS, error=error)
+    with pytest.raises(type(error)):
         decide(stage, SOURCE, batch(BAD), Rows(MemoryStore()), Effects())
 
 
@@ -160,6 +171,26 @@ async def test_what_else_was_decided_before_the_record_failed_is_not_lost_and_no
     committed = engine.tasks["task-0"].committed[bench.source()]
     assert bench.outcomes() == [(b"a", b"1")][:committed]
     assert failures(bench).offset == 2
+
+
+async def test_deadlines_that_land_while_a_failure_is_written_down_are_found_afterwards(bench: Bench) -> None:
+    """Seen by reading: a timer that looked before the landing noted that nothing is due so early."""
+    consumer, recorder, deadlines = await bench.joined(), Recorder(), Deadlines(b"XX")
+    engine = await owner(bench, "e", consumer, recorder)
+    task = engine.tasks["task-0"]
+    deadlines.set(task.rows, 500, b"w", b"close")
+    await engine.offer(bench.fetched(0, [b"a"]))
+    async with asyncio.timeout(20):
+        while (flying := engine.protocol.in_flight) is None or flying.offsets.get(bench.source()) != 1:
+            await asyncio.sleep(0)
+    writing_down = asyncio.create_task(engine.offer(bench.fetched(1, [BAD])))
+    while not writing_down.done():
+        deadlines.earliest_ms(task.rows)
+        await asyncio.sleep(0)
+    with pytest.raises(RecordFailed):
+        await writing_down
+    assert bench.outcomes() == [(b"a", b"1")]
+    assert deadlines.earliest_ms(task.rows) == 500
 
 
 @pytest.mark.parametrize(("lately", "stops"), [(LIMIT - 1, False), (LIMIT, True)])
