@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 import msgspec
@@ -21,6 +22,7 @@ from bridge.records import Fields, Source
 from bridge.service import Bridge
 from bridge.signing import Guard
 from bridge.waiting import Wait, answer_of, ended, wait_of
+from bridge.webhooks import Received
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import Event, parse
@@ -41,6 +43,7 @@ class Events:
         self._bridge = bridge
         self._guard = guard
         self._default_wait_s = default_wait_s
+        self._received = Received()
 
     async def take(self, topic: str, request: Request) -> Response:
         """Send the event in the request's body to `topic` (logical name). Raises Problem."""
@@ -51,7 +54,13 @@ class Events:
         client = self._guard.require(request, body)
         with self._bridge.gate.one_event(len(body)):
             event = event_or_problem(self._bridge.settings, topic, body)
-            source = await self._bridge.send(topic, key_of(event), body, client)
+            send = partial(self._bridge.send, topic, key_of(event), body, client)
+            webhook_id = self._guard.webhook_id(request)
+            if webhook_id:
+                identity, route, waits = (client, webhook_id), request.scope["path"], wait.seconds > 0
+                source = await self._received.send(identity, route, body, send, again=waits)
+            else:
+                source = await send()
         self._bridge.metrics.acknowledge_seconds.observe(_since(started_at))
         try:
             answer = await self._decision(event, source, wait, started_at)

@@ -7,11 +7,10 @@ so a repeat is recognised by the event's id and its content.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.events import accepted, key_of, read_event
+from bridge.once import Once
 from bridge.problems import Problem, unauthorized
 from bridge.service import Bridge
 from schemas.invalid import InvalidEvent
@@ -39,11 +39,6 @@ CLIENT = "fluent"
 """The client id in the records of Fluent's events."""
 
 MAX_LOGGED = 100
-MAX_SEEN = 100_000
-"""Ids of events that are remembered, the newest ones. An older repeat is a repeat of the event itself."""
-
-Identity = tuple[str, bytes]
-"""An event's id, and a digest of its content: the same id with other content is another event."""
 
 log = get_logger("bridge")
 
@@ -55,7 +50,7 @@ class FluentEvents:
         self._bridge = bridge
         self._key = key
         self._unsigned = unsigned
-        self._seen: OrderedDict[Identity, asyncio.Task[Event]] = OrderedDict()
+        self._once: Once[Event] = Once()
 
     async def take(self, request: Request) -> Response:
         """Send what `inputMapping` finds in Fluent's event to its input topic. Raises Problem."""
@@ -70,23 +65,10 @@ class FluentEvents:
             event_id = fields.get("id")
             if not isinstance(event_id, str | int) or not event_id:
                 return accepted(await self._send(topic, event, body))
-            return accepted(await self._once((str(event_id), sha256(body).digest()), topic, event, body))
-
-    async def _once(self, identity: Identity, topic: str, event: Event, body: bytes) -> Event:
-        """The event that was sent under this identity: a repeat waits for the first and sends nothing."""
-        task = self._seen.get(identity)
-        if task is None:
-            task = asyncio.create_task(self._send(topic, event, body))
-            task.add_done_callback(lambda done: self._forget_failed(identity, done))
-            self._seen[identity] = task
-            if len(self._seen) > MAX_SEEN:
-                self._seen.popitem(last=False)
-        return await asyncio.shield(task)
-
-    def _forget_failed(self, identity: Identity, done: asyncio.Task[Event]) -> None:
-        """Whatever went wrong, the same event may be sent again."""
-        if done.cancelled() or done.exception() is not None:
-            self._seen.pop(identity, None)
+            # The same id with other content is another event.
+            digest = sha256(body).digest()
+            send = partial(self._send, topic, event, body)
+            return accepted(await self._once.send((str(event_id), digest), digest, send))
 
     async def _send(self, topic: str, event: Event, body: bytes) -> Event:
         await self._bridge.send(topic, key_of(event), body, CLIENT)

@@ -20,7 +20,7 @@ from bridge.operations import ByPort, Operations
 from bridge.origins import LoopbackOnly, is_loopback
 from bridge.server import BACKLOG, Configuration, Server
 from bridge.service import Bridge
-from bridge.signing import Guard, Signatures
+from bridge.signing import Guard
 from bridge.waiting import MAX_WAIT_S
 from schemas.topics import INPUTS
 from streams.kafka import CHECK_TIMEOUT_S, check_broker, client_config
@@ -61,8 +61,7 @@ def run(settings: Settings, options: Options) -> int:
     if options.operations_port is not None:
         operations = _listen(options.operations_host, options.operations_port)
     bridge = Bridge(settings)
-    signatures = None if options.unsigned else Signatures(settings.bridge.secrets)
-    guard = Guard(signatures, settings.bridge.clients)
+    guard = Guard(None if options.unsigned else settings.bridge.secrets, settings.bridge.clients)
     events = Events(bridge, guard, options.default_wait_s or 0)
     app = build_app(bridge, guard, events, FluentEvents(bridge, fluent_key, unsigned=options.unsigned))
     for notice in settings.notices:

@@ -72,7 +72,8 @@ PROBLEMS = {
     403: "The caller may not use this route (BRIDGE_CLIENTS), or asks from a foreign page or account.",
     404: "It was never seen, is not decided yet, or is too long ago.",
     408: "The body came too slowly.",
-    409: "The same reference was used before with different content; only callers that wait are told.",
+    409: "The same reference was used before with different content (only callers that wait are told), or "
+    "the same webhook-id with another body or on another route.",
     413: "The body is too large.",
     415: "The body is compressed, and the bridge reads it only as it is.",
     422: "A value is not valid; `error` names it.",
@@ -99,10 +100,21 @@ _HEADERS = {
         "X-Signature",
         "`sha256=` and the hexadecimal HMAC-SHA256 of `timestamp.METHOD.path.body` with the client's secret.",
     ),
+    "WebhookId": ("webhook-id", "The event's identity, the same when it is sent again."),
+    "WebhookTimestamp": ("webhook-timestamp", "Unix seconds, within 300 s of the bridge's clock."),
+    "WebhookSignature": (
+        "webhook-signature",
+        "Standard Webhooks: `v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64, with the key in the "
+        "client's secret `whsec_…`.",
+    ),
     "FluentSignature": ("fluent-signature", "SHA512withRSA over the raw body, in base64, by Fluent."),
 }
 
 SIGNED: list[Fields] = [{"ClientId": [], "Timestamp": [], "Signature": []}]
+SIGNED_EVENTS: list[Fields] = [
+    *SIGNED,
+    {"WebhookId": [], "WebhookTimestamp": [], "WebhookSignature": []},
+]
 SIGNED_BY_FLUENT: list[Fields] = [{"FluentSignature": []}]
 
 
@@ -135,7 +147,7 @@ def taking(topic: str, answer: type[BaseModel], acknowledged: type[BaseModel]) -
         "openapi_extra": {
             "parameters": [_PREFER],
             "requestBody": {"required": True, "content": {"application/json": body}},
-            "security": SIGNED,
+            "security": SIGNED_EVENTS,
         },
     }
 

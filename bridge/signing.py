@@ -1,4 +1,4 @@
-"""Whether a request was signed by a known client: HMAC-SHA256 over `timestamp.METHOD.path.body`.
+"""Whether a known client signed a request: HMAC-SHA256 over `timestamp.METHOD.path.body`, or as a webhook.
 
 The signed path is what stands on the request line, percent-encoding and query included. A repeat of the same
 request inside the window is let through on purpose: every event of ours may be repeated.
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from bridge.problems import Problem, unauthorized
+from bridge.webhooks import Claims, Webhooks, claims_of
 from streams.log import get_logger
 
 WINDOW_S = 300
@@ -92,15 +93,18 @@ class Signatures:
 
 
 class Guard:
-    """Lets signed requests pass. `signatures` None: every request passes, which only loopback may have.
+    """Lets signed requests pass. `secrets_of` None: every request passes, which only loopback may have.
 
     `allowed`: clients that may use some routes only, by the names of PATHS; all others may use every one.
     """
 
     def __init__(
-        self, signatures: Signatures | None, allowed: Mapping[str, frozenset[str]] = MappingProxyType({})
+        self,
+        secrets_of: Mapping[str, tuple[SecretStr, ...]] | None,
+        allowed: Mapping[str, frozenset[str]] = MappingProxyType({}),
     ) -> None:
-        self._signatures = signatures
+        self._signatures = None if secrets_of is None else Signatures(secrets_of)
+        self._webhooks = Webhooks(secrets_of or {})
         self._allowed = {client: {PATHS[name] for name in names} for client, names in allowed.items()}
 
     @property
@@ -110,21 +114,49 @@ class Guard:
 
     def require_headers(self, request: Request) -> None:
         """Turn away what cannot be signed correctly, before its body is read. Raises Problem."""
-        if self._signatures is not None and not self._signatures.may_be(*_claims(request), time.time()):
+        if self._signatures is None:
+            return
+        webhook, now_s = claims_of(request), time.time()
+        if webhook is not None:
+            possible = self._may_be_webhook(request, webhook, now_s)
+        else:
+            possible = self._signatures.may_be(*_claims(request), now_s)
+        if not possible:
             raise unauthorized()
 
     def require(self, request: Request, body: bytes) -> str:
         """The client that signed a request; empty where none has to. Raises Problem."""
         if self._signatures is None:
             return ""
-        client, timestamp, signature = _claims(request)
-        path = path_on_the_wire(request)
-        now_s = time.time()
-        if not self._signatures.accept(client, timestamp, signature, request.method, path, body, now_s):
+        client, signed = self._signer(self._signatures, request, body, time.time())
+        if not signed:
             self._log_refused(request, client)
             raise unauthorized()
         self._require_route(request, client)
         return client
+
+    def webhook_id(self, request: Request) -> str:
+        """The identity that its sender gives an event; empty where it is not signed as a webhook."""
+        webhook = None if self._signatures is None else claims_of(request)
+        return "" if webhook is None else webhook.id
+
+    def _signer(
+        self, signatures: Signatures, request: Request, body: bytes, now_s: float
+    ) -> tuple[str, bool]:
+        """Who signs, as far as that is known, and whether the signature is right."""
+        webhook = claims_of(request)
+        if webhook is not None:
+            client = self._webhooks.signer(webhook, body)
+            return client, bool(client) and self._may_be_webhook(request, webhook, now_s)
+        client, timestamp, signature = _claims(request)
+        path = path_on_the_wire(request)
+        signed = signatures.accept(client, timestamp, signature, request.method, path, body, now_s)
+        return client, signed
+
+    def _may_be_webhook(self, request: Request, webhook: Claims, now_s: float) -> bool:
+        """Whether the body is worth reading: an event, a clock within WINDOW_S, a signature's form."""
+        is_event = request.method == "POST" and request.scope["path"] in PATHS.values()
+        return self._webhooks.anybody and is_event and webhook.formed and _in_window(webhook.timestamp, now_s)
 
     def _require_route(self, request: Request, client: str) -> None:
         path = request.scope["path"]

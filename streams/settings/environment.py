@@ -20,7 +20,13 @@ from pydantic import (
 
 from schemas.invalid import sentence
 from streams.settings.errors import ConfigurationError
-from streams.settings.secrets import ClientSecrets, from_file, shared_weaknesses, weaknesses
+from streams.settings.secrets import (
+    ClientSecrets,
+    from_file,
+    shared_weaknesses,
+    unlimited_webhooks,
+    weaknesses,
+)
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_KAFKA_PORT = 9092
@@ -249,8 +255,8 @@ class BridgeEnvironment(Environment):
     fluent_public_key_file: ReadableFile | None = Field(None, alias="BRIDGE_FLUENT_PUBLIC_KEY_FILE")
 
     def notices(self) -> list[str]:
-        """Secrets that can be guessed, and secrets that two clients share."""
-        return shared_weaknesses(self.secrets)
+        """Secrets that can be guessed or that two clients share, webhooks that fit more than one route."""
+        return shared_weaknesses(self.secrets) + unlimited_webhooks(self.secrets, self.clients)
 
 
 class ProcessEnvironment(Environment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,17 @@ from streams.settings.errors import ConfigurationError
 
 LEAST_CHARACTERS = 16
 """Of a secret that signs requests to the bridge: 16 random letters and digits are 95 bits."""
+
+
+WEBHOOK_PREFIX = "whsec_"
+"""Of a secret of Standard Webhooks; its key in base64 follows."""
+
+
+def webhook_key(secret: str) -> bytes | None:
+    """The key in a secret of Standard Webhooks; None for a secret of another kind. Raises ValueError."""
+    if not secret.startswith(WEBHOOK_PREFIX):
+        return None
+    return base64.b64decode(secret.removeprefix(WEBHOOK_PREFIX), validate=True)
 
 
 def _client_secrets(pairs: object) -> object:
@@ -27,6 +39,10 @@ def _client_secrets(pairs: object) -> object:
             raise ValueError("must hold clients and secrets of ASCII characters without spaces around them")
         if SecretStr(secret) in secrets.get(client, ()):
             raise ValueError(f"names the same secret of the client {client} twice")
+        try:
+            webhook_key(secret)
+        except ValueError:
+            raise ValueError(f"has a whsec_ secret for {client} that is no base64") from None
         secrets[client] = (*secrets.get(client, ()), SecretStr(secret))
     return secrets
 
@@ -62,6 +78,19 @@ def weaknesses(secret: str) -> list[str]:
     if not secret.isascii():
         found.append("has characters beyond ASCII, which not every server reads alike")
     return found
+
+
+def unlimited_webhooks(
+    clients: Mapping[str, tuple[SecretStr, ...]], routes: Mapping[str, frozenset[str]]
+) -> list[str]:
+    """Clients whose captured webhooks could be sent to another route: no route is signed."""
+    return [
+        f"BRIDGE_SECRETS has a whsec_ secret for {client}, and a webhook's signature does not cover the "
+        f"route; limit {client} to one route in BRIDGE_CLIENTS."
+        for client, secrets in clients.items()
+        if any(secret.get_secret_value().startswith(WEBHOOK_PREFIX) for secret in secrets)
+        and len(routes.get(client, ())) != 1
+    ]
 
 
 def shared_weaknesses(clients: Mapping[str, tuple[SecretStr, ...]]) -> list[str]:

@@ -103,7 +103,8 @@ def test_nor_does_a_request_that_the_document_forbids(
 def test_every_event_route_documents_body_examples_signature_and_errors(document: dict[str, Any]) -> None:
     schemes = document["components"]["securitySchemes"]
     headers = {scheme["name"] for scheme in schemes.values()}
-    assert headers == {"X-Client-Id", "X-Timestamp", "X-Signature", "fluent-signature"}
+    webhook = {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    assert headers == {"X-Client-Id", "X-Timestamp", "X-Signature", *webhook, "fluent-signature"}
     for path, topic, *_ in EVENT_ROUTES:
         operation = document["paths"][path]["post"]
         content = operation["requestBody"]["content"]["application/json"]
