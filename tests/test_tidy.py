@@ -37,7 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "streams.log": (),
     "streams.metrics": ("schemas", "streams.metrics"),
     "streams.system": (),
-    "streams.kafka": ("schemas", "streams.settings"),
+    "streams.kafka": ("schemas", "streams.settings", "streams.kafka"),
     "streams.reader": ("schemas", "streams.settings", "streams.kafka"),
     "streams.ledger": ("schemas", "streams.ledger"),
     "streams.engine": (*SUPPORT, "streams.kafka", "streams.ledger", "streams.engine"),

@@ -20,6 +20,7 @@ from pydantic import (
 
 from schemas.invalid import sentence
 from streams.settings.errors import ConfigurationError
+from streams.settings.logins import OAUTH, Mechanism, check_login
 from streams.settings.secrets import (
     ClientSecrets,
     from_file,
@@ -66,6 +67,14 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _token_url(text: str) -> str:
+    """An absolute http(s) URL without a login."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("must be a URL like https://login.example.com/oauth2/token")
+    return text
+
+
 def _readable(file: Path) -> Path:
     try:
         with file.open("rb"):
@@ -94,6 +103,7 @@ def _client_routes(text: object) -> object:
 
 
 BootstrapServers = Annotated[str, AfterValidator(_servers)]
+TokenUrl = Annotated[str, AfterValidator(_token_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 ClientRoutes = Annotated[dict[str, frozenset[str]], BeforeValidator(_client_routes)]
@@ -143,6 +153,15 @@ class Environment(BaseModel):
         return tuple(str(field.alias) for field in cls.model_fields.values())
 
 
+_IN_THE_CLEAR = {"PLAIN": "the password", OAUTH: "the token"}
+"""What a login without encryption gives away."""
+
+
+def _is_open(url: str) -> bool:
+    """Whether what is sent to a URL can be read on the way."""
+    return url.startswith("http://") and urlsplit(url).hostname not in LOOPBACK
+
+
 class KafkaEnvironment(Environment):
     """Where the broker is and how to log in."""
 
@@ -150,18 +169,20 @@ class KafkaEnvironment(Environment):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", alias="KAFKA_SECURITY_PROTOCOL"
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        None, alias="KAFKA_SASL_MECHANISM"
-    )
+    sasl_mechanism: Mechanism | None = Field(None, alias="KAFKA_SASL_MECHANISM")
     sasl_username: str | None = Field(None, alias="KAFKA_SASL_USERNAME")
     sasl_password: SecretStr | None = Field(None, alias="KAFKA_SASL_PASSWORD")
+    oauth_token_url: TokenUrl | None = Field(None, alias="KAFKA_OAUTH_TOKEN_URL")
+    oauth_client_id: str | None = Field(None, alias="KAFKA_OAUTH_CLIENT_ID")
+    oauth_client_secret: SecretStr | None = Field(None, alias="KAFKA_OAUTH_CLIENT_SECRET")
+    oauth_scope: str | None = Field(None, alias="KAFKA_OAUTH_SCOPE")
     ssl_ca_location: ReadableFile | None = Field(None, alias="KAFKA_SSL_CA_LOCATION")
     ssl_certificate_location: ReadableFile | None = Field(None, alias="KAFKA_SSL_CERTIFICATE_LOCATION")
     ssl_key_location: ReadableFile | None = Field(None, alias="KAFKA_SSL_KEY_LOCATION")
 
     @property
     def uses_sasl(self) -> bool:
-        """Whether clients log in with user and password."""
+        """Whether clients log in."""
         return self.security_protocol.startswith("SASL_")
 
     @property
@@ -172,18 +193,27 @@ class KafkaEnvironment(Environment):
     def check(self) -> None:
         """Raises ConfigurationError for variables that contradict each other."""
         self._need_each_other("KAFKA_SSL_CERTIFICATE_LOCATION", "KAFKA_SSL_KEY_LOCATION")
-        for prefix, used in (("KAFKA_SASL_", self.uses_sasl), ("KAFKA_SSL_", self.uses_ssl)):
-            for name in self._names(prefix):
-                self._fits(name, used)
+        protocol = self.security_protocol
+        for name in self._names("KAFKA_SSL_"):
+            if self._value(name) is not None and not self.uses_ssl:
+                raise ConfigurationError(
+                    f"{name} is set, but KAFKA_SECURITY_PROTOCOL={protocol} does not use it."
+                )
+        check_login(protocol, {name: self._value(name) for name in self._names("KAFKA_")})
 
     def notices(self) -> list[str]:
         """Weak secrets, and a login that travels where others can read it."""
         found = super().notices()
         hosts = [urlsplit(f"//{server}").hostname for server in (self.bootstrap_servers or "").split(",")]
         if self.security_protocol == "SASL_PLAINTEXT" and not LOOPBACK.issuperset(filter(None, hosts)):
-            what = "the password" if self.sasl_mechanism == "PLAIN" else "every record"
+            what = _IN_THE_CLEAR.get(self.sasl_mechanism or "", "every record")
             found.append(
                 f"KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT: {what} travels unencrypted; use SASL_SSL."
+            )
+        if self.oauth_token_url is not None and _is_open(self.oauth_token_url):
+            url = self.oauth_token_url
+            found.append(
+                f"KAFKA_OAUTH_TOKEN_URL is {url}: the client's secret travels unencrypted; use https://."
             )
         return found
 
@@ -192,13 +222,6 @@ class KafkaEnvironment(Environment):
 
     def _value(self, name: str) -> object:
         return getattr(self, name.removeprefix("KAFKA_").lower())
-
-    def _fits(self, name: str, used: bool) -> None:
-        protocol = f"KAFKA_SECURITY_PROTOCOL={self.security_protocol}"
-        if self._value(name) is not None and not used:
-            raise ConfigurationError(f"{name} is set, but {protocol} does not use it.")
-        if self._value(name) is None and used and name.startswith("KAFKA_SASL_"):
-            raise ConfigurationError(f"{name} is not set, but {protocol} needs it.")
 
     def _need_each_other(self, one: str, other: str) -> None:
         for given, missing in ((one, other), (other, one)):

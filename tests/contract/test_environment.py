@@ -62,6 +62,23 @@ def test_without_a_broker_the_sentence_says_how_to_get_one() -> None:
             {"KAFKA_SASL_PASSWORD": "hush"},
             "KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL",
         ),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "OAUTHBEARER"},
+            "KAFKA_OAUTH_TOKEN_URL is not set, but KAFKA_SASL_MECHANISM=OAUTHBEARER needs it.",
+        ),
+        (
+            {
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "KAFKA_SASL_MECHANISM": "AWS_MSK_IAM",
+                "KAFKA_SASL_PASSWORD": "hush",
+            },
+            "KAFKA_SASL_PASSWORD is set, but KAFKA_SASL_MECHANISM=AWS_MSK_IAM does not use it.",
+        ),
+        (
+            {"KAFKA_OAUTH_SCOPE": "kafka"},
+            "KAFKA_OAUTH_SCOPE is set, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not use it.",
+        ),
+        ({"KAFKA_OAUTH_TOKEN_URL": "login.example"}, "KAFKA_OAUTH_TOKEN_URL must be a URL"),
         ({"KAFKA_SSL_CA_LOCATION": "/nope"}, "KAFKA_SSL_CA_LOCATION must be a readable file"),
         ({"FLUENT_BASE_URL": "ftp://x"}, "FLUENT_BASE_URL must be a URL"),
         ({"FLUENT_BASE_URL": "x.example"}, "FLUENT_BASE_URL must be a URL"),
@@ -114,7 +131,13 @@ def test_secrets_show_neither_in_a_repr_nor_in_a_traceback() -> None:
         pytest.fail("a secret without a client was taken")
 
 
-SECRETS = ("KAFKA_SASL_PASSWORD", "FLUENT_CLIENT_SECRET", "FLUENT_PASSWORD", "BRIDGE_SECRETS")
+SECRETS = (
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_OAUTH_CLIENT_SECRET",
+    "FLUENT_CLIENT_SECRET",
+    "FLUENT_PASSWORD",
+    "BRIDGE_SECRETS",
+)
 
 
 def test_every_secret_may_come_from_a_file() -> None:

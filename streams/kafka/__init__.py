@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import MAX_MESSAGE_BYTES
+from streams.kafka.tokens import tokens_of, wire_mechanism
 from streams.settings import ConfigurationError, NoBrokerError, Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def client_config(settings: Settings) -> Config:
         "logger": _log,
         **{name: str(file) for name, file in locations.items() if file is not None},
     }
-    if kafka.uses_sasl:
+    tokens = tokens_of(kafka)
+    if tokens is not None:
+        config |= {"sasl.mechanism": wire_mechanism(kafka), "oauth_cb": tokens.for_librdkafka}
+    elif kafka.uses_sasl:
         config |= {
             "sasl.mechanism": kafka.sasl_mechanism,
             "sasl.username": kafka.sasl_username,
@@ -101,7 +105,15 @@ def aiokafka_config(settings: Settings) -> Config:
         "security_protocol": kafka.security_protocol,
         "ssl_context": ssl_context(settings),
     }
-    if kafka.uses_sasl:
+    tokens = tokens_of(kafka)
+    if tokens is not None:
+        from streams.kafka.provider import TokenProvider
+
+        config |= {
+            "sasl_mechanism": wire_mechanism(kafka),
+            "sasl_oauth_token_provider": TokenProvider(tokens),
+        }
+    elif kafka.uses_sasl:
         config |= {
             "sasl_mechanism": kafka.sasl_mechanism,
             "sasl_plain_username": kafka.sasl_username,
@@ -117,6 +129,11 @@ def faust_broker(settings: Settings) -> tuple[str, CredentialsT | None]:
     from faust import auth
 
     kafka, context = settings.kafka, ssl_context(settings)
+    tokens = tokens_of(kafka)
+    if tokens is not None:
+        from streams.kafka.provider import TokenProvider
+
+        return url, auth.OAuthCredentials(oauth_cb=TokenProvider(tokens), ssl_context=context)
     if kafka.uses_sasl:
         return url, auth.SASLCredentials(
             username=kafka.sasl_username,
@@ -148,8 +165,13 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def check_broker(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> int:
-    """How many brokers the cluster has. Raises NoBrokerError when none answers in time."""
-    servers = settings.require_kafka()
+    """How many brokers the cluster has.
+
+    Raises NoBrokerError when none answers in time, ConfigurationError when a login's token cannot be had.
+    """
+    servers, tokens = settings.require_kafka(), tokens_of(settings.kafka)
+    if tokens is not None:
+        tokens.current()  # says in a sentence what librdkafka would only time out on
     seen: list[KafkaError] = []
     ssl_context(settings)  # names the file where librdkafka would name its own setting
     # What goes wrong here is said once, in the sentence below.

@@ -1,0 +1,185 @@
+"""Logins by token (SASL OAUTHBEARER): from an OpenID Connect provider, or signed by AWS for its MSK.
+
+One source for all clients of a process: librdkafka asks it in a callback, aiokafka and Faust by their token
+provider. A token is used until a fifth of its life is left. Where the next one cannot be had, the one at hand
+is used until its end.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from streams.settings import ConfigurationError, KafkaEnvironment
+from streams.settings.logins import MSK, OAUTH
+
+if TYPE_CHECKING:
+    from httpx import Response
+
+RENEW_AT = 0.8
+"""Of a token's life."""
+
+TIMEOUT_S = 10.0
+MOST_BYTES = 256 * 1024
+UNKNOWN_LIFE_S = 300.0
+"""Of a token of which neither the answer nor the token itself says how long it lasts."""
+
+
+class TokenRefused(ConfigurationError):
+    """No token can be had; the sentence says why and what to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and its end, in Unix seconds."""
+
+    text: str
+    expires_at_s: float
+
+
+class Tokens:
+    """The token that counts now; any thread may ask. `fetch` blocks, and raises TokenRefused."""
+
+    def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.time) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token = Token("", 0.0)
+        self._renew_at_s = 0.0
+
+    def current(self) -> Token:
+        """A token that is valid. Raises TokenRefused."""
+        with self._lock:
+            now_s = self._clock()
+            if now_s < self._renew_at_s:
+                return self._token
+            try:
+                self._token = self._fetch()
+            except TokenRefused:
+                if now_s < self._token.expires_at_s:
+                    return self._token
+                raise
+            self._renew_at_s = now_s + RENEW_AT * (self._token.expires_at_s - now_s)
+            return self._token
+
+    def for_librdkafka(self, _: str) -> tuple[str, float]:
+        """What confluent-kafka's `oauth_cb` returns."""
+        token = self.current()
+        return token.text, token.expires_at_s
+
+
+@cache
+def tokens_of(kafka: KafkaEnvironment) -> Tokens | None:
+    """The source of tokens of this login, the same for the same login; None for one by password."""
+    match kafka.sasl_mechanism:
+        case "OAUTHBEARER":
+            return Tokens(lambda: _from_provider(kafka))
+        case "AWS_MSK_IAM":
+            return Tokens(lambda: _from_aws(kafka))
+    return None
+
+
+def wire_mechanism(kafka: KafkaEnvironment) -> str | None:
+    """The mechanism's name for Kafka: MSK's is a token as well."""
+    return OAUTH if kafka.sasl_mechanism == MSK else kafka.sasl_mechanism
+
+
+def _from_provider(kafka: KafkaEnvironment) -> Token:
+    """OAuth 2.0 client credentials (RFC 6749, 4.4): the client logs in by HTTP Basic."""
+    import httpx  # only this login needs it, and it takes a while to import
+
+    url, secret = kafka.oauth_token_url, kafka.oauth_client_secret
+    assert url and kafka.oauth_client_id and secret  # noqa: S101 - the settings were checked at the start
+    login = (quote(kafka.oauth_client_id, safe=""), quote(secret.get_secret_value(), safe=""))
+    form = {"grant_type": "client_credentials"}
+    if kafka.oauth_scope is not None:
+        form["scope"] = kafka.oauth_scope
+    try:
+        with httpx.stream("POST", url, data=form, auth=login, timeout=TIMEOUT_S) as answer:
+            body = b"".join(_bounded(answer))
+    except httpx.HTTPError as error:
+        why = str(error) or type(error).__name__
+        raise TokenRefused(f"KAFKA_OAUTH_TOKEN_URL {url} does not answer ({why}).") from None
+    if not answer.is_success:
+        raise TokenRefused(
+            f"KAFKA_OAUTH_TOKEN_URL {url} gives no token ({answer.status_code} {_error_in(body)}); check "
+            "KAFKA_OAUTH_CLIENT_ID, KAFKA_OAUTH_CLIENT_SECRET and KAFKA_OAUTH_SCOPE."
+        )
+    return _token_in(body, url)
+
+
+def _bounded(answer: Response) -> Iterator[bytes]:
+    size = 0
+    for chunk in answer.iter_bytes():
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise TokenRefused(f"{answer.url} answers with more than {MOST_BYTES} bytes, which is no token.")
+        yield chunk
+
+
+def _error_in(body: bytes) -> str:
+    """The provider's error code (RFC 6749, 5.2), as far as it is one."""
+    try:
+        code = str(json.loads(body).get("error", ""))
+    except (ValueError, AttributeError):
+        return "without a reason"
+    return code if re.fullmatch(r"[a-z_]{1,40}", code) else "without a reason"
+
+
+def _token_in(body: bytes, url: str) -> Token:
+    try:
+        fields = json.loads(body)
+        text, life_s = fields["access_token"], fields.get("expires_in")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        text, life_s = None, None
+    if not isinstance(text, str) or not text:
+        raise TokenRefused(
+            f"KAFKA_OAUTH_TOKEN_URL {url} answers without an access_token; is it the right URL?"
+        )
+    if isinstance(life_s, int | float) and life_s > 0:
+        return Token(text, time.time() + life_s)
+    return Token(text, _end_in(text) or time.time() + UNKNOWN_LIFE_S)
+
+
+def _end_in(token: str) -> float | None:
+    """The claim `exp` of a JSON Web Token, None where there is none."""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        return float(claims["exp"])
+    except (ValueError, IndexError, KeyError, TypeError):
+        return None
+
+
+def _from_aws(kafka: KafkaEnvironment) -> Token:
+    """A token that AWS's own signer makes of the credentials that boto finds (role, profile, variables)."""
+    try:
+        signer = import_module("aws_msk_iam_sasl_signer").MSKAuthTokenProvider
+    except ImportError:
+        raise TokenRefused(
+            "KAFKA_SASL_MECHANISM=AWS_MSK_IAM needs AWS's signer; install it with the extra msk: "
+            "pip install 'flash-sale-reservations[msk]'."
+        ) from None
+    try:
+        text, expires_at_ms = signer.generate_auth_token(_region(kafka))
+    except Exception as error:
+        raise TokenRefused(f"AWS's signer makes no token ({error}); check the role or profile.") from None
+    return Token(text, expires_at_ms / 1_000)
+
+
+def _region(kafka: KafkaEnvironment) -> str:
+    """AWS_REGION, or what the name of MSK's brokers says (`….kafka.eu-central-1.amazonaws.com`)."""
+    named = re.search(r"\.kafka(?:-serverless)?\.([a-z0-9-]+)\.amazonaws\.", kafka.bootstrap_servers or "")
+    region = os.environ.get("AWS_REGION") or (named[1] if named else "")
+    if not region:
+        raise TokenRefused("AWS_REGION is not set, and KAFKA_BOOTSTRAP_SERVERS does not name a region.")
+    return region
