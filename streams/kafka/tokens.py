@@ -172,7 +172,10 @@ def _from_aws(kafka: KafkaEnvironment) -> Token:
     try:
         text, expires_at_ms = signer.generate_auth_token(_region(kafka))
     except Exception as error:
-        raise TokenRefused(f"AWS's signer makes no token ({error}); check the role or profile.") from None
+        raise TokenRefused(
+            f"AWS's signer makes no token ({error}); check that boto finds a role, a profile or AWS_… "
+            "variables."
+        ) from None
     return Token(text, expires_at_ms / 1_000)
 
 
