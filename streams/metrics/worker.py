@@ -109,7 +109,7 @@ UNITS = CounterOf(
 DEAD_LETTERS = CounterOf(
     "flashsale_dead_letters",
     "Messages that could not be read or decided, by reason.",
-    "it rises: `flashsale tail dead-letters --from-beginning --json` names field and remedy",
+    "it rises: [dead letters](operations.md#dead-letters)",
     ("reason",),
     (
         Reason.INVALID.value,
