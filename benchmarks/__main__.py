@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import bridge, failover, idle, latency, open_loop, path, raw, restore, stage
+from benchmarks import bridge, failover, idle, latency, open_loop, path, raw, release, restore, stage
 from benchmarks.jit import warm_up
 from benchmarks.result import Arena, Result, Row, table
 from benchmarks.subject import TODAY, NoRevisionError, Subject, checked_out
@@ -42,14 +42,15 @@ OUTSIDE: dict[str, tuple[Measure, ...]] = {
     "idle": idle.FIGURES,
     "partitions": idle.WITH_MORE_OR_LESS,
     "failover": failover.FIGURES,
+    "release": release.FIGURES,
 }
 """What goes by the wire contract only, for any revision."""
 
 NAMES = ("raw", "stage", "path", "latency", "open-loop", "idle", "restore", "bridge")
 """In the order of a whole run."""
 
-BY_NAME_ONLY = ("partitions", "failover")
-"""These take minutes each."""
+BY_NAME_ONLY = ("partitions", "failover", "release")
+"""These take a minute or more each."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

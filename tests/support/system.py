@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,15 +56,25 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 
         time.sleep(0.05)
 
 
+WORKER = ("-m", "flashsale.cli", "worker")
+
+
 class WorkerProcess:
     """One `flashsale worker`, in a process group of its own, its log in a file."""
 
-    def __init__(self, environment: Mapping[str, str], directory: Path, name: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        directory: Path,
+        name: str,
+        *arguments: str,
+        program: Sequence[str] = WORKER,
+    ) -> None:
         self.log_path = directory / f"{name}.log"
         data = directory / name
         self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flashsale.cli", "worker", *arguments],
+            [sys.executable, *program, *arguments],
             env={**os.environ, **environment, "DATA_DIR": str(data)},
             stdout=self._log,
             stderr=self._log,
@@ -138,10 +148,12 @@ class System:
         """What `flashsale topics` does."""
         create_topics(load_settings(self.environment()))
 
-    def start_worker(self, *arguments: str, wait: bool = True) -> WorkerProcess:
+    def start_worker(
+        self, *arguments: str, wait: bool = True, program: Sequence[str] = WORKER
+    ) -> WorkerProcess:
         """One more worker process, with these arguments of `flashsale worker`."""
         name = f"worker-{len(self.workers)}"
-        worker = WorkerProcess(self.environment(), self.directory, name, *arguments)
+        worker = WorkerProcess(self.environment(), self.directory, name, *arguments, program=program)
         self.workers.append(worker)
         if wait:
             worker.wait_ready()
