@@ -89,6 +89,11 @@ class TaskState:
         self.expected[source] = following
         return [] if empty else [Decide(self.name, source, expected)]
 
+    def drifted(self, on_its_way: Mapping[str, int]) -> bool:
+        """Whether a position has moved without a decision, past what is committed or on its way to be."""
+        known = {**self.committed, **on_its_way}
+        return any(known[source] != at for source, at in self.expected.items())
+
     def seeks(self) -> list[Action]:
         """Continue where everything that was decided ends."""
         return [Seek(source, self.expected[source]) for source in self.sources]

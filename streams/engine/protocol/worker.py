@@ -74,6 +74,7 @@ class WorkerProtocol:
         self.member = None
         self.attempt += 1
         actions: list[Action] = []
+        self._notice_drift()
         for task in self.tasks.values():
             task.phase = Phase.SUSPENDED
             if task.moved and (task.suspect or not task.registered):
@@ -203,9 +204,12 @@ class WorkerProtocol:
 
     def drifted(self, now: float) -> list[Action]:
         """Write down positions that moved over records without content, although nothing was decided."""
-        for task in self._in(Phase.RUNNING):
-            task.moved = task.moved or task.expected != task.committed
+        self._notice_drift()
         return self._maybe_commit(now)
+
+    def _notice_drift(self) -> None:
+        for task in self._in(Phase.RUNNING):
+            task.moved |= task.drifted(self.in_flight.offsets if self.in_flight else {})
 
     def _maybe_commit(self, now: float) -> list[Action]:
         if self.in_flight is not None or not self.ids:

@@ -151,6 +151,26 @@ def test_markers_and_aborted_records_move_the_position_and_are_written_down_in_t
     assert worker.drifted(0.0) == []
 
 
+def test_positions_that_moved_over_nothing_are_written_down_before_others_may_get_the_task() -> None:
+    worker = running()
+    worker.received("a/0", 10, 14, empty=True)
+    assert worker.rebalancing(0.0) == [Commit(("t0",), ONE, {"a/0": 14})]
+    assert not worker.quiet
+    worker.transaction_committed(0.0)
+    worker.let_go()
+    assert worker.quiet
+
+
+def test_what_is_on_its_way_is_not_written_down_once_more() -> None:
+    worker = running()
+    worker.received("a/0", 10, 20)
+    [commit] = fields(worker.decided("t0", 10, 0.0), Commit)
+    assert commit.offsets["a/0"] == 20
+    worker.drifted(0.1)
+    worker.rebalancing(0.2)
+    assert fields(worker.transaction_committed(0.3), Commit) == []
+
+
 def test_one_transaction_carries_all_tasks_and_what_comes_meanwhile_goes_into_the_next() -> None:
     worker = running()
     assert decide(worker, "a/0", 10, 20) == [Commit(("t0",), ONE, {"a/0": 20})]
