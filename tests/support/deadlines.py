@@ -80,10 +80,13 @@ def answers(sale: System, deadline_ms: int, promotion: str = "P") -> Answers:
 
 def started(sale: System, stock: dict[str, int], deadline: Deadline, promotion: str = "P") -> None:
     """A promotion that everything was set aside for."""
-    before = len(sale.read("promotion-results"))
     sale.publish("promotion-start", [promotion_start(promotion, stock, expiresAt=deadline.text)])
-    results = sale.wait_for("promotion-results", before + 1)
-    assert results[-1].json["summary"]["errors"] == 0 or before
+
+    def summaries() -> list[Any]:
+        results = [message.json for message in sale.read("promotion-results")]
+        return [result["summary"] for result in results if result["promotionId"] == promotion]
+
+    assert wait_until(summaries, f"the results of {promotion}")[0]["errors"] == 0
 
 
 def place(sale: System, events: Iterable[dict[str, Any]], key: Key = KEYS["at home"]) -> int:
