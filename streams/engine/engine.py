@@ -35,8 +35,9 @@ from streams.log import get_logger
 log = get_logger("engine")
 
 GROUP = "flashsale"
-DRIFT_EVERY_S = 1.0
-"""Positions that moved over markers only are written down so often: others wait for what they say."""
+DRIFT_EVERY_S = 0.25
+"""Positions that moved over markers only are written down so often: the watermarks of all workers wait for
+them, and each transaction leaves a marker behind whatever it wrote."""
 
 POSITIONS_WITHIN_S = 5.0
 LOGS = {Logs.INPUTS: INPUTS, Logs.COMMANDS: (ORDER_COMMANDS, PROMOTION_COMMANDS)}
@@ -259,11 +260,15 @@ class Engine:
         return await self._ends.of(filter(self.owns, names))
 
     async def _group_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
+        self._write_down_drift()
         found = await self._coordinators.offsets(partitions, stable=False, within_s=POSITIONS_WITHIN_S)
         return {partition: each.offset for partition, each in found.items()}
 
     async def _write_drift(self) -> None:
         while True:
             await asyncio.sleep(DRIFT_EVERY_S)
-            if self._driver is not None:
-                self._driver.carry_out(self.protocol.drifted(time.monotonic()))
+            self._write_down_drift()
+
+    def _write_down_drift(self) -> None:
+        if self._driver is not None:
+            self._driver.carry_out(self.protocol.drifted(time.monotonic()))
