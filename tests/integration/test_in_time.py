@@ -123,8 +123,8 @@ def test_after_the_longest_backlog_units_are_released_and_the_partition_that_hel
 def test_orders_start_and_end_in_one_backlog_are_decided_by_their_times_in_each_order(sale: System) -> None:
     """Six promotions, one for each order in which the three topics can be written.
 
-    An end that was placed between the orders and their start is that start's deadline when it is read after it,
-    and refuses it when it is read before: the orders have one answer or the other, all of them the same.
+    An end that was placed between the orders and their start is that start's deadline when it is read after
+    it, and refuses it when it is read before: the orders have one answer or the other, all the same.
     """
     each_order = list(permutations(("start", "orders", "end")))
     for number, steps in enumerate(each_order):
