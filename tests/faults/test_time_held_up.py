@@ -53,6 +53,7 @@ def test_idle_sales_are_released_within_a_second_right_after_a_takeover(
         assert all(0 < after_s < late_s + 1 for after_s in releases)
 
 
+@pytest.mark.slow
 def test_a_start_of_ten_thousand_skus_and_the_orders_behind_it_are_in_time_after_a_backlog(
     kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path
 ) -> None:
