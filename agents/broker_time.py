@@ -46,6 +46,10 @@ class BrokerTime:
     _waiting: bool = False
     _told_at: float = float("-inf")
 
+    def now_ms(self) -> int:
+        """The brokers' time, or this machine's until they were heard."""
+        return self.clock.now_ms(time.monotonic()) or now_ms()
+
     def ask(self, partition: int, at: float) -> None:
         """Send a Tick for the sake of its append time; before its deadline a tick changes nothing."""
         if at - self._asked_at >= ASK_EVERY_S:

@@ -43,6 +43,7 @@ from streams.ledger.fluent_requests import (
 )
 from streams.log import get_logger
 from streams.settings import FluentEnvironment, ReservationConfig
+from streams.system import now_ms as wall_clock_ms
 
 log = get_logger("fluent")
 
@@ -57,8 +58,13 @@ class Gateway:
         lease_expires_at: Callable[[], float] = no_lease_needed,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
-        """`lease_expires_at()` and `clock()` are monotonic seconds. Raises ProfileError."""
+        """`lease_expires_at()` and `clock()` are monotonic seconds; promotions end by `now_ms()`.
+
+        Raises ProfileError.
+        """
+        self._now_ms = now_ms
         self.options = options
         self.profile: Profile = load_profile(options.profile, options.profile_dir)
         self.client = FluentClient(
@@ -171,7 +177,7 @@ class Gateway:
         match request:
             case HoldRequest():
                 wait_s = self.options.hold_timeout_s if may_wait else 0.0
-                return await Hold(stock, request, pause_s, wait_s).run()
+                return await Hold(stock, request, pause_s, wait_s, self._now_ms).run()
             case SettleRequest():
                 return await settle(stock, request, pause_s)
             case ReleaseRequest():

@@ -15,6 +15,7 @@ confirmation changes nothing, even where the hold has been settled meanwhile.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fluent.errors import Duplicate, HeldByAnother, NotFound, NotSettled, Refused
@@ -36,6 +37,7 @@ from schemas.reasons import Reason
 from streams.ledger.commands import HoldConfirmed, HoldFailed
 from streams.ledger.fluent_requests import HoldRequest
 from streams.log import get_logger
+from streams.system import now_ms as wall_clock_ms
 
 log = get_logger("fluent")
 
@@ -46,15 +48,24 @@ MAX_ROUNDS = 12
 class Hold:
     """One hold request; `run()` may be called again after any failure."""
 
-    def __init__(self, stock: Stock, request: HoldRequest, pause_s: float, wait_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        stock: Stock,
+        request: HoldRequest,
+        pause_s: float,
+        wait_s: float = 0.0,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
         """`pause_s`: before a second look, where the first one shows something that a lag may explain.
 
-        `wait_s`: holds of other promotions that end within this time are waited for; 0: none is.
+        `wait_s`: holds of other promotions that end within this time are waited for; 0: none is. `now_ms` is
+        the time by which promotions end.
         """
         self._stock = stock
         self._request = request
         self._pause_s = pause_s
         self._wait_s = wait_s
+        self._now_ms = now_ms
         self._elsewhere: dict[str, int] = {}
         self._duplicates = 0
         self._found_short = False
@@ -253,7 +264,7 @@ class Hold:
         """Units that other promotions hold and are about to give back, for their time is over."""
         if not self._wait_s:
             return 0
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(self._now_ms() / 1_000, UTC)
         return sum(
             part.units
             for part in await self._stock.holds_at(free)

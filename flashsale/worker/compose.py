@@ -76,8 +76,11 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     lease = Lease(engine, session_s)
     connection = Connection(lease, session_s)
 
-    gateway = _gateway(settings, lease)
     sender = Sender(client, settings.prefixed)
+    brokers = BrokerTime(sender.to_partition)
+    sender.on_appended = brokers.on_appended
+
+    gateway = _gateway(settings, lease, brokers)
     requests = FluentRequests(settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway), sender)
     metrics.registry.register(FluentCollector(gateway.meters))
 
@@ -111,8 +114,6 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     for topic in consumed:
         agents[topic](app)
 
-    brokers = BrokerTime(sender.to_partition)
-    sender.on_appended = brokers.on_appended
     timers = Timers(
         sender.to_partition,
         brokers,
@@ -170,9 +171,9 @@ def _terms(config: ReservationConfig) -> Terms:
     )
 
 
-def _gateway(settings: Settings, lease: Lease) -> Gateway:
+def _gateway(settings: Settings, lease: Lease, brokers: BrokerTime) -> Gateway:
     try:
-        gateway = Gateway(_fluent_options(settings), lease_expires_at=lease.expires_at)
+        gateway = Gateway(_fluent_options(settings), lease_expires_at=lease.expires_at, now_ms=brokers.now_ms)
     except ProfileError as error:
         raise ConfigurationError(f"The Fluent profile is not usable: {error}.") from None
     if settings.config.settlement == "sale" and not gateway.profile.books_sales:

@@ -59,7 +59,7 @@ async def new_gateway(simulator: FluentSimulator) -> AsyncIterator[NewGateway]:
     """Makes gateways that are closed at the end: `new_gateway(transport=…, call_timeout_s=…)`, `kind=` for a
     defective one."""
     made: list[Gateway] = []
-    own = ("transport", "lease_expires_at")
+    own = ("transport", "lease_expires_at", "now_ms")
 
     def make(kind: type[Gateway] = Gateway, **options: Any) -> Gateway:
         passed = {"transport": Network()} | {name: options.pop(name) for name in own if name in options}

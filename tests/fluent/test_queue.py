@@ -14,6 +14,7 @@ import pytest
 from fluent import Gateway, RequestQueue
 from streams.ledger.commands import HoldConfirmed, HoldFailed, SettleConfirmed
 from streams.ledger.fluent_requests import FluentRequest, HoldRequest
+from streams.system import now_ms
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests, live
 from tests.support.fluent import FluentSimulator
@@ -166,11 +167,15 @@ async def test_a_hold_waits_for_the_units_of_a_promotion_that_is_about_to_end(
     assert list(live(simulator, one.sku).values()) == [100]
 
 
-@pytest.mark.parametrize(("expires_in_s", "waits_s"), [(3_600.0, 0.0), (-3_600.0, 0.0), (0.5, 2.0)])
-async def test_a_hold_waits_no_longer_than_its_time_out_and_only_for_what_is_about_to_end(
-    new_gateway: NewGateway, one: Requests, expires_in_s: float, waits_s: float
+@pytest.mark.parametrize(
+    ("expires_in_s", "brokers_ahead_s", "waits_s"),
+    [(3_600.0, 0, 0.0), (-3_600.0, 0, 0.0), (0.5, 0, 2.0), (3_600.5, 3_600, 2.0), (0.5, 3_600, 0.0)],
+)
+async def test_a_hold_waits_no_longer_than_its_time_out_and_only_for_what_is_about_to_end_by_the_brokers_time(
+    new_gateway: NewGateway, one: Requests, expires_in_s: float, brokers_ahead_s: int, waits_s: float
 ) -> None:
-    queue = RequestQueue(new_gateway(hold_timeout_s=2.0), check_documents=False)
+    gateway = new_gateway(hold_timeout_s=2.0, now_ms=lambda: now_ms() + brokers_ahead_s * 1_000)
+    queue = RequestQueue(gateway, check_documents=False)
     answers: list[Any] = []
     queue.submit(expiring_in(expires_in_s, one.hold(100)), answers.append)
     await queue.drain()
