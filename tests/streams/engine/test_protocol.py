@@ -93,7 +93,7 @@ def test_of_several_owners_the_newest_counts_for_a_source_that_never_moved_may_n
 
 def test_an_owner_stands_in_the_metadata_as_json_and_other_metadata_is_nobodys() -> None:
     owner = Ownership(("a", "b"), 5)
-    assert owner.encode() == '{"ids":["a","b"],"generation":5,"letGo":false}'
+    assert owner.encode() == '{"ids":["a","b"],"generation":5,"letGo":false,"topicId":""}'
     assert ownership_in(owner.encode()) == owner
     assert ownership_in("") is None and ownership_in("Faust") is None
 
