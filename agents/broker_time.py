@@ -20,7 +20,7 @@ from streams.system import now_ms
 
 log = get_logger("agents.time")
 
-ASK_EVERY_S = 1.0
+ASK_EVERY_S = 0.25
 DIFFERS_MS = 1_000
 TELL_EVERY_S = 600.0
 SET_THE_CLOCK = (
@@ -50,11 +50,17 @@ class BrokerTime:
         """The brokers' time, or this machine's until they were heard."""
         return self.clock.now_ms(time.monotonic()) or now_ms()
 
-    def ask(self, partition: int, at: float) -> None:
-        """Send a Tick for the sake of its append time; before its deadline a tick changes nothing."""
-        if at - self._asked_at >= ASK_EVERY_S:
-            self._asked_at, self._waiting = at, True
-            self.send(SKU_COMMANDS, partition, encode(Tick()))
+    def ask(self, partition: int, at: float) -> float:
+        """Send a Tick for the sake of its append time; before its deadline a tick changes nothing.
+
+        Returns in how many seconds it may be asked again, where it was asked a moment ago.
+        """
+        left_s = self._asked_at + ASK_EVERY_S - at
+        if left_s > 0:
+            return left_s
+        self._asked_at, self._waiting = at, True
+        self.send(SKU_COMMANDS, partition, encode(Tick()))
+        return ASK_EVERY_S
 
     def on_appended(self, append_ms: int, took_s: float) -> None:
         """A command of ours, sent `took_s` ago, was appended by the broker; in the producer's thread."""

@@ -17,6 +17,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from agents.broker_time import BrokerTime, SendTick
 from streams.engine.host.app import EngineApp
@@ -28,6 +29,14 @@ from streams.log import get_logger
 log = get_logger("agents.timers")
 
 REPEAT_AFTER_S = 1.0
+"""For the same deadlines a source gets another Tick after this long."""
+
+APART_S = 0.25
+"""And for others after this long, at once where the watermark has moved on."""
+
+SOON_S = 0.02
+"""Deadlines are looked for so often at most."""
+
 HELD_UP_S = 10.0
 TELL_EVERY_S = 60.0
 """A deadline that has waited for HELD_UP_S is worth a warning, and each TELL_EVERY_S another one."""
@@ -55,19 +64,25 @@ class Timers:
     max_backlog_ms: int
     show_delay: Callable[[float], None] = lambda seconds: None
     """Told how long the oldest deadline has been waiting for the watermark."""
-    _ticked: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Which deadline of a source was last ticked, and when."""
+    next_in_s: float = inf
+    """How long after the last look there is something to do, as far as was known then."""
+    _ticked: dict[str, Ticked] = field(default_factory=dict)
     _told_at: dict[str, float] = field(default_factory=dict)
+    _alarm: asyncio.TimerHandle | None = None
 
     def register(self, app: EngineApp, every_s: float) -> None:
         """Let `app` look at the deadlines of its tasks: every `every_s` seconds, and when time moved on."""
 
         def look() -> None:
             self.look(app.engine.tasks, time.monotonic())
+            if self._alarm is not None:
+                self._alarm.cancel()
+            loop = self.time.loop = asyncio.get_running_loop()
+            if self.next_in_s < every_s:
+                self._alarm = loop.call_later(max(SOON_S, self.next_in_s), look)
 
         @app.timer(interval=every_s, name="ticks")
         async def ticks() -> None:
-            self.time.loop = asyncio.get_running_loop()
             look()
 
         self.time.on_heard = self.watermark.on_passed = look
@@ -78,6 +93,7 @@ class Timers:
         Returns how many were sent.
         """
         sent, held, now_ms = 0, [], self.time.clock.now_ms(at)
+        self.next_in_s = inf
         for waiting in _waiting(tasks):
             if not self.time.clock.fresh(at):
                 self.time.ask(waiting.partition, at)
@@ -86,7 +102,8 @@ class Timers:
             watermark_ms = self._watermark_ms(waiting, now_ms, at)
             if waiting.held(now_ms, watermark_ms):
                 held.append(waiting)
-            sent += self._tick(waiting, now_ms, watermark_ms, at)
+            sent += self._tick(waiting, waiting.passed(now_ms, watermark_ms), watermark_ms, at)
+            self._look_again_in(waiting.after_ms(now_ms) / 1_000)
         self._move_on(held, now_ms or 0, at)
         return sent
 
@@ -102,16 +119,20 @@ class Timers:
             )
         return given_up_ms
 
-    def _tick(self, waiting: Waiting, now_ms: int, watermark_ms: int, at: float) -> int:
-        due_ms = waiting.passed(now_ms, watermark_ms)
-        if due_ms is None:
+    def _tick(self, waiting: Waiting, passed: tuple[int, ...], watermark_ms: int, at: float) -> int:
+        if not passed:
             return 0
         last = self._ticked.get(waiting.source)
-        if last is not None and last[0] == due_ms and at - last[1] < REPEAT_AFTER_S:
+        pause_s = 0.0 if last is None else last.pause_s(passed, watermark_ms) + last.at - at
+        if pause_s > 0:
+            self._look_again_in(pause_s)
             return 0
-        self._ticked[waiting.source] = due_ms, at
+        self._ticked[waiting.source] = Ticked(passed, watermark_ms, at)
         self.send(waiting.topic, waiting.partition, encode(Tick(watermark_ms)))
         return 1
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.next_in_s = min(seconds, self.next_in_s)
 
     def _move_on(self, held: list[Waiting], now_ms: int, at: float) -> None:
         """Let the watermark pass the deadlines that only wait for it."""
@@ -123,26 +144,41 @@ class Timers:
         if self.time.clock.heard_ms >= max(deadlines):
             self.watermark.want(self.time.clock.heard_ms)
         else:
-            self.time.ask(held[0].partition, at)
+            self._look_again_in(self.time.ask(held[0].partition, at))
         if delay_s > HELD_UP_S and self._worth_telling("backlog_waits", at):
             seconds = round(delay_s)
             log.warning("backlog_waits", seconds=seconds, partitions=self._behind(), recommendation=HELD_UP)
 
     def _worth_telling(self, event: str, at: float) -> bool:
-        if at - self._told_at.get(event, float("-inf")) < TELL_EVERY_S:
+        if at - self._told_at.get(event, -inf) < TELL_EVERY_S:
             return False
         self._told_at[event] = at
         return True
 
     def _behind(self) -> list[str]:
         """The partitions that hold time up, those first of which nobody knows anything."""
-        behind, unknown = self.watermark.behind, float("inf")
+        behind, unknown = self.watermark.behind, inf
         named = sorted(behind, key=lambda each: -(unknown if behind[each] is None else behind[each] or 0))
         return [f"{topic}/{number}: {_short(behind[topic, number])}" for topic, number in named[:NAMED]]
 
 
 def _short(records: int | None) -> str:
     return "nobody answers for it" if records is None else f"{records} records"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The last Tick of a source: for which deadlines, with which watermark, and when."""
+
+    passed: tuple[int, ...]
+    watermark_ms: int
+    at: float
+
+    def pause_s(self, passed: tuple[int, ...], watermark_ms: int) -> float:
+        """How long after it the next one may be sent."""
+        if passed == self.passed:
+            return REPEAT_AFTER_S
+        return 0.0 if watermark_ms > self.watermark_ms else APART_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +195,15 @@ class Waiting:
         """Whether a deadline has passed, but may not be acted on yet."""
         return self.by_watermark_ms is not None and watermark_ms < self.by_watermark_ms <= now_ms
 
-    def passed(self, now_ms: int, watermark_ms: int) -> int | None:
-        """The earliest deadline that is to be acted on."""
+    def passed(self, now_ms: int, watermark_ms: int) -> tuple[int, ...]:
+        """The deadlines that are to be acted on."""
         both = (self.due_ms, now_ms), (self.by_watermark_ms, watermark_ms)
-        return min((at for at, until in both if at is not None and at <= until), default=None)
+        return tuple(at_ms for at_ms, until_ms in both if at_ms is not None and at_ms <= until_ms)
+
+    def after_ms(self, now_ms: int) -> float:
+        """How long after `now_ms` the next deadline passes; infinite where none does."""
+        both = (self.due_ms, self.by_watermark_ms)
+        return min((at_ms - now_ms for at_ms in both if at_ms is not None and at_ms > now_ms), default=inf)
 
 
 def _waiting(tasks: Mapping[str, Task]) -> Iterator[Waiting]:

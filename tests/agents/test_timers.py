@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -109,8 +110,37 @@ def test_the_tick_is_repeated_each_second_until_the_state_moved() -> None:
     clock = Clockwork()
     clock.stage.deadline_ms = 5_000
     assert [clock.look(now) for now in (5_000, 5_250, 5_900, 6_000, 6_500, 7_000)] == [1, 0, 0, 1, 0, 1]
-    clock.stage.deadline_ms = 6_900
-    assert clock.look(7_001) == 1
+
+
+def test_other_deadlines_of_a_source_wait_a_quarter_of_a_second_and_are_looked_for_then() -> None:
+    clock = Clockwork()
+    clock.stage.deadline_ms = 5_000
+    assert clock.look(5_000) == 1
+    clock.stage.deadline_ms = 5_050
+    assert clock.look(5_100) == 0
+    assert clock.timers.next_in_s == pytest.approx(0.15)
+    assert clock.look(5_250) == 1
+
+
+def test_a_watermark_that_has_moved_on_is_told_at_once_whatever_was_ticked_a_moment_ago() -> None:
+    clock = Clockwork()
+    clock.stage.deadline_ms = clock.stage.by_watermark_ms = 5_000
+    clock.hear(5_000)
+    assert clock.look(5_010) == 1
+    clock.mark.ms = 5_000
+    assert clock.look(5_040) == 1
+    assert [watermark for *_, watermark in clock.sent] == [0, 5_000]
+
+
+@pytest.mark.parametrize("by_watermark", [True, False])
+def test_the_next_deadline_is_looked_for_when_it_passes(by_watermark: bool) -> None:
+    clock = Clockwork()
+    clock.stage.deadline_ms, clock.stage.by_watermark_ms = (None, 5_000) if by_watermark else (5_000, None)
+    clock.look(4_900)
+    assert clock.timers.next_in_s == pytest.approx(0.1, abs=0.002)
+    clock.stage.deadline_ms = clock.stage.by_watermark_ms = None
+    clock.look(5_000)
+    assert clock.timers.next_in_s == inf
 
 
 def test_a_task_that_is_not_running_is_not_ticked() -> None:

@@ -70,7 +70,7 @@ async def test_nothing_is_asked_while_nobody_waits_for_a_time_to_come() -> None:
     assert len(brokers.began) == 1
 
 
-async def test_barriers_begin_a_second_apart_and_serve_all_that_asked_meanwhile() -> None:
+async def test_barriers_begin_some_time_apart_and_serve_all_that_asked_meanwhile() -> None:
     brokers = Brokers()
     watermark = brokers.watermark()
     watermark.want(5_000)
