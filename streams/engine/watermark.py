@@ -24,9 +24,8 @@ APART_S = 0.25
 """A barrier begins so long after the one before it. With a second, sales that end soon after each other were
 released a second later than by the clock; a barrier costs the brokers five small requests."""
 
-AGAIN_S = 0.02
-AGAIN_AT_MOST_S = 1.0
-"""After AGAIN_S a blocked barrier asks for positions again; it doubles, to AGAIN_AT_MOST_S."""
+AGAIN_S, AGAIN_AT_MOST_S, LONGER = 0.02, 1.0, 1.3
+"""A blocked barrier asks for positions again after a while, which grows by LONGER each time."""
 
 STARTS_ANEW = "none, once: the process ends and starts anew; when it repeats, report the trace"
 WANTED_FOR_S = 5.0
@@ -93,7 +92,7 @@ class Watermark:
                 return
             self.behind = step.behind
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, AGAIN_AT_MOST_S)
+            pause_s = min(LONGER * pause_s, AGAIN_AT_MOST_S)
 
     async def _look(self, barrier: Barrier) -> Blocked | Passed:
         step: Step = barrier.look()

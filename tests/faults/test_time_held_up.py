@@ -41,7 +41,7 @@ def test_idle_sales_are_released_within_a_second_right_after_a_takeover(
 ) -> None:
     with system(kafka.bootstrap, topic_prefix, tmp_path, STOCK, partitions=4) as sale:
         victim, survivor = sale.start_worker(), sale.start_worker()
-        deadline = Deadline.within(6)
+        deadline = Deadline.within(8)
         started(sale, dict.fromkeys(SKUS, 10), deadline)
         deadline.wait(-1)
         if how is signal.SIGKILL:
@@ -89,11 +89,11 @@ def test_a_start_of_ten_thousand_skus_and_the_orders_behind_it_are_in_time_after
 def test_claims_that_wait_for_a_hold_at_the_deadline_are_decided_by_fluents_answer_or_its_time_out(
     kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path, answered: bool
 ) -> None:
-    config = {"holdTimeoutSeconds": 60 if answered else 6, "fluentAskAgainSeconds": 1}
+    config = {"holdTimeoutSeconds": 60 if answered else 9, "fluentAskAgainSeconds": 1}
     with system(kafka.bootstrap, topic_prefix, tmp_path, STOCK, **config) as sale:
         sale.start_worker()
         sale.fluent.control(failing=503)
-        deadline = Deadline.within(3)
+        deadline = Deadline.within(5)
         stock = dict.fromkeys(SKUS[:2], 15)
         sale.publish("promotion-start", [promotion_start("P", stock, expiresAt=deadline.text)])
         place(sale, orders("O", 40, SKUS[:2]))

@@ -22,7 +22,7 @@ def test_a_worker_two_minutes_off_closes_a_sale_on_time_and_says_how_wrong_its_c
     stock = {sku: {"LOC-1": 100} for sku in SKUS}
     with system(kafka.bootstrap, topic_prefix, tmp_path, stock) as sale:
         worker = sale.start_worker(program=(SKEWED, str(ahead_s)))
-        deadline = Deadline.within(4)
+        deadline = Deadline.within(6)
         started(sale, dict.fromkeys(SKUS, 50), deadline)
         deadline.wait(-0.3)
         place(sale, orders("O", 20, SKUS))
