@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from fluent.errors import Duplicate, HeldByAnother, NotFound, NotSettled, Refused
 from fluent.parts import (
@@ -37,7 +36,6 @@ from schemas.reasons import Reason
 from streams.ledger.commands import HoldConfirmed, HoldFailed
 from streams.ledger.fluent_requests import HoldRequest
 from streams.log import get_logger
-from streams.system import now_ms as wall_clock_ms
 
 log = get_logger("fluent")
 
@@ -49,17 +47,11 @@ class Hold:
     """One hold request; `run()` may be called again after any failure."""
 
     def __init__(
-        self,
-        stock: Stock,
-        request: HoldRequest,
-        pause_s: float,
-        wait_s: float = 0.0,
-        now_ms: Callable[[], int] = wall_clock_ms,
+        self, stock: Stock, request: HoldRequest, pause_s: float, wait_s: float, now_ms: Callable[[], int]
     ) -> None:
         """`pause_s`: before a second look, where the first one shows something that a lag may explain.
 
-        `wait_s`: holds of other promotions that end within this time are waited for; 0: none is. `now_ms` is
-        the time by which promotions end.
+        `wait_s`: holds of others that end within this time, by `now_ms`, are waited for; 0: none is.
         """
         self._stock = stock
         self._request = request
@@ -264,12 +256,12 @@ class Hold:
         """Units that other promotions hold and are about to give back, for their time is over."""
         if not self._wait_s:
             return 0
-        now = datetime.fromtimestamp(self._now_ms() / 1_000, UTC)
+        now_s = self._now_ms() / 1_000
         return sum(
             part.units
             for part in await self._stock.holds_at(free)
             if part.promotion not in ("", self._request.promotion_id)
-            and part.expires_within(self._wait_s, now)
+            and part.expires_within(self._wait_s, now_s)
         )
 
     def _too_few(self, free: dict[str, int]) -> str:

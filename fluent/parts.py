@@ -78,11 +78,14 @@ class Part:
         """When its reservation expires, as `iso_time` writes it; empty where it does not say."""
         return str(self.attributes.get(EXPIRES_AT) or "")
 
-    def expires_within(self, seconds: float, now: datetime) -> bool:
-        """Whether its reservation expires soon or has expired a moment ago, either by `seconds` at most."""
+    def expires_within(self, seconds: float, now_s: float) -> bool:
+        """Whether its reservation expires soon or has expired a moment ago, either by `seconds` at most.
+
+        `now_s` is Unix time.
+        """
         try:
             moment = datetime.fromisoformat(self.expires_at)
-            return abs((moment - now).total_seconds()) <= seconds
+            return abs((moment - datetime.fromtimestamp(now_s, UTC)).total_seconds()) <= seconds
         except (ValueError, TypeError):
             return False
 
