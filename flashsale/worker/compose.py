@@ -85,6 +85,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     metrics.registry.register(FluentCollector(gateway.meters))
 
     readiness = Readiness(engine, lease, gateway.options.call_timeout_s, limit)
+    metrics.ask(lambda: readiness.state()[0], lambda: connection.answers, lambda: limit.stopped)
     takeovers = FailedTakeovers(settings.data_dir)
 
     def on_opened() -> None:
@@ -122,7 +123,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         metrics.watermark_delay.set,
     )
     timers.register(app, min(0.25, settings.config.release_interval_ms / 4_000))
-    Upkeep(app, metrics, requests, readiness, limit, connection).register()
+    Upkeep(app, metrics, requests, limit).register()
     return Worker(app, metrics.registry, readiness, takeovers, connection)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -17,6 +17,9 @@ from streams.metrics import worker
 from streams.system import now_ms
 
 log = get_logger("worker")
+
+State = Callable[[], bool]
+"""Whether something is so now."""
 
 
 class Metrics:
@@ -54,6 +57,13 @@ class Metrics:
         self.fluent_outstanding = definitions.OUTSTANDING.make(registry)
         self.decided = 0
         self._sources: frozenset[tuple[str, str]] = frozenset()
+
+    def ask(self, ready: State, connected: State, intake_stopped: State) -> None:
+        """Take these gauges from their sources whenever somebody scrapes: what a worker does by the clock may
+        wait for a broker that is away."""
+        self.ready.set_function(ready)
+        self.kafka_connected.set_function(connected)
+        self.intake_stopped.set_function(intake_stopped)
 
     def show_positions(self, sources: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         """Position and lag by topic and partition; those of a partition that went away vanish."""

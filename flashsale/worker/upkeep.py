@@ -10,7 +10,6 @@ from agents.dead_letter_limit import DeadLetterLimit
 from agents.fluent_requests import FluentRequests
 from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import Metrics
-from flashsale.worker.readiness import Readiness
 from schemas.topics import INPUTS
 from streams.engine.host.app import EngineApp
 from streams.engine.host.consumer import Consumer
@@ -38,16 +37,12 @@ class Upkeep:
         app: EngineApp,
         metrics: Metrics,
         requests: FluentRequests,
-        readiness: Readiness,
         limit: DeadLetterLimit,
-        connection: Connection,
     ) -> None:
         self._app = app
-        self._readiness = readiness
         self._metrics = metrics
         self._requests = requests
         self._limit = limit
-        self._connection = connection
         self._inputs = frozenset(map(app.engine.options.wire_name, INPUTS))
         self._behind = 0
         self._moved_at: dict[str, tuple[int, float]] = {}
@@ -70,9 +65,6 @@ class Upkeep:
         """Take the gauges' values from the parts of the worker."""
         engine, metrics = self._app.engine, self._metrics
         metrics.tasks.set(len(engine.tasks))
-        metrics.ready.set(self._readiness.state()[0])
-        metrics.kafka_connected.set(self._connection.answers)
-        metrics.intake_stopped.set(self._limit.stopped)
         metrics.fluent_outstanding.set(self._requests.outstanding)
         sources = {}
         for task in engine.tasks.values():
