@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,12 @@ def last_words(process: subprocess.Popen[str]) -> str:
     assert process.stderr is not None
     line = next(line for line in process.stderr if '"worker_ends"' in line)
     return str(json.loads(line)["why"])
+
+
+def said_before(process: subprocess.Popen[str], words: str) -> list[str]:
+    """Read standard error up to a line with these words; returns what stood before it."""
+    assert process.stderr is not None
+    return list(takewhile(lambda line: words not in line, process.stderr))
 
 
 def accept_the_loss(settings: Settings) -> None:
@@ -184,8 +191,9 @@ def test_a_topic_that_is_made_anew_under_a_running_worker_ends_it_loudly_and_is_
         new = [b"new %d" % number for number in range(5)]
         create_anew(settings, admin, *new)
         assert "the topic was deleted and created again" in last_words(process)
-
-        terminated(process)
+        ends = said_before(process, '"stays_outside"')
+        assert len([line for line in ends if '"worker_ends"' in line]) == 3, "takeovers that failed"
+        assert terminated(process).status == 0
     accept_the_loss(settings)
     with flashsale.running("worker") as process:
         said(process, "ready")
