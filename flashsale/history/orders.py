@@ -53,8 +53,8 @@ class OrderHistory:
                 self._find_event(*place)
         else:
             self._find_undecided()
-        steps, searched = histories(self.settings, self.promotion, self._skus)
-        self.steps += [step for step in steps if step.order_ref == self.ref]
+        steps, searched = histories(self.settings, self.promotion, self._skus, self.ref)
+        self.steps += steps
         self.searched += searched
         self.steps.sort(key=lambda step: (step.at_ms, RANK.get(step.kind, 1)))
 

@@ -50,8 +50,10 @@ class Taken:
     headers: Sequence[tuple[str, bytes]]
 
 
-def histories(settings: Settings, promotion: str, skus: Iterable[str]) -> tuple[list[Step], list[Searched]]:
-    """The steps of these SKUs in log order, and the partitions that were read for them.
+def histories(
+    settings: Settings, promotion: str, skus: Iterable[str], order_ref: str | None = None
+) -> tuple[list[Step], list[Searched]]:
+    """The steps of these SKUs in log order, or of one order among them, and the partitions that were read.
 
     Raises ConfigurationError when the broker does not have the topic or falls silent, and KafkaException.
     """
@@ -66,7 +68,7 @@ def histories(settings: Settings, promotion: str, skus: Iterable[str]) -> tuple[
             span = reader.narrow(partition)
             looked = Searched.of(SKU_COMMANDS, span)
             searched.append(looked)
-            replay = Replay(settings, promotion, here, looked)
+            replay = Replay(settings, promotion, here, looked, order_ref)
             for message in reader.to_the_end():
                 steps += replay.take(message)
             replay.catch_up()
@@ -75,12 +77,16 @@ def histories(settings: Settings, promotion: str, skus: Iterable[str]) -> tuple[
 
 @dataclass
 class Replay:
-    """One partition of the ledger's log, replayed for the sake of some SKUs of a promotion."""
+    """One partition of the ledger's log, replayed for the sake of some SKUs of a promotion.
+
+    With an `order_ref` only the steps of that order are wanted.
+    """
 
     settings: Settings
     promotion: str
     skus: Collection[str]
     searched: Searched
+    order_ref: str | None = None
     _rows: Rows = field(default_factory=lambda: Rows(MemoryStore()))
     _behind: list[Taken] = field(default_factory=list)
 
@@ -93,20 +99,28 @@ class Replay:
         """The steps that a record brings for the SKUs that are watched."""
         self.searched.saw(message)
         record = _taken(message)
-        if record.key not in self._keys:
+        command = self._command(record) if record.key in self._keys else None
+        if command is None:
             self._behind.append(record)
             if len(self._behind) >= MAX_BEHIND:
                 self.catch_up()
             return
         self.catch_up()
+        for step in self._decide(record, command):
+            if self.order_ref in (None, step.order_ref):
+                yield step
+
+    def _command(self, record: Taken) -> Any:
+        """The command in a record that may be about what is watched, else None."""
         try:
             command: Any = decode_sku_command(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return
-        yield from self._decide(record, command)
+            return None
+        about = getattr(command, "order_ref", None)
+        return None if about is not None and self.order_ref not in (None, about) else command
 
     def catch_up(self) -> None:
-        """Decide what came in between: time goes on with it, and its deadlines are looked at with ours."""
+        """Decide what came in between, together: time goes on with it, and it may take units of ours."""
         if self._behind:
             self._stage.decide(self.searched.partition, self._behind, self._rows, Effects())
             self._behind.clear()
