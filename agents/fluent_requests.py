@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import cast
 
 import faust
@@ -26,9 +27,13 @@ from streams.engine.sender import Sender
 from streams.ledger.commands import SkuCommand, encode
 from streams.ledger.fluent_requests import FluentRequest, decode_request
 from streams.log import get_logger
+from streams.system import now_ms
 
 log = get_logger("agents")
 
+
+OnAnswered = Callable[[FluentRequest, SkuCommand, int], None]
+"""Told of a request's answer, and when the gateway was asked (Unix ms)."""
 
 Taken = tuple[int, FluentRequest]
 """A request and its offset."""
@@ -89,8 +94,11 @@ class Unanswered:
 class FluentRequests:
     """One per worker: between the topics and the queue of the gateway that asks Fluent."""
 
-    def __init__(self, topic: str, queue: RequestQueue, sender: Sender) -> None:
+    def __init__(
+        self, topic: str, queue: RequestQueue, sender: Sender, on_answered: OnAnswered = lambda *_: None
+    ) -> None:
         self.queue = queue
+        self._on_answered = on_answered
         self._topic = topic
         self._sender = sender
         self._partitions: dict[int, Unanswered] = {}
@@ -141,10 +149,11 @@ class FluentRequests:
             self._submit(request, unanswered, offset)
 
     def _submit(self, request: FluentRequest, unanswered: Unanswered, offset: int) -> None:
-        key = request.sku.encode()
+        key, asked_at_ms = request.sku.encode(), now_ms()
 
         def answer(command: SkuCommand) -> None:
             self._sender.keyed(SKU_COMMANDS, key, encode(command))
+            self._on_answered(request, command, asked_at_ms)
 
         if not self.queue.submit(request, answer, lambda: unanswered.answered(offset)):
             unanswered.answered(offset)  # no room: the ledger asks again, and orders must not wait for Fluent

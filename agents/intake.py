@@ -38,6 +38,7 @@ from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.rows import Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
+from streams.tracing import trace_in
 
 MAX_MAPPED_BYTES = MAX_MESSAGE_BYTES - 65_536
 
@@ -106,7 +107,8 @@ class Intake:
         letters = sum(effects.dead_letters.values())
         at_home = self.home.at_home(self.topic, rows, effects)
         for record in records:
-            source = Source(self.wire_topic, partition, record.offset, record.key)
+            trace = trace_in(record.headers) if record.headers else ""
+            source = Source(self.wire_topic, partition, record.offset, record.key, trace)
             try:
                 placed_at_ms = _timestamp(record)
                 if placed_at_ms > now_ms:

@@ -21,6 +21,7 @@ from bridge.problems import JSON, Problem
 from bridge.records import Fields, Source
 from bridge.service import Bridge
 from bridge.signing import Guard
+from bridge.traces import Traces
 from bridge.waiting import Wait, answer_of, ended, wait_of
 from bridge.webhooks import Received
 from schemas.invalid import InvalidEvent
@@ -32,6 +33,7 @@ from schemas.topics import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTI
 from streams.settings import Settings
 from streams.settings.mapping import map_message
 from streams.system import now_ms
+from streams.tracing import Tracer
 
 NO_WAIT = Wait(0)
 
@@ -39,14 +41,21 @@ NO_WAIT = Wait(0)
 class Events:
     """Takes events in. `default_wait_s` is for callers that send no `Prefer`."""
 
-    def __init__(self, bridge: Bridge, guard: Guard, default_wait_s: float) -> None:
+    def __init__(
+        self, bridge: Bridge, guard: Guard, default_wait_s: float, tracer: Tracer | None = None
+    ) -> None:
         self._bridge = bridge
         self._guard = guard
         self._default_wait_s = default_wait_s
         self._received = Received()
+        self._traces = Traces(tracer)
 
     async def take(self, topic: str, request: Request) -> Response:
         """Send the event in the request's body to `topic` (logical name). Raises Problem."""
+        with self._traces.serving(request) as trace:
+            return await self._take(topic, request, trace)
+
+    async def _take(self, topic: str, request: Request, trace: str) -> Response:
         started_at = asyncio.get_running_loop().time()
         wait = wait_of(request.headers.getlist("prefer"), self._default_wait_s)
         self._guard.require_headers(request)
@@ -54,7 +63,7 @@ class Events:
         client = self._guard.require(request, body)
         with self._bridge.gate.one_event(len(body)):
             event = event_or_problem(self._bridge.settings, topic, body)
-            send = partial(self._bridge.send, topic, key_of(event), body, client)
+            send = partial(self._bridge.send, topic, key_of(event), body, client, trace)
             webhook_id = self._guard.webhook_id(request)
             if webhook_id:
                 identity, route, waits = (client, webhook_id), request.scope["path"], wait.seconds > 0

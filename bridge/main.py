@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 import socket
@@ -26,6 +27,7 @@ from schemas.topics import INPUTS
 from streams.kafka import CHECK_TIMEOUT_S, check_broker, client_config
 from streams.log import get_logger
 from streams.settings import ConfigurationError, Settings
+from streams.tracing import tracer_of
 
 MAX_CONNECTIONS = 10_000
 SPARE_FILES = 200
@@ -62,7 +64,8 @@ def run(settings: Settings, options: Options) -> int:
         operations = _listen(options.operations_host, options.operations_port)
     bridge = Bridge(settings)
     guard = Guard(None if options.unsigned else settings.bridge.secrets, settings.bridge.clients)
-    events = Events(bridge, guard, options.default_wait_s or 0)
+    tracer = tracer_of(os.environ, "flashsale-bridge")
+    events = Events(bridge, guard, options.default_wait_s or 0, tracer)
     app = build_app(bridge, guard, events, FluentEvents(bridge, fluent_key, unsigned=options.unsigned))
     for notice in settings.notices:
         log.warning("configuration", notice=notice)
@@ -74,6 +77,8 @@ def run(settings: Settings, options: Options) -> int:
         clients=len(settings.bridge.secrets),
     )
     _serve(app, bridge, listener, operations)
+    if tracer is not None:
+        tracer.close()
     return 0
 
 

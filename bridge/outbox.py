@@ -16,6 +16,7 @@ from bridge.records import Source
 from streams.kafka import producer_config
 from streams.log import get_logger
 from streams.settings import Settings
+from streams.tracing import TRACEPARENT
 
 LINGER_MS = 1
 ACKNOWLEDGE_MS = 5_000
@@ -52,15 +53,16 @@ class Outbox:
         self._settled.set()
         self.acknowledged_at = 0.0
 
-    async def send(self, topic: str, key: str, value: bytes, client: str) -> Source:
+    async def send(self, topic: str, key: str, value: bytes, client: str, trace: str = "") -> Source:
         """Send an event to `topic` (logical name); returns its place once the broker has it.
 
-        `client` goes into the record's header, so that its sender can be found later; empty: no header.
-        Raises Undelivered.
+        `client` goes into a header of the record, so that its sender can be found later, and so does the
+        trace context; what is empty has no header. Raises Undelivered.
         """
         future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
         producer = self._producer
-        headers: list[tuple[str, str | bytes | None]] = [(CLIENT_HEADER, client)] if client else []
+        given = ((CLIENT_HEADER, client), (TRACEPARENT, trace))
+        headers: list[tuple[str, str | bytes | None]] = [(name, text) for name, text in given if text]
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             self._settle(producer, future, error, message)

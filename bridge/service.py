@@ -80,12 +80,12 @@ class Bridge:
             return "Kafka does not answer"
         return "" if self.is_caught_up else "The outcome topics' recent past is not read yet"
 
-    async def send(self, topic: str, key: str, value: bytes, client: str) -> Source:
+    async def send(self, topic: str, key: str, value: bytes, client: str, trace: str = "") -> Source:
         """Send an event of `client` to `topic` (logical name); returns its place there. Raises Problem."""
         if self._outbox is None or not self._kafka_answers:
             raise _no_kafka()
         try:
-            source = await self._outbox.send(topic, key, value, client)
+            source = await self._outbox.send(topic, key, value, client, trace)
         except Undelivered as failure:
             log.warning(
                 "event_not_taken",

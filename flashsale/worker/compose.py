@@ -6,6 +6,7 @@ what a worker needs, composes it, serves its health, and runs it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from flashsale.supervisor.exits import die, stop
 from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import FluentCollector, Metrics
 from flashsale.worker.readiness import Readiness
+from flashsale.worker.traces import Traced, TracedHolds
 from flashsale.worker.upkeep import Upkeep
 from fluent import FluentOptions, Gateway, ProfileError, RequestQueue, options_from
 from schemas.topics import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
@@ -37,6 +39,7 @@ from streams.ledger.terms import Terms
 from streams.log import get_logger
 from streams.settings import ConfigurationError, ReservationConfig, Settings
 from streams.settings.mapping import map_message
+from streams.tracing import tracer_of
 
 log = get_logger("worker")
 
@@ -61,7 +64,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     """Build a worker that consumes the topics `consumed`. Raises ConfigurationError."""
     settings.require_fluent()
     client = client_config(settings)
-    metrics = Metrics(settings.config.partitions)
+    metrics, tracer = Metrics(settings.config.partitions), tracer_of(os.environ, "flashsale-worker")
 
     options = EngineOptions(
         client,
@@ -71,7 +74,8 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         settings.data_dir,
     )
     limit = DeadLetterLimit(settings.config.dead_letter_limit_per_minute)
-    engine = Engine(options, _stages(settings, limit), metrics, die)
+    observer = metrics if tracer is None else Traced(metrics, tracer)
+    engine = Engine(options, _stages(settings, limit), observer, die)
     session_s = settings.config.kafka_session_timeout_ms / 1_000
     lease = Lease(engine, session_s)
     connection = Connection(lease, session_s)
@@ -81,7 +85,8 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     sender.on_appended = brokers.on_appended
 
     gateway = _gateway(settings, lease, brokers)
-    requests = FluentRequests(settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway), sender)
+    queue, on_answered = RequestQueue(gateway), TracedHolds(tracer).answered
+    requests = FluentRequests(settings.prefixed(FLUENT_REQUESTS), queue, sender, on_answered)
     metrics.registry.register(FluentCollector(gateway.meters))
 
     readiness = Readiness(engine, lease, gateway.options.call_timeout_s, limit)
@@ -97,6 +102,8 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         await requests.close()
         await engine.close()
         sender.close()
+        if tracer is not None:
+            tracer.close()
         log.info("worker_stopped")
 
     hooks = Hooks(

@@ -74,6 +74,7 @@ class Reserve(_AboutReservation, tag=10):
     terms: Terms
     attributes: bytes = b""
     ended_at_ms: int = 0
+    trace: str = ""
 
 
 class Claim(_AboutReservation, tag=11):

@@ -21,11 +21,15 @@ class _Request(msgspec.Struct, array_like=True, gc=False):
 
 
 class HoldRequest(_Request, tag=1):
-    """Hold `quantity` units. `attributes` is the promotion's own JSON object, or empty."""
+    """Hold `quantity` units. `attributes` is the promotion's own JSON object, `trace` its trace context.
+
+    Either may be empty.
+    """
 
     quantity: int
     expires_at_ms: int
     attributes: bytes = b""
+    trace: str = ""
 
 
 class SettleRequest(_Request, tag=2):

@@ -52,10 +52,15 @@ class Source(msgspec.Struct, array_like=True, frozen=True, gc=False):
     partition: int
     offset: int
     key: bytes | None = None
+    trace: str = ""
+    """W3C trace context that came with the record."""
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """The three headers by which a reader matches an answer to its own event."""
-        return [*_log_headers(self.topic, self.partition), ("source-offset", b"%d" % self.offset)]
+        """The three headers by which a reader matches an answer to its own event, and its trace."""
+        found = [*_log_headers(self.topic, self.partition), ("source-offset", b"%d" % self.offset)]
+        if self.trace:
+            found.append(("traceparent", self.trace.encode()))
+        return found
 
 
 @lru_cache(maxsize=1_024)

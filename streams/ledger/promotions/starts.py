@@ -102,10 +102,10 @@ def _start_new(turn: PromotionTurn, command: StartPromotion) -> None:
 
 def _reserve(turn: PromotionTurn, command: StartPromotion, ended_at_ms: int) -> None:
     promotion_id, expires_at_ms, terms = turn.promotion_id, turn.row.expires_at_ms, turn.row.terms
-    attributes = command.attributes
+    attributes, trace = command.attributes, command.source.trace
     for index, (sku, quantity) in enumerate(command.lines):
         turn.rows.put(LINES, reservation_key(promotion_id, sku), Line(index, quantity))
-        wish = Reserve(promotion_id, sku, quantity, expires_at_ms, terms, attributes, ended_at_ms)
+        wish = Reserve(promotion_id, sku, quantity, expires_at_ms, terms, attributes, ended_at_ms, trace)
         turn.send(SKU_COMMANDS, sku.encode(), encode(wish))
 
 

@@ -60,8 +60,8 @@ def begin(turn: ReservationTurn, command: Reserve) -> None:
         row.state = PENDING
         row.close_at_ms = _close_at_ms(turn)
         row.hold_overdue_at_ms = turn.now_ms + command.terms.hold_timeout_ms
-        if command.attributes:
-            turn.rows.put(DETAILS, turn.key, Details(command.attributes))
+        if command.attributes or command.trace:
+            turn.rows.put(DETAILS, turn.key, Details(command.attributes, trace=command.trace))
         ask(turn, HOLD)
 
 

@@ -53,7 +53,8 @@ def _request(turn: ReservationTurn) -> FluentRequest:
     book_sale = row.terms.book_sale
     if row.request == HOLD:
         details = turn.rows.get(DETAILS, turn.key) or Details()
-        return HoldRequest(*subject, row.quantity, row.expires_at_ms, details.attributes)
+        about = (details.attributes, details.trace)
+        return HoldRequest(*subject, row.quantity, row.expires_at_ms, *about)
     if row.request == SETTLE:
         return SettleRequest(*subject, row.asked_remaining, row.asked_consumed, book_sale)
     if row.request == RELEASE:

@@ -153,6 +153,7 @@ class Details(msgspec.Struct, array_like=True, gc=False):
 
     attributes: bytes = b""
     error: str = ""
+    trace: str = ""
 
 
 class ClaimRow(msgspec.Struct, array_like=True, gc=False):

@@ -1,0 +1,77 @@
+"""A worker's spans: an answer to a traced event, and a hold in Fluent for a traced promotion.
+
+One span for each answer, from the append of the oldest record of its batch until the answer is durable: no
+record is timed by itself. A worker without a tracer has none of this.
+"""
+
+from __future__ import annotations
+
+from schemas.topics import DEAD_LETTERS, ORDER_OUTCOMES, PROMOTION_RESULTS
+from streams.engine.ports import Observer
+from streams.ledger.effects import Effects, Send
+from streams.ledger.fluent_requests import FluentRequest, HoldRequest
+from streams.system import now_ms
+from streams.tracing import NS_PER_MS, Tracer, trace_in
+
+ANSWERS = (ORDER_OUTCOMES, PROMOTION_RESULTS, DEAD_LETTERS)
+
+
+class Traced:
+    """The engine's observer, with spans of what was committed."""
+
+    def __init__(self, observer: Observer, tracer: Tracer) -> None:
+        self._observer = observer
+        self._tracer = tracer
+        self.transaction = observer.transaction
+        self.discarded = observer.discarded
+        self.stands_still = observer.stands_still
+        self.dropped_fetch = observer.dropped_fetch
+
+    def committed(self, task: str, effects: Effects, records: int) -> None:
+        """What a task had in it is durable."""
+        self._observer.committed(task, effects, records)
+        now = now_ms()
+        began_at_ms = min([batch.appended_at_ms for batch in effects.batches], default=now)
+        for send in effects.sends:
+            if send.topic in ANSWERS and send.headers is not None:
+                self._answered(send, min(began_at_ms, now), now)
+
+    def _answered(self, send: Send, began_at_ms: int, ended_at_ms: int) -> None:
+        headers = dict(send.headers or ())
+        parent = trace_in(headers.items())
+        if not parent:
+            return
+        span = self._tracer.begin(
+            f"decide {headers['source-topic'].decode()}",
+            parent,
+            "CONSUMER",
+            began_at_ms,
+            messaging_system="kafka",
+            messaging_destination_name=headers["source-topic"].decode(),
+            messaging_kafka_offset=int(headers["source-offset"]),
+            flashsale_answer=send.topic,
+            flashsale_key=(send.key or b"").decode(errors="replace"),
+        )
+        span.end(ended_at_ms * NS_PER_MS)
+
+
+class TracedHolds:
+    """Spans of holds, from the moment that the gateway has them until Fluent's answer."""
+
+    def __init__(self, tracer: Tracer | None) -> None:
+        self._tracer = tracer
+
+    def answered(self, request: FluentRequest, answer: object, asked_at_ms: int) -> None:
+        """A request of the ledger has its answer."""
+        if self._tracer is None or not isinstance(request, HoldRequest) or not request.trace:
+            return
+        span = self._tracer.begin(
+            "hold in Fluent",
+            request.trace,
+            "CLIENT",
+            asked_at_ms,
+            flashsale_promotion=request.promotion_id,
+            flashsale_sku=request.sku,
+            flashsale_answer=type(answer).__name__,
+        )
+        span.end(now_ms() * NS_PER_MS)
