@@ -35,8 +35,7 @@ class Tracer:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over the name that is given here.
-        self._provider = TracerProvider(resource=Resource({"service.name": service}).merge(Resource.create()))
+        self._provider = TracerProvider(resource=Resource.create({"service.name": service}))
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("flashsale")
         self._context = TraceContextTextMapPropagator()
@@ -72,7 +71,7 @@ def tracer_of(environ: Mapping[str, str], service: str) -> Tracer | None:
     if not any(environ.get(name) for name in ENDPOINT):
         return None
     try:
-        return Tracer(service)
+        return Tracer(environ.get("OTEL_SERVICE_NAME") or service)
     except ImportError:
         raise ConfigurationError(
             f"{ENDPOINT[0]} is set, but OpenTelemetry is not installed; install it with the extra otel "
