@@ -24,7 +24,7 @@ from flashsale.supervisor.exits import die, stop
 from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import FluentCollector, Metrics
 from flashsale.worker.readiness import Readiness
-from flashsale.worker.traces import Traced, TracedHolds
+from flashsale.worker.traces import Traces
 from flashsale.worker.upkeep import Upkeep
 from fluent import FluentOptions, Gateway, ProfileError, RequestQueue, options_from
 from schemas.topics import FLUENT_REQUESTS, INPUTS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, STAGES
@@ -64,7 +64,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     """Build a worker that consumes the topics `consumed`. Raises ConfigurationError."""
     settings.require_fluent()
     client = client_config(settings)
-    metrics, tracer = Metrics(settings.config.partitions), tracer_of(os.environ, "flashsale-worker")
+    metrics, traces = Metrics(settings.config.partitions), Traces(tracer_of(os.environ, "flashsale-worker"))
 
     options = EngineOptions(
         client,
@@ -74,8 +74,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         settings.data_dir,
     )
     limit = DeadLetterLimit(settings.config.dead_letter_limit_per_minute)
-    observer = metrics if tracer is None else Traced(metrics, tracer)
-    engine = Engine(options, _stages(settings, limit), observer, die)
+    engine = Engine(options, _stages(settings, limit), traces.beside(metrics), die)
     session_s = settings.config.kafka_session_timeout_ms / 1_000
     lease = Lease(engine, session_s)
     connection = Connection(lease, session_s)
@@ -85,8 +84,8 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     sender.on_appended = brokers.on_appended
 
     gateway = _gateway(settings, lease, brokers)
-    queue, on_answered = RequestQueue(gateway), TracedHolds(tracer).answered
-    requests = FluentRequests(settings.prefixed(FLUENT_REQUESTS), queue, sender, on_answered)
+    own, queue = settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway)
+    requests = FluentRequests(own, queue, sender, traces.hold_answered)
     metrics.registry.register(FluentCollector(gateway.meters))
 
     readiness = Readiness(engine, lease, gateway.options.call_timeout_s, limit)
@@ -102,8 +101,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         await requests.close()
         await engine.close()
         sender.close()
-        if tracer is not None:
-            tracer.close()
+        traces.close()
         log.info("worker_stopped")
 
     hooks = Hooks(

@@ -55,14 +55,18 @@ class Traced:
         span.end(ended_at_ms * NS_PER_MS)
 
 
-class TracedHolds:
-    """Spans of holds, from the moment that the gateway has them until Fluent's answer."""
+class Traces:
+    """The spans of one worker; `tracer` None: it makes none."""
 
     def __init__(self, tracer: Tracer | None) -> None:
         self._tracer = tracer
 
-    def answered(self, request: FluentRequest, answer: object, asked_at_ms: int) -> None:
-        """A request of the ledger has its answer."""
+    def beside(self, observer: Observer) -> Observer:
+        """An observer that does what `observer` does, and makes spans where they are wanted."""
+        return observer if self._tracer is None else Traced(observer, self._tracer)
+
+    def hold_answered(self, request: FluentRequest, answer: object, asked_at_ms: int) -> None:
+        """A request of the ledger, which the gateway has had since then, has its answer."""
         if self._tracer is None or not isinstance(request, HoldRequest) or not request.trace:
             return
         span = self._tracer.begin(
@@ -75,3 +79,8 @@ class TracedHolds:
             flashsale_answer=type(answer).__name__,
         )
         span.end(now_ms() * NS_PER_MS)
+
+    def close(self) -> None:
+        """Send what is left; blocks for a moment."""
+        if self._tracer is not None:
+            self._tracer.close()
