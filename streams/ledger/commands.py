@@ -121,6 +121,15 @@ class Recall(_AboutReservation, tag=14):
     order_ref: str
 
 
+class Keep(_AboutReservation, tag=15):
+    """An order of several SKUs is undecided, or was until now: its units of this SKU are as if just sold.
+
+    Its outcome, and with it the shop's booking, comes later than this line's decision.
+    """
+
+    order_ref: str
+
+
 class HoldConfirmed(_Answer, tag=20):
     """Fluent holds `quantity` units for request `number`."""
 
@@ -171,7 +180,7 @@ class Verified(_Answer, tag=26):
 
 
 SkuCommand = (
-    Tick | Continue | Reserve | Claim | Cancel | End | Recall
+    Tick | Continue | Reserve | Claim | Cancel | End | Recall | Keep
     | HoldConfirmed | HoldFailed | SettleConfirmed | SettleFailed
     | ReleaseConfirmed | ReleaseFailed | Verified
 )  # fmt: skip

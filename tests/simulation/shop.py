@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from schemas.topics import ORDER_OUTCOMES
-from streams.ledger.inputs import PlaceOrder
 from tests.simulation.broker import Broker, Record
 from tests.simulation.fluent import Fluent
 
@@ -25,7 +24,6 @@ class Shop:
         self.books = books
         self.sold: dict[str, dict[Order, int]] = {}
         """Units by SKU and order, as the outcomes say."""
-        self._told_ms: dict[Order, int] = {}
         self._seen: set[tuple[str, str, int]] = set()
         broker.listeners[ORDER_OUTCOMES].append(self._hear)
 
@@ -35,7 +33,6 @@ class Shop:
         if (*order, outcome["revision"]) in self._seen:
             return
         self._seen.add((*order, outcome["revision"]))
-        self._told_ms[order] = self.broker.clock.now_ms
         for sku, quantity in changes(outcome):
             orders = self.sold.setdefault(sku, {})
             orders[order] = orders.get(order, 0) + quantity
@@ -45,11 +42,6 @@ class Shop:
     def _book(self, sku: str, order: Order) -> None:
         """RESERVED is what the order has now."""
         self.fluent.stocks[sku].booked["/".join(order)] = self.sold[sku][order]
-
-    def waited_ms(self, order: PlaceOrder) -> int:
-        """How long after its event an order's newest outcome came."""
-        name = (order.order_ref, order.promotion_id)
-        return self._told_ms.get(name, order.placed_at_ms) - order.placed_at_ms
 
     def sold_units(self, sku: str, *, without: set[Order]) -> int:
         """Units of a SKU that were sold and not given back, leaving out some orders."""

@@ -34,7 +34,7 @@ from streams.ledger.commands import (
 from streams.ledger.effects import Effects
 from streams.ledger.inputs import CancelOrder, PlaceOrder
 from streams.ledger.orders import events
-from streams.ledger.orders.state import BY_WATERMARK, ORDERS, UNHEARD_OF, Handed
+from streams.ledger.orders.state import BY_CLOCK, BY_WATERMARK, ORDERS, UNHEARD_OF, Handed
 from streams.ledger.orders.ticks import on_due
 from streams.ledger.orders.turn import OrderTurn, Work
 from streams.ledger.rows import Rows
@@ -67,8 +67,8 @@ def decide(
 
 
 def earliest_deadline_ms(rows: Rows) -> int | None:
-    """When the next Tick has something to do by the clock: never."""
-    return None
+    """When the next Tick has something to do by the clock (Unix ms), or None."""
+    return BY_CLOCK.earliest_ms(rows)
 
 
 def next_watermark_deadline_ms(rows: Rows) -> int | None:

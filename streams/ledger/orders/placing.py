@@ -7,6 +7,7 @@ from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Claim, LineCancelled, LineDecided, encode
 from streams.ledger.effects import Send
 from streams.ledger.inputs import PlaceOrder
+from streams.ledger.orders import undecided
 from streams.ledger.orders.cancelling import ask_back
 from streams.ledger.orders.publishing import publish_order
 from streams.ledger.orders.state import (
@@ -67,6 +68,7 @@ def claim(turn: OrderTurn, command: PlaceOrder) -> None:
         )
         sends.append(Send(SKU_COMMANDS, sku.encode(), encode(wish)))
     turn.row.pending = pending
+    undecided.begin(turn, terms)
 
 
 def _begin_cut(turn: OrderTurn, command: PlaceOrder) -> None:
@@ -129,6 +131,7 @@ def conclude(turn: OrderTurn) -> None:
             ask_back(turn, taken, compensation=True)
             return
     order.state = DECIDED
+    undecided.end(turn)
     publish_order(turn)
 
 

@@ -84,6 +84,7 @@ class Order(msgspec.Struct, array_like=True, gc=False, tag=0):
     `outcome` is the newest outcome record (empty: none yet), kept so that a repeat is byte-identical.
     `pending` answers of the ledger are outstanding. `source` is the event being decided.
     Waiting events have the numbers `queue_head` to `queue_tail` - 1.
+    `changed_at_ms` is its newest record's time, and while it is DECIDING when that began.
     `cancels` counts the cancels seen, `withheld_all` says that one of them came first and meant everything.
     """
 
@@ -102,6 +103,8 @@ class Order(msgspec.Struct, array_like=True, gc=False, tag=0):
     cancels: int = 0
     withheld_all: bool = False
     cancellation: Cancellation | None = None
+    keep_every_ms: int = 0
+    """So often an order of several SKUs renews what it has taken, while it is undecided (0: never)."""
 
     @property
     def resting(self) -> bool:
@@ -171,12 +174,16 @@ CANCELS = Table(b"OC", Seen, ordered=True)
 WITHHELD = Table(b"OW", Withheld, ordered=True)
 QUEUE = Table(b"OQ", Waiting)
 BY_WATERMARK = Deadlines(b"OD")
-"""All deadlines of orders: nothing that waits in a backlog may be too late for them."""
+"""What nothing that waits in a backlog may be too late for: graces of cancels, forgetting."""
+BY_CLOCK = Deadlines(b"OT")
+"""What concerns Fluent: units of undecided orders that must not be settled."""
 
 GRACE: Final = b"G"
 """Kind of deadline: cancels of the unknown order `subject` have waited long enough."""
 PAGE: Final = b"P"
 """Kind of deadline: the orders of page `subject` may be forgotten."""
+UNDECIDED: Final = b"U"
+"""Kind of deadline: those orders of page `subject` that are still undecided keep what they have taken."""
 FORGET: Final = b"F"
 """Kind of deadline: the order `subject`, changed since it was paged, may be forgotten."""
 

@@ -29,6 +29,7 @@ from streams.ledger.commands import (
     End,
     HoldConfirmed,
     HoldFailed,
+    Keep,
     Recall,
     ReleaseConfirmed,
     ReleaseFailed,
@@ -42,7 +43,7 @@ from streams.ledger.commands import (
 from streams.ledger.effects import Effects
 from streams.ledger.reservations import lifecycle, settling
 from streams.ledger.reservations.cancels import on_cancel
-from streams.ledger.reservations.claims import on_claim, on_recall
+from streams.ledger.reservations.claims import on_claim, on_keep, on_recall
 from streams.ledger.reservations.forgetting import on_forget
 from streams.ledger.reservations.state import (
     ACTIVE,
@@ -164,4 +165,5 @@ _HANDLERS: Mapping[type, Callable[[ReservationTurn, Any], None]] = {
     Claim: on_claim,
     Cancel: on_cancel,
     Recall: on_recall,
+    Keep: on_keep,
 }

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
-from streams.ledger.commands import Claim, Recall
+from streams.ledger.commands import Claim, Keep, Recall
 from streams.ledger.reservations.decision import reason_behind_others, reason_for, record_decision
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.queue import wait
+from streams.ledger.reservations.settling import ripen_again
 from streams.ledger.reservations.state import (
+    ACTIVE,
     CLAIMS,
+    RELEASING,
     RESERVATIONS,
+    TAKEN,
     WAITERS,
     WAITING,
     ClaimRow,
@@ -69,6 +73,19 @@ def on_recall(turn: ReservationTurn, command: Recall) -> None:
         if waiter is not None:
             waiter.recalled = True
             turn.rows.put(WAITERS, waiter_key(turn.key, claim.seq), waiter)
+
+
+def on_keep(turn: ReservationTurn, command: Keep) -> None:
+    """Units that were taken are not to be settled before the whole delay has passed from now on."""
+    row, key = turn.row, claim_key(turn.key, command.order_ref)
+    claim = turn.rows.get(CLAIMS, key)
+    if claim is None or claim.reason != TAKEN or row.state not in (ACTIVE, RELEASING):
+        return
+    units = claim.quantity - claim.cancelled
+    if units:
+        claim.ripe_at_ms = ripen_again(turn, units, claim.ripe_at_ms)
+        turn.rows.put(CLAIMS, key, claim)
+        turn.finish()
 
 
 def _repeat(turn: ReservationTurn, command: Claim, claim: ClaimRow) -> None:

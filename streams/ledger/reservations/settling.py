@@ -123,6 +123,16 @@ def unripen(turn: ReservationTurn, quantity: int, ripe_at_ms: int) -> None:
     row.unripe_units[at] -= quantity
 
 
+def ripen_again(turn: ReservationTurn, quantity: int, ripe_at_ms: int) -> int:
+    """Units that were taken are unripe anew; returns until when. What was settled of them is held again."""
+    row = turn.row
+    if ripe_at_ms in row.unripe_at_ms:
+        row.unripe_units[row.unripe_at_ms.index(ripe_at_ms)] -= quantity
+    ripe_at_ms = ripen_later(row, quantity, turn.now_ms)
+    follow_up(turn)
+    return ripe_at_ms
+
+
 def _settle(turn: ReservationTurn, remaining: int, consumed: int) -> None:
     turn.row.settled = consumed
     ask(turn, SETTLE, remaining=remaining, consumed=consumed)

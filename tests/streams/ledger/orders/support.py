@@ -12,6 +12,7 @@ from streams.ledger.commands import (
     Cancel,
     Claim,
     Continue,
+    Keep,
     LineCancelled,
     LineDecided,
     Lines,
@@ -178,7 +179,7 @@ def asked(sends: list[Send]) -> list[SkuCommand]:
     """What was asked of the ledger; each command is keyed by its SKU."""
     commands = [decode_sku_command(send.value or b"") for send in sends if send.topic == SKU_COMMANDS]
     keys = [send.key for send in sends if send.topic == SKU_COMMANDS]
-    assert keys == [c.sku.encode() for c in commands if isinstance(c, Claim | Cancel | Recall)]
+    assert keys == [c.sku.encode() for c in commands if isinstance(c, Claim | Cancel | Recall | Keep)]
     return commands
 
 

@@ -9,6 +9,7 @@ from schemas.topics import ORDER_COMMANDS, SKU_COMMANDS
 from streams.ledger.commands import (
     Cancel,
     Claim,
+    Keep,
     LineCancelled,
     Recall,
     Tick,
@@ -16,7 +17,7 @@ from streams.ledger.commands import (
     decode_sku_command,
 )
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
-from streams.ledger.orders import decide, next_watermark_deadline_ms
+from streams.ledger.orders import decide, earliest_deadline_ms, next_watermark_deadline_ms
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.state import ClaimRow
 from streams.ledger.reservations.turn import ReservationTurn, take
@@ -80,7 +81,8 @@ class Log:
 
     def deadline_ms(self) -> int | None:
         """What the owner's timer looks at."""
-        return next_watermark_deadline_ms(self.rows)
+        found = earliest_deadline_ms(self.rows), next_watermark_deadline_ms(self.rows)
+        return min((due_ms for due_ms in found if due_ms is not None), default=None)
 
 
 class Ledger:
@@ -97,9 +99,10 @@ class Ledger:
         for send in sends:
             if send.topic == SKU_COMMANDS:
                 command = decode_sku_command(send.value or b"")
-                assert isinstance(command, Claim | Cancel | Recall)
+                assert isinstance(command, Claim | Cancel | Recall | Keep)
                 assert send.key == command.sku.encode()
-                self.logs[command.sku].append(command)
+                if not isinstance(command, Keep):
+                    self.logs[command.sku].append(command)
 
     def busy_skus(self) -> list[str]:
         """SKUs with something to answer."""

@@ -98,6 +98,10 @@ class Auditor:
             self.watermark_ms = max(self.watermark_ms, min(command.watermark_ms, now_ms))
         elif isinstance(command, c.Claim):
             self._claimed(command)
+        elif isinstance(command, c.Keep):
+            taken = self.accounts[command.promotion_id, command.sku].taken.get(command.order_ref)
+            if taken is not None:
+                taken.at_ms = now_ms
         elif isinstance(command, c.Reserve):
             account = self.accounts[command.promotion_id, command.sku]
             if account.expires_at_ms is None:

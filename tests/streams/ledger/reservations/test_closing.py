@@ -137,6 +137,16 @@ def test_the_close_supersedes_a_settle_in_flight_and_its_answer_releases_nothing
     assert released(confirm(ledger)) == [(100, 5 + shares[0], 95 - shares[0], "ENDED")]
 
 
+def test_units_of_an_order_that_is_decided_late_stay_held_after_the_close_as_well() -> None:
+    ledger = closing(young=5)
+    ledger.end()
+    confirm(ledger)
+    ledger.after(DELAY_MS - 1_000)
+    ledger.do(c.Keep(*IDS, "YOUNG"))
+    assert of(ReleaseRequest, ledger.after(DELAY_MS - INTERVAL_MS)) == []
+    assert of(ReleaseRequest, ledger.after(2 * INTERVAL_MS))
+
+
 def test_a_refused_settle_at_the_close_is_drift_and_the_hold_ends_all_the_same() -> None:
     ledger = closing(young=5)
     ledger.end()

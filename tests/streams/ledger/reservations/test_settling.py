@@ -132,6 +132,40 @@ def test_a_release_supersedes_a_settle_in_flight() -> None:
     assert (ledger.row().request, ledger.row().number) == ("R", 3)
 
 
+def test_units_of_an_order_that_is_still_undecided_are_not_settled_while_it_says_so() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.claim("O-2", 2)
+    out: list[object] = []
+    for _ in range(3):
+        out += ledger.after(DELAY_MS // 3) + ledger.do(c.Keep(*IDS, "O-1"))
+    assert out == [settle(2, 98, 2)]
+    confirm(ledger)
+    assert ledger.after(DELAY_MS - 2 * INTERVAL_MS) == []
+    assert ledger.after(2 * INTERVAL_MS) == [settle(3, 95, 5)]
+
+
+def test_units_that_were_settled_before_their_order_said_that_it_is_undecided_are_held_again() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    confirm(ledger)
+    assert ledger.do(c.Keep(*IDS, "O-1")) == [settle(3, 100, 0)]
+
+
+def test_keep_gives_units_that_were_cancelled_or_never_taken_no_new_delay() -> None:
+    ledger = Ledger()
+    ledger.open(3, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.claim("O-2", 1)
+    ledger.cancel("O-1", 1)
+    for order in ("O-1", "O-2", "O-3"):
+        ledger.do(c.Keep(*IDS, order))
+    assert sum(ledger.row().unripe_units) == ledger.row().claimed == 2
+
+
 def test_a_long_settle_delay_keeps_the_row_small() -> None:
     ledger = Ledger()
     ledger.open(

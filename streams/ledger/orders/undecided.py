@@ -1,0 +1,66 @@
+"""Orders of several SKUs that wait long for one of them: what they have taken must not be settled meanwhile.
+
+The ledger settles units some time after it has decided their claim, because by then the shop has booked them.
+But the shop learns of an order with its outcome, and that waits for the last line: for Fluent, or a backlog.
+So while it waits, and once more when it is decided late, the ledger hears `Keep` about what was taken.
+"""
+
+from __future__ import annotations
+
+from schemas.topics import SKU_COMMANDS
+from streams.ledger.commands import Keep, encode
+from streams.ledger.orders.pages import Shelf
+from streams.ledger.orders.state import BY_CLOCK, DECIDING, UNDECIDED, UNIT_EFFECTS, Order
+from streams.ledger.orders.turn import OrderTurn, take
+from streams.ledger.terms import Terms
+from streams.ledger.turn import Turn
+
+KEEPS_PER_DELAY = 3
+"""So often within the settle delay an undecided order renews it for what it has taken."""
+
+LEAST_MS = 1_000
+
+_SHELF = Shelf(b"OL", b"OK", BY_CLOCK, UNDECIDED, LEAST_MS)
+
+
+def begin(turn: OrderTurn, terms: Terms) -> None:
+    """Look after an order from now on, where the shop books what was sold."""
+    order = turn.row
+    if order.pending > 1 and terms.settle_delay_ms and not terms.book_sale:
+        order.keep_every_ms = max(terms.settle_delay_ms // KEEPS_PER_DELAY, LEAST_MS)
+        order.changed_at_ms = turn.now_ms
+        _SHELF.put(turn, turn.key, turn.now_ms + order.keep_every_ms)
+
+
+def end(turn: OrderTurn) -> None:
+    """The order is decided: where that took long, the shop needs its time from now on."""
+    order = turn.row
+    if order.keep_every_ms and turn.now_ms >= order.changed_at_ms + order.keep_every_ms:
+        _keep(turn)
+
+
+def look_after(turn: Turn, page: bytes, budget: int) -> tuple[int, bool]:
+    """Renew the delay for the undecided orders of a page. Returns (effects used, whether it is finished)."""
+    used, keys = 1, _SHELF.keys(turn.rows, page)
+    for done, key in enumerate(keys):
+        if used > budget - UNIT_EFFECTS:
+            _SHELF.leave(turn.rows, page, keys[done:])
+            return used, False
+        order = take(turn.rows, turn.effects, turn.now_ms, key)
+        if order.row.state is DECIDING:
+            used += _keep(order) + 1
+            _SHELF.put(order, key, turn.now_ms + order.row.keep_every_ms)
+    _SHELF.leave(turn.rows, page, [])
+    return used, True
+
+
+def _keep(turn: OrderTurn) -> int:
+    ref, promotion_id = turn.ids
+    taken = _taken(turn.row)
+    for sku in taken:
+        turn.send(SKU_COMMANDS, sku.encode(), encode(Keep(promotion_id, sku, ref)))
+    return len(taken)
+
+
+def _taken(order: Order) -> list[str]:
+    return [sku for sku, line in order.lines.items() if line.reason == "" and line.left]

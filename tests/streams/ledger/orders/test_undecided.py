@@ -1,0 +1,77 @@
+"""Orders of several SKUs that wait long for one: nothing of them is settled before the shop knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.ledger.commands import Keep
+from streams.ledger.effects import Send
+from streams.ledger.orders import earliest_deadline_ms
+from streams.ledger.terms import Terms
+from tests.streams.ledger.orders.support import Bench, asked
+
+TWO = (("SKU-1", 5), ("SKU-2", 1))
+THIRD_MS = Terms().settle_delay_ms // 3
+
+
+def kept(sends: list[Send]) -> list[str]:
+    """SKUs whose units are kept."""
+    return [command.sku for command in asked(sends) if isinstance(command, Keep)]
+
+
+def waiting(terms: Terms | None = None) -> Bench:
+    """An order whose first line is taken and whose second one waits."""
+    bench = Bench()
+    bench.terms = terms or Terms()
+    bench.place(TWO)
+    bench.decided("SKU-1", 5)
+    return bench
+
+
+def test_what_an_undecided_order_has_taken_is_kept_again_and_again_and_once_more_with_its_outcome() -> None:
+    bench = waiting()
+    assert kept(bench.tick(THIRD_MS - 1)) == []
+    assert [kept(bench.tick(THIRD_MS + 1_000)) for _ in range(5)] == [["SKU-1"]] * 5
+    sends = bench.decided("SKU-2", 1)
+    assert kept(sends) == ["SKU-1", "SKU-2"]
+    assert kept(bench.tick(10 * THIRD_MS)) == []
+
+
+def test_an_order_that_is_decided_soon_costs_no_command() -> None:
+    bench = waiting()
+    bench.now_ms += THIRD_MS - 1
+    assert kept(bench.decided("SKU-2", 1)) == []
+    assert kept(bench.tick(10 * THIRD_MS)) == []
+    assert earliest_deadline_ms(bench.rows) is None
+
+
+def test_a_line_that_was_refused_has_nothing_to_keep() -> None:
+    bench = waiting()
+    bench.now_ms += 2 * THIRD_MS
+    assert kept(bench.decided("SKU-2", 1, "NO_RESERVATION")) == ["SKU-1"]
+
+
+@pytest.mark.parametrize("terms", [Terms(book_sale=True), Terms(settle_delay_ms=0)])
+def test_where_nobody_else_books_nothing_is_kept(terms: Terms) -> None:
+    bench = waiting(terms)
+    assert kept(bench.tick(10 * THIRD_MS)) == []
+    assert kept(bench.decided("SKU-2", 1)) == []
+
+
+def test_an_incomplete_order_gives_its_units_back_and_keeps_none() -> None:
+    bench = waiting(Terms(all_or_nothing=True))
+    bench.now_ms += 2 * THIRD_MS
+    assert kept(bench.decided("SKU-2", 1, "EXHAUSTED")) == []
+    assert kept(bench.tick(THIRD_MS)) == []
+
+
+def test_thousands_of_undecided_orders_are_looked_after_in_bounded_steps() -> None:
+    bench = Bench()
+    lines = tuple((f"SKU-{number}", 1) for number in range(40))
+    refs = [f"ORD-{number}" for number in range(200)]
+    for ref in refs:
+        bench.place(lines, ref)
+        for sku, _ in lines[1:]:
+            bench.decided(sku, 1, ref=ref)
+    for _ in range(2):
+        assert len(kept(bench.tick(THIRD_MS + 1_000))) == 200 * 39
