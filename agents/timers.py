@@ -20,10 +20,12 @@ from dataclasses import dataclass, field
 from math import inf
 
 from agents.broker_time import BrokerTime, SendTick
+from schemas.topics import SKU_COMMANDS
 from streams.engine.host.app import EngineApp
 from streams.engine.task import Task
 from streams.engine.watermark import Watermark
 from streams.ledger.commands import Tick, encode
+from streams.ledger.rows import Rows
 from streams.log import get_logger
 
 log = get_logger("agents.timers")
@@ -69,6 +71,8 @@ class Timers:
     _ticked: dict[str, Ticked] = field(default_factory=dict)
     _told_at: dict[str, float] = field(default_factory=dict)
     _alarm: asyncio.TimerHandle | None = None
+    _taken_over: dict[str, Rows] = field(default_factory=dict)
+    """The rows of each task that was told that it has a new owner: there are new ones with each takeover."""
 
     def register(self, app: EngineApp, every_s: float) -> None:
         """Let `app` look at the deadlines of its tasks: every `every_s` seconds, and when time moved on."""
@@ -94,6 +98,8 @@ class Timers:
         """
         sent, held, now_ms = 0, [], self.time.clock.now_ms(at)
         self.next_in_s = inf
+        for task in tasks.values():
+            self._tell_takeover(task)
         for waiting in _waiting(tasks):
             if not self.time.clock.fresh(at):
                 self.time.ask(waiting.partition, at)
@@ -106,6 +112,14 @@ class Timers:
             self._look_again_in(waiting.after_ms(now_ms) / 1_000)
         self._move_on(held, now_ms or 0, at)
         return sent
+
+    def _tell_takeover(self, task: Task) -> None:
+        """The first Tick of a new owner: what stands before it may have waited for that owner."""
+        if not task.running or self._taken_over.get(task.name) is task.rows:
+            return
+        self._taken_over[task.name] = task.rows
+        if any(stage.topic == SKU_COMMANDS for stage in task.stages.values()):
+            self.send(SKU_COMMANDS, task.partition, encode(Tick(taken_over=True)))
 
     def _watermark_ms(self, waiting: Waiting, now_ms: int, at: float) -> int:
         """What a tick may say: the watermark, or a time that has been waited for in vain for too long."""

@@ -16,7 +16,7 @@ from streams.engine.barrier import Partition
 from streams.engine.clock import FRESH_S
 from streams.engine.task import Task
 from streams.engine.watermark import Watermark
-from streams.ledger.commands import decode_sku_command
+from streams.ledger.commands import Tick, decode_sku_command
 from streams.ledger.rows import MemoryStore, Rows
 
 BACKLOG_MS = 600_000
@@ -43,6 +43,7 @@ class Owned:
 
     stage: Waiting
     running: bool = True
+    name: str = "task-3"
     partition: int = 3
     rows: Rows = field(default_factory=lambda: Rows(MemoryStore()))
 
@@ -232,3 +233,24 @@ def test_after_the_longest_backlog_a_deadline_is_acted_on_all_the_same_and_no_la
     assert line["partitions"] == ["order-placed/7: 120 records"]
     clock.stage.by_watermark_ms = 6_000
     assert clock.look(5_500 + BACKLOG_MS) == 0
+
+
+def test_the_first_tick_of_a_new_owner_says_that_it_is_one_and_no_other_does() -> None:
+    """What stands before it in the log may have waited for this owner: its outcomes are only out now."""
+    clock = Clockwork()
+    clock.stage.topic = "sku-commands"
+    sent: list[tuple[str, int, object]] = []
+    clock.timers.send = lambda topic, partition, tick: sent.append(
+        (topic, partition, decode_sku_command(tick))
+    )
+    first = [("sku-commands", 3, Tick(taken_over=True))]
+    clock.task.running = False
+    clock.look(1_000)
+    assert sent == []
+    clock.task.running = True
+    clock.look(2_000)
+    clock.look(3_000)
+    assert sent == first
+    clock.task.rows = Rows(MemoryStore())
+    clock.look(4_000)
+    assert sent == first * 2
