@@ -21,6 +21,9 @@ from streams.ledger.terms import Source, Terms
 from tests.simulation.barrier import Barrier
 from tests.simulation.broker import Broker
 
+LAST_MOMENT_MS = -1_500, 300
+"""When the orders of the last moment are placed, counted from the expiry."""
+
 Event = PlaceOrder | CancelOrder | StartPromotion | EndPromotion
 
 
@@ -116,6 +119,8 @@ def _plan_order(world: World, promotion: Promotion, ref: str) -> None:
         skus.append("SKU-NOT-IN-THIS-PROMOTION")
     lines = tuple((sku, rng.randint(1, 4)) for sku in skus)
     at_ms = promotion.starts_at_ms + rng.randint(-2_000, promotion.duration_ms + 10_000)
+    if rng.random() < 0.2:
+        at_ms = promotion.starts_at_ms + promotion.duration_ms + rng.randint(*LAST_MOMENT_MS)
     order = PlaceOrder(Source("", 0, 0), world.terms, 0, ref, promotion.id, lines, b"")
     world.plan(at_ms, ORDER_PLACED, order)
     if rng.random() < 0.03:

@@ -22,7 +22,7 @@ from streams.ledger.reservations.publishing import (
 )
 from streams.ledger.reservations.queue import drain
 from streams.ledger.reservations.requests import answered, ask
-from streams.ledger.reservations.settling import follow_up, let_go
+from streams.ledger.reservations.settling import follow_up, let_go, ripen
 from streams.ledger.reservations.state import (
     ACTIVE,
     CLOSED,
@@ -228,6 +228,7 @@ def _end_sale(turn: ReservationTurn) -> None:
     row.state = RELEASING
     row.verify_at_ms = 0
     row.verify_wanted = False
+    ripen(turn)
     let_go(turn)
     report_now(turn)
 

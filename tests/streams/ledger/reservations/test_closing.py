@@ -63,6 +63,12 @@ def test_where_everything_sold_is_of_age_the_hold_ends_at_once() -> None:
     assert released(confirm(ledger)) == [(100, 10, 90, "ENDED")]
 
 
+def test_units_that_come_of_age_with_the_close_do_not_hold_it_up() -> None:
+    ledger = closing(young=5)
+    ledger.now_ms += DELAY_MS + INTERVAL_MS
+    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 5)]
+
+
 def test_where_the_ledger_books_the_sales_itself_nothing_stays_held() -> None:
     ledger = closing(young=5, terms=Terms(book_sale=True))
     assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 5, True)]
