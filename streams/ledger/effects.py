@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 MAX_EFFECTS = 2_000
-"""No command emits more, but a start or an end of a promotion with more SKUs; a `Continue` does what is left."""
+"""No command emits more, but a start or an end of more SKUs; a `Continue` does what is left."""
 
 Headers = list[tuple[str, bytes]]
 

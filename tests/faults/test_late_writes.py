@@ -27,6 +27,8 @@ CONFIG: dict[str, Any] = {
     "kafkaSessionTimeoutMs": 6_000,
     "fluentTimeoutSeconds": 3,
     "fluentVerifySeconds": 15,
+    "holdTimeoutSeconds": 20,
+    "fluentAskAgainSeconds": 15,
     "maxRetries": 0,
 }
 
