@@ -115,7 +115,7 @@ def _plan_promotion(world: World, promotion: Promotion) -> None:
 def _plan_order(world: World, promotion: Promotion, ref: str) -> None:
     rng = world.rng
     skus = rng.sample(sorted(promotion.lines), rng.randint(1, min(3, len(promotion.lines))))
-    if rng.random() < 0.03:
+    if rng.random() < 0.1:
         skus.append("SKU-NOT-IN-THIS-PROMOTION")
     lines = tuple((sku, rng.randint(1, 4)) for sku in skus)
     at_ms = promotion.starts_at_ms + rng.randint(-2_000, promotion.duration_ms + 10_000)

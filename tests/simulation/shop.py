@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,8 @@ class Shop:
         self.books = books
         self.sold: dict[str, dict[Order, int]] = {}
         """Units by SKU and order, as the outcomes say."""
+        self.watchers: list[Callable[[str], None]] = []
+        """Told of each SKU of which units were sold or given back."""
         self._seen: set[tuple[str, str, int]] = set()
         broker.listeners[ORDER_OUTCOMES].append(self._hear)
 
@@ -38,6 +41,8 @@ class Shop:
             orders[order] = orders.get(order, 0) + quantity
             if self.books:
                 self.broker.clock.after(self.rng.randint(10, 5_000), partial(self._book, sku, order))
+            for watcher in self.watchers:
+                watcher(sku)
 
     def _book(self, sku: str, order: Order) -> None:
         """RESERVED is what the order has now."""

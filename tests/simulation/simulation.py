@@ -62,6 +62,7 @@ def run(seed: int) -> Run:
     world = World(broker, rng, terms, barrier, stalls)
     plan_sale(world, _promotions(rng, fluent, shared=terms.book_sale), rng.randint(20, 120))
     fluent.watchers.append(lambda sku: _watch(sku, shop, world))
+    shop.watchers.append(lambda sku: _watch(sku, shop, world))
     clock.run(MAX_STEPS)
     audit = Audit(broker, fluent, world.sent, terms)
     audit.check()
