@@ -36,7 +36,7 @@ def turned_away(sale: System, value: bytes, topic: str = "order-placed") -> str:
 
 
 def wrong_order(ref: str) -> bytes:
-    return json.dumps(order(ref, "FLASH-1", ("SKU-1", 0))).encode()
+    return json.dumps(order(ref, "FLASH-1", ("SKU-2", 0))).encode()  # test_inspect.py is about SKU-1
 
 
 def editor(directory: Path, old: str, new: str) -> str:
