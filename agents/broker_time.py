@@ -42,6 +42,10 @@ class BrokerTime:
     clock: BrokerClock = field(default_factory=BrokerClock)
     loop: asyncio.AbstractEventLoop | None = None
     """Where append times are taken in; none are before it is there."""
+    asked: int = -1
+    """The partition through which it was asked last."""
+    unheard: set[int] = field(default_factory=set)
+    """Those through which it was asked since an answer came."""
     _asked_at: float = float("-inf")
     _waiting: bool = False
     _told_at: float = float("-inf")
@@ -50,16 +54,19 @@ class BrokerTime:
         """The brokers' time, or this machine's until they were heard."""
         return self.clock.now_ms(time.monotonic()) or now_ms()
 
-    def ask(self, partition: int, at: float) -> float:
+    def ask(self, partition: int, at: float, decided_ms: int) -> float:
         """Send a Tick for the sake of its append time; before its deadline a tick changes nothing.
 
+        `decided_ms` is for the Tick, which says it to the ledger.
         Returns in how many seconds it may be asked again, where it was asked a moment ago.
         """
         left_s = self._asked_at + ASK_EVERY_S - at
         if left_s > 0:
             return left_s
         self._asked_at, self._waiting = at, True
-        self.send(SKU_COMMANDS, partition, encode(Tick()))
+        self.asked = partition
+        self.unheard.add(partition)
+        self.send(SKU_COMMANDS, partition, encode(Tick(0, decided_ms)))
         return ASK_EVERY_S
 
     def on_appended(self, append_ms: int, took_s: float) -> None:
@@ -71,6 +78,7 @@ class BrokerTime:
     def heard(self, append_ms: int, took_s: float, at: float, wall_ms: int) -> None:
         """Learn from an append time that was heard `at`, when this worker's own clock said `wall_ms`."""
         self.clock.heard(append_ms, at - took_s, at)
+        self.unheard.clear()
         self._compare(ahead_ms(append_ms, wall_ms - int(took_s * 1_000), wall_ms), at)
         if self._waiting:
             self._waiting = False

@@ -22,6 +22,7 @@ from math import inf
 from agents.broker_time import BrokerTime, SendTick
 from schemas.topics import SKU_COMMANDS
 from streams.engine.host.app import EngineApp
+from streams.engine.stage import committed_ms
 from streams.engine.task import Task
 from streams.engine.watermark import Watermark
 from streams.ledger.commands import Tick, encode
@@ -71,8 +72,6 @@ class Timers:
     _ticked: dict[str, Ticked] = field(default_factory=dict)
     _told_at: dict[str, float] = field(default_factory=dict)
     _alarm: asyncio.TimerHandle | None = None
-    _taken_over: dict[str, Rows] = field(default_factory=dict)
-    """The rows of each task that was told that it has a new owner: there are new ones with each takeover."""
 
     def register(self, app: EngineApp, every_s: float) -> None:
         """Let `app` look at the deadlines of its tasks: every `every_s` seconds, and when time moved on."""
@@ -98,11 +97,9 @@ class Timers:
         """
         sent, held, now_ms = 0, [], self.time.clock.now_ms(at)
         self.next_in_s = inf
-        for task in tasks.values():
-            self._tell_takeover(task)
         for waiting in _waiting(tasks):
             if not self.time.clock.fresh(at):
-                self.time.ask(waiting.partition, at)
+                self._ask(tasks, at)
             if now_ms is None:
                 continue
             watermark_ms = self._watermark_ms(waiting, now_ms, at)
@@ -110,16 +107,17 @@ class Timers:
                 held.append(waiting)
             sent += self._tick(waiting, waiting.passed(now_ms, watermark_ms), watermark_ms, at)
             self._look_again_in(waiting.after_ms(now_ms) / 1_000)
-        self._move_on(held, now_ms or 0, at)
+        self._move_on(held, tasks, now_ms or 0, at)
         return sent
 
-    def _tell_takeover(self, task: Task) -> None:
-        """The first Tick of a new owner: what stands before it may have waited for that owner."""
-        if not task.running or self._taken_over.get(task.name) is task.rows:
-            return
-        self._taken_over[task.name] = task.rows
-        if any(stage.topic == SKU_COMMANDS for stage in task.stages.values()):
-            self.send(SKU_COMMANDS, task.partition, encode(Tick(taken_over=True)))
+    def _ask(self, tasks: Mapping[str, Task], at: float) -> float:
+        """Ask what time it is, each time through another partition: one of them may have no leader.
+
+        Returns in how many seconds it may be asked again.
+        """
+        running = sorted((task for task in tasks.values() if task.running), key=_partition)
+        task = next((task for task in running if task.partition > self.time.asked), running[0])
+        return self.time.ask(task.partition, at, committed_ms(task.rows, SKU_COMMANDS))
 
     def _watermark_ms(self, waiting: Waiting, now_ms: int, at: float) -> int:
         """What a tick may say: the watermark, or a time that has been waited for in vain for too long."""
@@ -142,23 +140,24 @@ class Timers:
             self._look_again_in(pause_s)
             return 0
         self._ticked[waiting.source] = Ticked(passed, watermark_ms, at)
-        self.send(waiting.topic, waiting.partition, encode(Tick(watermark_ms)))
+        self.send(waiting.topic, waiting.partition, encode(Tick(watermark_ms, waiting.committed_ms())))
         return 1
 
     def _look_again_in(self, seconds: float) -> None:
         self.next_in_s = min(seconds, self.next_in_s)
 
-    def _move_on(self, held: list[Waiting], now_ms: int, at: float) -> None:
+    def _move_on(self, held: list[Waiting], tasks: Mapping[str, Task], now_ms: int, at: float) -> None:
         """Let the watermark pass the deadlines that only wait for it."""
         deadlines = [waiting.by_watermark_ms or 0 for waiting in held]
         delay_s = (now_ms - min(deadlines, default=now_ms)) / 1_000
         self.show_delay(delay_s)
         if not held:
             return
-        if self.time.clock.heard_ms >= max(deadlines):
-            self.watermark.want(self.time.clock.heard_ms)
-        else:
-            self._look_again_in(self.time.ask(held[0].partition, at))
+        heard_ms = self.time.clock.heard_ms
+        if heard_ms >= min(deadlines):
+            self.watermark.want(heard_ms)
+        if heard_ms < max(deadlines):
+            self._look_again_in(self._ask(tasks, at))
         if delay_s > HELD_UP_S and self._worth_telling("backlog_waits", at):
             seconds = round(delay_s)
             log.warning("backlog_waits", seconds=seconds, partitions=self._behind(), recommendation=HELD_UP)
@@ -172,8 +171,14 @@ class Timers:
     def _behind(self) -> list[str]:
         """The partitions that hold time up, those first of which nobody knows anything."""
         behind, unknown = self.watermark.behind, inf
+        if not behind:
+            return [f"{SKU_COMMANDS}/{each}: {_short(None)}" for each in sorted(self.time.unheard)[:NAMED]]
         named = sorted(behind, key=lambda each: -(unknown if behind[each] is None else behind[each] or 0))
         return [f"{topic}/{number}: {_short(behind[topic, number])}" for topic, number in named[:NAMED]]
+
+
+def _partition(task: Task) -> int:
+    return task.partition
 
 
 def _short(records: int | None) -> str:
@@ -204,6 +209,11 @@ class Waiting:
     partition: int
     due_ms: int | None
     by_watermark_ms: int | None
+    rows: Rows
+
+    def committed_ms(self) -> int:
+        """Up to which time the source's records are committed."""
+        return committed_ms(self.rows, self.topic)
 
     def held(self, now_ms: int, watermark_ms: int) -> bool:
         """Whether a deadline has passed, but may not be acted on yet."""
@@ -228,4 +238,4 @@ def _waiting(tasks: Mapping[str, Task]) -> Iterator[Waiting]:
             due_ms = stage.earliest_deadline_ms(task.rows)
             by_watermark_ms = stage.next_watermark_deadline_ms(task.rows)
             if due_ms is not None or by_watermark_ms is not None:
-                yield Waiting(source, stage.topic, task.partition, due_ms, by_watermark_ms)
+                yield Waiting(source, stage.topic, task.partition, due_ms, by_watermark_ms, task.rows)

@@ -65,6 +65,12 @@ def seen_ms(rows: Rows, topic: str) -> int:
     return 0 if clock is None else clock.seen_ms
 
 
+def committed_ms(rows: Rows, topic: str) -> int:
+    """The same of what is committed: the records of that log up to then have had their effect."""
+    clock = rows.get_committed(CLOCKS, topic.encode())
+    return 0 if clock is None else clock.seen_ms
+
+
 def remember_seen_ms(rows: Rows, topic: str, now_ms: int) -> None:
     """Record the latest timestamp decided, with the batch's rows."""
     rows.put(CLOCKS, topic.encode(), Clock(now_ms))

@@ -48,12 +48,12 @@ class Tick(_Command, tag=1):
     was placed up to then is decided, and that what follows from it stands before this Tick (0: nothing is
     known).
 
-    With `taken_over` it is the first one of a new owner: what stands before it may have waited for that
-    owner, so that its outcomes are only published now.
+    `decided_ms` says how far its sender has committed this very log, by the records' times: what stands
+    between that and this Tick had no effect outside yet when the Tick was sent.
     """
 
     watermark_ms: int = 0
-    taken_over: bool = False
+    decided_ms: int = 0
 
 
 class Continue(_Command, tag=2):

@@ -126,6 +126,11 @@ class Rows:
         raw = self._store.get(physical)
         return None if raw is None else table.decode(raw)
 
+    def get_committed(self, table: Table[R], key: bytes) -> R | None:
+        """The row under `key` as it was committed last, or None."""
+        raw = self._store.get(table.prefix + key)
+        return None if raw is None else table.decode(raw)
+
     def put(self, table: Table[R], key: bytes, row: R) -> None:
         """Write a row (also after changing it in place)."""
         physical = table.prefix + key

@@ -34,7 +34,7 @@ def test_it_asks_four_times_a_second_at_most_and_tells_who_waits_when_the_answer
     asking = Asking()
     brokers = asking.made()
     assert ASK_EVERY_S == 0.25
-    assert [brokers.ask(4, at) for at in (10.0, 10.125, 10.25)] == [0.25, 0.125, 0.25]
+    assert [brokers.ask(4, at, 0) for at in (10.0, 10.125, 10.25)] == [0.25, 0.125, 0.25]
     assert asking.sent == [("sku-commands", 4)] * 2
     brokers.heard(BROKERS_MS, 0.01, 11.1, BROKERS_MS)
     brokers.heard(BROKERS_MS + 50, 0.01, 11.15, BROKERS_MS + 50)
@@ -46,7 +46,7 @@ async def test_append_times_come_from_the_producers_thread() -> None:
     asking = Asking()
     brokers = asking.made()
     brokers.loop = asyncio.get_running_loop()
-    brokers.ask(0, time.monotonic())
+    brokers.ask(0, time.monotonic(), 0)
     await asyncio.to_thread(brokers.on_appended, now_ms(), 0.0)
     async with asyncio.timeout(5):
         while not asking.heard:

@@ -14,6 +14,7 @@ from agents.broker_time import BrokerTime
 from agents.timers import HELD_UP_S, TELL_EVERY_S, Timers
 from streams.engine.barrier import Partition
 from streams.engine.clock import FRESH_S
+from streams.engine.stage import remember_seen_ms
 from streams.engine.task import Task
 from streams.engine.watermark import Watermark
 from streams.ledger.commands import Tick, decode_sku_command
@@ -69,7 +70,7 @@ class Clockwork:
 
     def __init__(self, *, heard_ms: int | None = 1) -> None:
         self.sent: list[tuple[str, int, int]] = []
-        self.asked = 0
+        self.asked: list[int] = []
         self.delays: list[float] = []
         self.stage, self.mark = Waiting(), Mark()
         self.task = Owned(self.stage)
@@ -83,11 +84,15 @@ class Clockwork:
         self.time.clock.heard(heard_ms, heard_ms / 1_000, heard_ms / 1_000)
 
     def ask(self, topic: str, partition: int, value: bytes) -> None:
-        assert (topic, partition) == ("sku-commands", 3)
-        self.asked += 1
+        assert topic == "sku-commands"
+        self.asked.append(partition)
 
     def send(self, topic: str, partition: int, value: bytes) -> None:
         self.sent.append((topic, partition, decode_sku_command(value).watermark_ms))
+
+    def commit(self) -> None:
+        self.task.rows._store.write(self.task.rows.flush())
+        self.task.rows.committed()
 
     def look(self, now_ms: int) -> int:
         return self.timers.look({"task-3": cast(Task, cast(Any, self.task))}, now_ms / 1_000)
@@ -96,7 +101,7 @@ class Clockwork:
 def test_an_idle_partition_gets_no_tick_and_nobody_is_asked_the_time() -> None:
     clock = Clockwork(heard_ms=None)
     assert clock.look(10**9) == 0
-    assert clock.asked == 0
+    assert clock.asked == []
 
 
 def test_a_partition_is_ticked_once_its_earliest_deadline_has_passed() -> None:
@@ -155,7 +160,7 @@ def test_before_the_brokers_were_heard_they_are_asked_and_nothing_is_due() -> No
     clock = Clockwork(heard_ms=None)
     clock.stage.deadline_ms = 5_000
     assert clock.look(9_000) == 0
-    assert clock.asked == 1
+    assert clock.asked == [3]
     clock.hear(9_000)
     assert clock.look(9_001) == 1
 
@@ -163,18 +168,18 @@ def test_before_the_brokers_were_heard_they_are_asked_and_nothing_is_due() -> No
 def test_what_was_heard_long_ago_is_asked_again_before_a_deadline_is_missed() -> None:
     clock = Clockwork()
     clock.stage.deadline_ms = 10**9
-    assert clock.look(1_000) == clock.asked == 0
+    assert clock.look(1_000) == len(clock.asked) == 0
     clock.look(int(FRESH_S * 1_000) + 1)
-    assert clock.asked == 1
+    assert clock.asked == [3]
 
 
 def test_a_deadline_by_the_watermark_waits_for_it_and_its_tick_says_how_far_it_is() -> None:
     clock = Clockwork()
     clock.stage.by_watermark_ms = 5_000
     assert clock.look(4_990) == 0
-    assert (clock.asked, clock.mark.wanted) == (0, [])
+    assert (clock.asked, clock.mark.wanted) == ([], [])
     assert clock.look(5_100) == 0
-    assert (clock.asked, clock.mark.wanted) == (1, [])
+    assert (clock.asked, clock.mark.wanted) == ([3], [])
     clock.hear(5_110)
     assert clock.look(5_120) == 0
     assert clock.mark.wanted == [5_110]
@@ -188,7 +193,7 @@ def test_only_an_append_time_after_the_deadline_is_good_enough_for_the_watermark
     clock.hear(4_999)
     clock.stage.by_watermark_ms = 5_000
     clock.look(6_000)
-    assert (clock.asked, clock.mark.wanted) == (1, [])
+    assert (clock.asked, clock.mark.wanted) == ([3], [])
 
 
 def test_a_tick_by_the_brokers_time_does_not_wait_for_the_watermark_and_moves_no_deadline_of_it() -> None:
@@ -235,22 +240,47 @@ def test_after_the_longest_backlog_a_deadline_is_acted_on_all_the_same_and_no_la
     assert clock.look(5_500 + BACKLOG_MS) == 0
 
 
-def test_the_first_tick_of_a_new_owner_says_that_it_is_one_and_no_other_does() -> None:
-    """What stands before it in the log may have waited for this owner: its outcomes are only out now."""
+def test_a_tick_says_up_to_when_its_log_is_committed_and_not_what_is_only_decided() -> None:
     clock = Clockwork()
-    clock.stage.topic = "sku-commands"
-    sent: list[tuple[str, int, object]] = []
-    clock.timers.send = lambda topic, partition, tick: sent.append(
-        (topic, partition, decode_sku_command(tick))
-    )
-    first = [("sku-commands", 3, Tick(taken_over=True))]
-    clock.task.running = False
-    clock.look(1_000)
-    assert sent == []
-    clock.task.running = True
-    clock.look(2_000)
-    clock.look(3_000)
-    assert sent == first
-    clock.task.rows = Rows(MemoryStore())
-    clock.look(4_000)
-    assert sent == first * 2
+    ticks: list[object] = []
+    clock.timers.send = lambda topic, partition, tick: ticks.append(decode_sku_command(tick))
+    rows = clock.task.rows
+    remember_seen_ms(rows, "order-commands", 4_000)
+    clock.commit()
+    remember_seen_ms(rows, "order-commands", 4_900)
+    clock.stage.deadline_ms = 5_000
+    clock.look(5_000)
+    clock.commit()
+    clock.look(6_000)
+    assert ticks == [Tick(0, 4_000), Tick(0, 4_900)]
+
+
+def test_the_time_is_asked_through_each_partition_in_turn_and_silent_ones_are_named() -> None:
+    """The first one may have no leader: asked again and again it would hold up all others."""
+    clock = Clockwork()
+    clock.stage.by_watermark_ms = 5_000
+    tasks = {f"task-{number}": Owned(clock.stage, partition=number) for number in (7, 3, 5)}
+
+    def look(now_ms: int) -> None:
+        clock.timers.look(cast(Mapping[str, Task], cast(Any, tasks)), now_ms / 1_000)
+
+    with structlog.testing.capture_logs() as lines:
+        for now_ms in range(15_010, 16_010, 250):
+            look(now_ms)
+    assert clock.asked == [3, 5, 7, 3]
+    assert [line["partitions"] for line in lines] == [["sku-commands/3: nobody answers for it"]]
+    clock.time.heard(16_000, 0.01, 16.0, 16_000)
+    clock.timers._told_at.clear()
+    with structlog.testing.capture_logs() as lines:
+        look(16_010)
+    assert [line["partitions"] for line in lines] == [[]]
+
+
+def test_the_watermark_need_not_wait_for_the_last_of_the_deadlines_that_have_passed() -> None:
+    clock = Clockwork()
+    early, late = Waiting(by_watermark_ms=5_000), Waiting(by_watermark_ms=5_900)
+    tasks = {"task-1": Owned(early, partition=1), "task-3": Owned(late)}
+    clock.hear(5_500)
+    clock.timers.look(cast(Mapping[str, Task], cast(Any, tasks)), 6.0)
+    assert clock.mark.wanted == [5_500]
+    assert clock.asked == [1]

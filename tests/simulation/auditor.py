@@ -12,18 +12,26 @@ from typing import Any
 
 from schemas.topics import (
     DEAD_LETTERS,
+    FLUENT_REQUESTS,
     ORDER_OUTCOMES,
     PROMOTION_RESULTS,
     RECONCILIATION_REPORTS,
     RESERVATION_RELEASES,
+    SKU_COMMANDS,
 )
+from streams.ledger.commands import HoldConfirmed, decode_sku_command
+from streams.ledger.fluent_requests import HoldRequest, decode_request
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
+from streams.ledger.reservations.attendance import BEAT_MS, LATE_MS
 from streams.ledger.terms import Terms
 from tests.simulation.broker import Broker, Record
 from tests.simulation.deadlines import Deadlines
 from tests.simulation.fluent import Fluent
 from tests.simulation.sale import Event
 from tests.simulation.shop import changes
+
+SEEN_WITHIN_MS = LATE_MS + BEAT_MS
+"""A delay between decision and commit may go unnoticed if it is shorter."""
 
 Subject = tuple[str, str]
 Input = tuple[str, int]
@@ -50,6 +58,8 @@ class Audit:
     sums: dict[Subject, Sums] = field(default_factory=lambda: defaultdict(Sums))
     reserved: dict[Subject, int] = field(default_factory=dict)
     decisions: int = 0
+    without_fluent: int = 0
+    """Lines that were told that Fluent is away, and it came back."""
     deadlines: Deadlines = field(init=False)
 
     def check(self) -> None:
@@ -66,6 +76,7 @@ class Audit:
         self._holds_end_once()
         self._final_reports_add_up()
         self._fluent_agrees()
+        self._who_was_told_that_fluent_is_away_had_cause()
         self.deadlines = Deadlines(self.broker, self.terms)
         self.deadlines.check(self.reserved, self.sent)
 
@@ -197,6 +208,29 @@ class Audit:
             sold = sum(sums.consumed for subject, sums in self.sums.items() if subject[1] == sku)
             assert stock.held == 0, f"something of {sku} is still held"
             assert stock.available == stock.on_hand - sold, f"{sku}: what was sold is not what is booked"
+
+    def _who_was_told_that_fluent_is_away_had_cause(self) -> None:
+        """Fluent had not answered within the hold time-out after it was really asked."""
+        asked: dict[Subject, int] = {}
+        for record in self.broker.read(FLUENT_REQUESTS):
+            request = decode_request(record.value)
+            if isinstance(request, HoldRequest):
+                asked.setdefault((request.promotion_id, request.sku), record.at_ms)
+        answered: dict[Subject, int] = {}
+        for record in self.broker.read(SKU_COMMANDS):
+            command = decode_sku_command(record.value)
+            if isinstance(command, HoldConfirmed):
+                answered.setdefault((command.promotion_id, command.sku), record.at_ms)
+        for record in self.broker.read(ORDER_OUTCOMES):
+            outcome = json.loads(record.value)
+            for line in outcome.get("consumeResults", ()):
+                subject = (outcome["promotionId"], line["sku"])
+                if line.get("reason") == "FLUENT_UNAVAILABLE" and subject in answered:
+                    took_ms = answered[subject] - asked[subject]
+                    assert took_ms > self.terms.hold_timeout_ms - SEEN_WITHIN_MS, (
+                        f"Fluent answered about {subject} after {took_ms} ms"
+                    )
+                    self.without_fluent += 1
 
 
 def told_apart(event: PlaceOrder | CancelOrder | StartPromotion) -> tuple[Any, Any]:

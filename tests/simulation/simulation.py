@@ -20,8 +20,9 @@ from tests.simulation.worker import Task
 NOON_MS = 1_800_000_000_000
 MAX_STEPS = 400_000
 FAILOVER_MS = 10_000
+STUCK_MS = 90_000
 KEPT = {b"RR", b"RA", b"PP", b"PL", b"PA", b"PE", b"OH", b"OK", b"RT", b"!w"}
-"""Rows that stay: a promotion must not begin twice; the orders' open page; the last takeover; watermarks."""
+"""Rows that stay: a promotion must not begin twice; the orders' open page; attendance; watermarks."""
 
 
 @dataclass
@@ -89,6 +90,8 @@ def _plan_outages(rng: random.Random, clock: Clock, tasks: list[Task]) -> None:
             clock.plan(_some_time_ms(rng), partial(_go_away, [task], rng.randint(1_000, FAILOVER_MS)))
     if rng.random() < 0.5:
         clock.plan(_some_time_ms(rng), partial(_go_away, tasks, _backlog_ms(rng)))
+    if rng.random() < 0.5:
+        clock.plan(_some_time_ms(rng), partial(_be_stuck, tasks, rng.randint(1_000, STUCK_MS)))
 
 
 def _some_time_ms(rng: random.Random) -> int:
@@ -99,6 +102,12 @@ def _go_away(tasks: list[Task], for_ms: int) -> None:
     """Nobody owns these tasks for a while."""
     for task in tasks:
         task.away_until_ms = max(task.away_until_ms, task.broker.clock.now_ms + for_ms)
+
+
+def _be_stuck(tasks: list[Task], for_ms: int) -> None:
+    """Nothing is committed for a while, and the timers go on."""
+    for task in tasks:
+        task.stuck_until_ms = task.broker.clock.now_ms + for_ms
 
 
 def _terms(rng: random.Random) -> Terms:

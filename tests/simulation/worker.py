@@ -58,6 +58,8 @@ class Task:
         self.crashes = 0
         self.away_until_ms = 0
         """Until then nobody owns it."""
+        self.stuck_until_ms = 0
+        """Until then it decides and looks after its deadlines, but no transaction of it is committed."""
         self._committed = Progress(dict.fromkeys(STAGES, 0), dict.fromkeys(STAGES, 0))
         self._decided = self._committed.copy()
         self._in_flight: list[Transaction] = []
@@ -81,10 +83,13 @@ class Task:
 
     def _turn(self) -> None:
         if self.broker.clock.now_ms < self.away_until_ms:
-            self.broker.clock.plan(self.away_until_ms, self._taken_over)
+            self.broker.clock.plan(self.away_until_ms, self._turn)
             return
         if self.rng.random() < self.crash_rate:
             self._crash()
+        elif self.broker.clock.now_ms < self.stuck_until_ms and self._in_flight:
+            self.broker.clock.after(self.rng.randint(100, 500), self._turn)
+            return
         elif len(self._in_flight) == 2 or (self._in_flight and self.rng.random() < 0.5):
             self._commit()
         else:
@@ -94,11 +99,6 @@ class Task:
             self.broker.clock.after(self.rng.randint(1, 40), self._turn)
         else:
             self._plan_tick()
-
-    def _taken_over(self) -> None:
-        self.away_until_ms = 0
-        self.broker.append(SKU_COMMANDS, b"", c.encode(c.Tick(taken_over=True)), None, self.index)
-        self._turn()
 
     def _behind(self) -> bool:
         logs, offsets = self.broker.logs, self._decided.offsets
@@ -181,8 +181,7 @@ class Task:
             if mark_ms is not None and mark_ms <= now_ms and topic not in self._asked:
                 self._asked.add(topic)
                 self.barrier.when_passed(now_ms, partial(self._passed, topic, now_ms))
-        if not self._awake:
-            self._plan_tick()
+        self._plan_tick()
 
     def _passed(self, topic: str, watermark_ms: int) -> None:
         self._asked.discard(topic)
@@ -190,4 +189,5 @@ class Task:
         self._send(topic, watermark_ms)
 
     def _send(self, topic: str, watermark_ms: int) -> None:
-        self.broker.append(topic, b"", c.encode(c.Tick(watermark_ms)), None, self.index)
+        tick = c.Tick(watermark_ms, self._committed.clocks[topic])
+        self.broker.append(topic, b"", c.encode(tick), None, self.index)

@@ -41,7 +41,7 @@ from streams.ledger.commands import (
     Verified,
 )
 from streams.ledger.effects import Effects
-from streams.ledger.reservations import lifecycle, settling
+from streams.ledger.reservations import attendance, lifecycle, settling
 from streams.ledger.reservations.cancels import on_cancel
 from streams.ledger.reservations.claims import on_claim, on_keep, on_recall
 from streams.ledger.reservations.forgetting import on_forget
@@ -53,10 +53,8 @@ from streams.ledger.reservations.state import (
     PENDING,
     REJECTED,
     RELEASING,
-    TAKEOVER,
     UNKNOWN,
     State,
-    Takeover,
 )
 from streams.ledger.reservations.ticks import on_due
 from streams.ledger.reservations.turn import ReservationTurn, Work, take, take_by_key
@@ -149,8 +147,7 @@ def _go_on(turn: Turn, command: Tick | Continue) -> None:
     """What is about the whole partition: time has passed, or some work goes on."""
     if isinstance(command, Tick):
         turn.take_in(command)
-        if command.taken_over:
-            turn.rows.put(TAKEOVER, b"", Takeover(turn.now_ms))
+        attendance.look(turn, command)
         on_due(turn)
     elif command.kind == Work.DUE:
         on_due(turn, command.subject)

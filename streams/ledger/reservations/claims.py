@@ -47,7 +47,7 @@ def on_claim(turn: ReservationTurn, command: Claim) -> None:
     ripe_at_ms = record_decision(row, quantity, reason, turn.now_ms)
     claim = ClaimRow(quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
     rows.put(CLAIMS, key, claim)
-    arm_sooner(rows, turn.key, row)
+    arm_sooner(rows, turn.key, row, turn.now_ms)
     rows.put(RESERVATIONS, turn.key, row)
     turn.effects.count(reason)
     if command.source is None:

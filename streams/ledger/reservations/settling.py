@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from schemas.drift import DriftKind
 from streams.ledger.commands import SettleConfirmed, SettleFailed, Verified
+from streams.ledger.reservations.attendance import attended_since_ms
 from streams.ledger.reservations.publishing import (
     notice_drift,
     publish_close,
@@ -23,7 +24,6 @@ from streams.ledger.reservations.state import (
     RELEASE,
     RELEASING,
     SETTLE,
-    TAKEOVER,
     VERIFY,
     Reservation,
     check_every_ms,
@@ -91,13 +91,13 @@ def ripen_later(row: Reservation, quantity: int, now_ms: int) -> int:
 def ripen(turn: ReservationTurn) -> None:
     """Units whose delay has passed may be settled now.
 
-    The delay counts from the outcome. Where a claim had to wait for a new owner, its own time does not tell
-    when that was.
+    The delay counts from the outcome, which is out when the decision is committed. Where the partition was
+    not attended, a claim's own time does not tell when that was.
     """
     row = turn.row
-    takeover = turn.rows.get(TAKEOVER, b"")
-    if takeover is not None and turn.now_ms < takeover.at_ms + row.settle_delay_ms:
-        row.settle_at_ms = takeover.at_ms + row.settle_delay_ms
+    out_at_ms = attended_since_ms(turn.rows)
+    if turn.now_ms < out_at_ms + row.settle_delay_ms:
+        row.settle_at_ms = out_at_ms + row.settle_delay_ms
         return
     times = row.unripe_at_ms
     ripe = sum(1 for at_ms in times if at_ms <= turn.now_ms)

@@ -142,12 +142,6 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     terms: Terms = Terms()
 
 
-class Takeover(msgspec.Struct, array_like=True, gc=False):
-    """When the partition last came to a new owner."""
-
-    at_ms: int
-
-
 class Details(msgspec.Struct, array_like=True, gc=False):
     """What only the hold and its refusal need, kept out of the row that every claim reads."""
 
@@ -200,7 +194,6 @@ class WaitingRow(msgspec.Struct, array_like=True, gc=False):
 
 
 RESERVATIONS: Table[Reservation] = Table(b"RR", Reservation, hot=True)
-TAKEOVER: Table[Takeover] = Table(b"RT", Takeover, hot=True)
 DETAILS: Table[Details] = Table(b"RA", Details)
 CLAIMS: Table[ClaimRow] = Table(b"RC", ClaimRow)
 WAITERS: Table[WaitingRow] = Table(b"RW", WaitingRow)
@@ -211,6 +204,8 @@ BY_WATERMARK = Deadlines(b"RM")
 
 WAKE = b"w"
 """Deadline kind: some time of a reservation has come; the subject is its key."""
+HEARTBEAT = b"h"
+"""Deadline kind: see `attendance`; it has no subject."""
 FORGET = b"f"
 """Deadline kind, by the watermark: forget one claim; the subject is the claim's key."""
 

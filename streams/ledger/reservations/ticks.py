@@ -7,13 +7,14 @@ one by the watermark (`state.next_mark_ms`).
 from __future__ import annotations
 
 from streams.ledger.commands import Tick
+from streams.ledger.reservations.attendance import attended_since_ms, beat
 from streams.ledger.reservations.forgetting import forget_one, forget_soon
 from streams.ledger.reservations.lifecycle import close_if_idle, close_in_time
 from streams.ledger.reservations.publishing import report_now
 from streams.ledger.reservations.queue import drain_soon
 from streams.ledger.reservations.requests import send_request
 from streams.ledger.reservations.settling import check_again, follow_up, ripen
-from streams.ledger.reservations.state import BY_CLOCK, BY_WATERMARK, PENDING, WAKE
+from streams.ledger.reservations.state import BY_CLOCK, BY_WATERMARK, HEARTBEAT, PENDING, WAKE
 from streams.ledger.reservations.turn import ReservationTurn, Work, take_by_key
 from streams.ledger.turn import Turn
 
@@ -44,6 +45,9 @@ def on_due(turn: Turn, doublings: bytes = b"") -> None:
     due = BY_CLOCK.due(turn.rows, turn.now_ms, MAX_DUE - len(marked))
     for at_ms, kind, subject in due:
         BY_CLOCK.clear(turn.rows, at_ms, kind, subject)
+        if kind == HEARTBEAT:
+            beat(turn)
+            continue
         reservation = take_by_key(turn, subject)
         if reservation.row.wake_at_ms == at_ms:
             reservation.row.wake_at_ms = 0
@@ -84,9 +88,14 @@ def _wake(turn: ReservationTurn) -> None:
 
 
 def _hold_is_overdue(turn: ReservationTurn) -> None:
+    """Fluent has had its time; or not, where the request may not have been out, or nobody there to ask it."""
     row = turn.row
     row.hold_overdue_at_ms = 0
     if row.state is not PENDING:
+        return
+    overdue_at_ms = attended_since_ms(turn.rows) + row.terms.hold_timeout_ms
+    if turn.now_ms < overdue_at_ms:
+        row.hold_overdue_at_ms = overdue_at_ms
         return
     row.hold_overdue = True
     drain_soon(turn)

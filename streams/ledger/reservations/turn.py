@@ -7,6 +7,7 @@ from enum import StrEnum
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import reservation_key
 from streams.ledger.effects import Effects
+from streams.ledger.reservations.attendance import watch
 from streams.ledger.reservations.state import (
     BY_CLOCK,
     BY_WATERMARK,
@@ -41,7 +42,7 @@ class ReservationTurn(Turn, gc=False):
 
     def finish(self) -> None:
         """Write the row and set its deadlines to the earliest of its times."""
-        arm(self.rows, self.key, self.row)
+        arm(self.rows, self.key, self.row, self.now_ms)
         self.rows.put(RESERVATIONS, self.key, self.row)
 
     def notify(self, level: str, event: str, **fields: str | int) -> None:
@@ -62,8 +63,10 @@ def take_by_key(turn: Turn, key: bytes) -> ReservationTurn:
     return take(turn.rows, turn.effects, turn.now_ms, promotion_id, sku)
 
 
-def arm(rows: Rows, key: bytes, row: Reservation) -> None:
+def arm(rows: Rows, key: bytes, row: Reservation, now_ms: int) -> None:
     """Keep exactly one deadline row for each clock: at the earliest of the reservation's times."""
+    if row.hold_overdue_at_ms or (row.settle_at_ms and row.settle_delay_ms):
+        watch(rows, now_ms, max(row.hold_overdue_at_ms, row.settle_at_ms))
     wake_at_ms = next_wake_ms(row)
     if wake_at_ms != row.wake_at_ms:
         BY_CLOCK.move(rows, row.wake_at_ms, wake_at_ms, WAKE, key)
@@ -74,7 +77,7 @@ def arm(rows: Rows, key: bytes, row: Reservation) -> None:
         row.mark_at_ms = mark_at_ms
 
 
-def arm_sooner(rows: Rows, key: bytes, row: Reservation) -> None:
+def arm_sooner(rows: Rows, key: bytes, row: Reservation, now_ms: int) -> None:
     """`arm` for a claim, which may set a time but never takes one away."""
     wake_at_ms = row.wake_at_ms
     if (
@@ -83,4 +86,4 @@ def arm_sooner(rows: Rows, key: bytes, row: Reservation) -> None:
         or 0 < row.settle_at_ms < wake_at_ms
         or 0 < row.forget_at_ms != row.mark_at_ms
     ):
-        arm(rows, key, row)
+        arm(rows, key, row, now_ms)

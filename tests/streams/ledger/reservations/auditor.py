@@ -17,16 +17,21 @@ from schemas.topics import (
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.effects import Send
+from streams.ledger.reservations.attendance import BEAT_MS, LATE_MS
+
+SEEN_WITHIN_MS = LATE_MS + BEAT_MS
+"""A delay between decision and commit may go unnoticed if it is shorter."""
 
 Subject = tuple[str, str]
 
 
 @dataclass
 class Taken:
-    """Units that an order still holds, and since when."""
+    """Units that an order still holds, since when, and when that was committed."""
 
     units: int
     at_ms: int
+    out_at_ms: int | None = None
 
 
 @dataclass
@@ -101,7 +106,7 @@ class Auditor:
         elif isinstance(command, c.Keep):
             taken = self.accounts[command.promotion_id, command.sku].taken.get(command.order_ref)
             if taken is not None:
-                taken.at_ms = now_ms
+                taken.at_ms, taken.out_at_ms = now_ms, None
         elif isinstance(command, c.Reserve):
             account = self.accounts[command.promotion_id, command.sku]
             if account.expires_at_ms is None:
@@ -119,6 +124,13 @@ class Auditor:
             compensations.discard(command.order_ref)
             if command.compensation:
                 compensations.add(command.order_ref)
+
+    def committed(self, until_ms: int, now_ms: int) -> None:
+        """What was decided up to `until_ms` is out."""
+        for account in self.accounts.values():
+            for taken in account.taken.values():
+                if taken.out_at_ms is None and taken.at_ms <= until_ms:
+                    taken.out_at_ms = now_ms
 
     def _claimed(self, command: c.Claim) -> None:
         account = self.accounts[command.promotion_id, command.sku]
@@ -260,6 +272,13 @@ class Auditor:
             assert not self._young(account, now_ms), "a unit is released that was only just sold"
 
     def _young(self, account: Account, now_ms: int) -> int:
-        """Units that were sold too short a time ago to be booked."""
-        young = [taken for taken in account.taken.values() if taken.at_ms + self.settle_delay_ms > now_ms]
-        return sum(taken.units for taken in young)
+        """Units that were sold, or whose outcome was out, too short a time ago to be booked."""
+        return sum(taken.units for taken in account.taken.values() if self._is_young(taken, now_ms))
+
+    def _is_young(self, taken: Taken, now_ms: int) -> bool:
+        delay_ms = self.settle_delay_ms
+        if taken.at_ms + delay_ms > now_ms:
+            return True
+        if delay_ms <= SEEN_WITHIN_MS:
+            return False
+        return taken.out_at_ms is None or taken.out_at_ms + delay_ms - SEEN_WITHIN_MS > now_ms

@@ -45,6 +45,8 @@ class Partition:
         self.own: deque[c.SkuCommand] = deque()
         self.requests: list[f.FluentRequest] = []
         self.batches: list[Batch] = [Batch()]
+        self.committed_ms = 0
+        """The time of the newest record that is decided and committed."""
         self._flushed: list[dict[bytes, bytes | None]] = []
 
     def decide(self, command: c.SkuCommand) -> None:
@@ -77,7 +79,10 @@ class Partition:
             changes = self._flushed.pop(0)
             self.store.write(changes)
             self.rows.committed()
-            self.batches.pop(0)
+            log = self.batches.pop(0).log
+            if log:
+                self.committed_ms = log[-1][1]
+                self.auditor.committed(self.committed_ms, self.now_ms)
             for key, value in changes.items():
                 self.folded.pop(key, None) if value is None else self.folded.__setitem__(key, value)
 
@@ -90,11 +95,19 @@ class Partition:
         for command, now_ms, sends in again:
             assert self._apply(command, now_ms) == sends, f"{command} was decided differently in the replay"
 
-    def settle_down(self) -> None:
-        """Commit everything; the fold of the changelog is then the table."""
+    def tick(self, watermark_ms: int) -> None:
+        """A Tick, as its sender has it: it says what is committed."""
+        self.decide(c.Tick(watermark_ms, self.committed_ms))
+
+    def commit(self) -> None:
+        """Commit everything."""
         self.flush()
         while self._flushed:
             self.land()
+
+    def settle_down(self) -> None:
+        """Commit everything; the fold of the changelog is then the table."""
+        self.commit()
         assert self.folded == self.store.rows
         for key in self.folded:
             table = TABLES.get(key[:2])

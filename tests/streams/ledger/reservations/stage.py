@@ -20,6 +20,7 @@ from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
 from streams.ledger.reservations import decide, earliest_deadline_ms, next_watermark_deadline_ms
+from streams.ledger.reservations.attendance import ATTENDANCE
 from streams.ledger.reservations.state import CLAIMS, RESERVATIONS, ClaimRow, Reservation
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Terms
@@ -53,7 +54,12 @@ class Ledger:
         self.largest_effects = 0
 
     def step(self, command: c.SkuCommand) -> list[Send]:
-        """Decide one command, and commit what it changed."""
+        """Decide one command, and commit what it changed.
+
+        A Tick that says nothing else about it was sent when all before it was committed.
+        """
+        if isinstance(command, c.Tick) and not command.decided_ms:
+            command = c.Tick(command.watermark_ms, self.now_ms)
         effects = Effects()
         decide(self.rows, command, self.now_ms, effects)
         changes = self.rows.flush()
@@ -106,8 +112,9 @@ class Ledger:
         return row
 
     def kept(self) -> list[bytes]:
-        """The kinds of the rows that are left, without the watermark's."""
-        return sorted(key[:2] for key in self.store.rows if not key.startswith(WATERMARKS.prefix))
+        """The kinds of the rows that are left of reservations."""
+        own = tuple(table.prefix for table in (WATERMARKS, ATTENDANCE))
+        return sorted(key[:2] for key in self.store.rows if not key.startswith(own))
 
     def claim_row(self, order_ref: str) -> ClaimRow | None:
         """A claim's row."""

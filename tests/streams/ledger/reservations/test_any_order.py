@@ -105,7 +105,7 @@ class LedgerMachine(RuleBasedStateMachine):
         partition = self.partition
         partition.now_ms += passed_ms
         clock_ms, mark_ms = earliest_deadline_ms(partition.rows), next_watermark_deadline_ms(partition.rows)
-        partition.decide(c.Tick(max(0, partition.now_ms - behind_ms)))
+        partition.tick(max(0, partition.now_ms - behind_ms))
         by_clock = clock_ms is not None and clock_ms <= partition.now_ms
         by_watermark = mark_ms is not None and mark_ms <= partition.auditor.watermark_ms
         if not by_clock and not by_watermark:
@@ -143,7 +143,7 @@ class LedgerMachine(RuleBasedStateMachine):
                     wakes.append((row.wake_at_ms, b"w", key))
                 if row.mark_at_ms:
                     marks.append((row.mark_at_ms, b"w", key))
-        assert sorted(wakes) == self.partition.deadlines()
+        assert sorted(wakes) == [due for due in self.partition.deadlines() if due[1] == b"w"]
         assert sorted(marks) == [due for due in self.partition.watermark_deadlines() if due[1] == b"w"]
 
     def _row_is_sound(self, key: bytes, row: Reservation) -> None:
@@ -179,7 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert not account.recalls, "a recall was never answered"
             assert account.ends == (1 if account.reserved else 0) or subject in self.refused
             assert account.state in ("CLOSED", "REJECTED")
-        assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA", b"!w"}
+        assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA", b"RT", b"!w"}
         assert not partition.deadlines() and not partition.watermark_deadlines()
 
     def _until_idle(self) -> None:
@@ -193,7 +193,8 @@ class LedgerMachine(RuleBasedStateMachine):
             due_ms = min((due_ms for due_ms in found if due_ms is not None), default=None)
             if due_ms is not None:
                 partition.now_ms = max(partition.now_ms, due_ms)
-                partition.decide(c.Tick(partition.now_ms))
+                partition.commit()
+                partition.tick(partition.now_ms)
             elif len(partition.requests) == answered:
                 return
         raise AssertionError("the ledger does not come to rest")

@@ -188,6 +188,6 @@ def test_a_claim_that_waited_for_a_new_owner_is_not_settled_before_its_outcome_i
     ledger.open(100, terms=QUIET)
     ledger.claim("O-1", 3)
     ledger.now_ms += 10 * DELAY_MS
-    assert of(SettleRequest, ledger.do(c.Tick(ledger.now_ms, taken_over=True))) == []
+    assert of(SettleRequest, ledger.do(c.Tick(ledger.now_ms, ledger.now_ms - 10 * DELAY_MS))) == []
     assert of(SettleRequest, ledger.after(DELAY_MS - 1)) == []
     assert of(SettleRequest, ledger.after(INTERVAL_MS)) == [settle(2, 97, 3)]

@@ -79,7 +79,7 @@ def test_an_answer_of_another_kind_under_the_right_number_changes_nothing(
     assert ledger.row().state == "PENDING"
 
 
-@pytest.mark.parametrize("passed_ms", [0, 1, 4_999])
+@pytest.mark.parametrize("passed_ms", [0, 1, 999])
 def test_a_tick_that_comes_early_or_twice_changes_nothing(passed_ms: int) -> None:
     ledger = Ledger()
     ledger.reserve(100)
@@ -91,9 +91,10 @@ def test_a_tick_that_comes_early_or_twice_changes_nothing(passed_ms: int) -> Non
 
 def test_a_tick_that_comes_late_does_everything_that_was_due() -> None:
     ledger = Ledger()
-    ledger.reserve(100, expires_in_ms=HOUR_MS)
+    ledger.reserve(100, expires_in_ms=TERMS.hold_timeout_ms - TERMS.expiry_grace_ms)
     ledger.claim("O-1")
-    ledger.now_ms += 2 * HOUR_MS
+    ledger.after(TERMS.hold_timeout_ms - 1)
+    ledger.now_ms += 1_000
     out = ledger.do(c.Tick(ledger.now_ms))
     assert [answer.reason for answer in of(c.LineDecided, out)] == ["FLUENT_UNAVAILABLE"]
     assert ledger.row().state == "RELEASING"
@@ -188,7 +189,8 @@ def test_thousands_of_due_deadlines_are_acted_on_in_bounded_steps() -> None:
     for sku in skus:
         ledger.step(c.Reserve("FLASH-1", sku, 5, NOON_MS + 30_000, TERMS))
         ledger.step(c.Claim("FLASH-1", sku, 1, "O-1", NOON_MS, 5_000, HOUR_MS))
-    ledger.now_ms += TERMS.hold_timeout_ms
+    ledger.after(TERMS.hold_timeout_ms - 1)
+    ledger.now_ms += 1
     out = ledger.do(c.Tick(ledger.now_ms))
     assert sorted(answer.sku for answer in of(c.LineDecided, out)) == sorted(skus)
     assert {answer.reason for answer in of(c.LineReserved, out)} == {"EXPIRED"}

@@ -1,0 +1,110 @@
+"""The settle delay and the hold time-out pass outside: they count only while the partition is attended.
+
+A Tick says how much of its log was committed when it was sent; a heartbeat sees to it that there are Ticks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.topics import FLUENT_REQUESTS
+from streams.ledger import commands as c
+from streams.ledger.fluent_requests import SettleRequest
+from streams.ledger.reservations import earliest_deadline_ms
+from streams.ledger.reservations.attendance import BEAT_MS, LATE_MS
+from streams.ledger.terms import Terms
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, Ledger, decode, of
+
+TERMS = Terms(report_interval_ms=10 * HOUR_MS)
+DELAY_MS, TIMEOUT_MS = TERMS.settle_delay_ms, TERMS.hold_timeout_ms
+
+
+def reasons(out: list[Any]) -> list[str]:
+    return [answer.reason for answer in of(c.LineDecided, out)]
+
+
+def test_orders_that_wait_for_a_new_owner_are_not_told_that_fluent_is_away() -> None:
+    """The worker died a moment after it had asked for the hold, and Fluent's answer is a moment behind."""
+    ledger = Ledger()
+    ledger.reserve(100, terms=TERMS)
+    ledger.after(2 * BEAT_MS)
+    ledger.now_ms += 70_000
+    out = ledger.claim("O-1", placed_at_ms=NOON_MS + 10_000)
+    out += ledger.do(c.Tick(0, NOON_MS + 2 * BEAT_MS))
+    out += ledger.do(c.HoldConfirmed(*IDS, 1, 100))
+    assert reasons(out) == [""]
+
+
+def test_a_request_that_leaves_with_the_tick_that_calls_it_overdue_has_waited_for_nobody() -> None:
+    """The log is a minute behind: Reserve and Tick come out of one batch."""
+    ledger = Ledger()
+    sent = ledger.step(c.Reserve(*IDS, 100, NOON_MS + HOUR_MS, TERMS))
+    out = ledger.claim("O-1")
+    for passed_ms in range(0, TIMEOUT_MS + 5_000, BEAT_MS):
+        ledger.now_ms = NOON_MS + passed_ms
+        out += ledger.do(c.Tick(0, NOON_MS - 1))
+    assert [send.topic for send in sent] == [FLUENT_REQUESTS]
+    assert reasons(out) == []
+    caught_up_at_ms = ledger.now_ms
+    assert reasons(ledger.at(caught_up_at_ms + TIMEOUT_MS - 1)) == []
+    assert reasons(ledger.after(BEAT_MS)) == ["FLUENT_UNAVAILABLE"]
+
+
+def test_where_the_partition_is_attended_a_hold_is_overdue_on_time() -> None:
+    ledger = Ledger()
+    ledger.reserve(100, terms=TERMS)
+    ledger.claim("O-1")
+    assert reasons(ledger.after(TIMEOUT_MS - 1)) == []
+    assert reasons(ledger.after(1)) == ["FLUENT_UNAVAILABLE"]
+
+
+def test_what_could_not_be_committed_for_long_is_not_settled_in_the_same_moment() -> None:
+    """The former owner's timers went on, and the new one decides their Ticks together with the claim."""
+    ledger = Ledger()
+    ledger.open(100, terms=TERMS)
+    sold_at_ms = ledger.now_ms
+    sent = ledger.step(claim_of_one())
+    for passed_ms in range(BEAT_MS, 60_000, BEAT_MS):
+        ledger.now_ms = sold_at_ms + passed_ms
+        sent += ledger.step(c.Tick(0, sold_at_ms - 1))
+    assert of(SettleRequest, [decode(send) for send in sent]) == []
+    assert of(SettleRequest, ledger.after(DELAY_MS - BEAT_MS)) == []
+    assert len(of(SettleRequest, ledger.after(2 * BEAT_MS))) == 1
+
+
+def test_what_could_not_be_committed_while_nobody_sent_a_tick_is_not_settled_either() -> None:
+    """Then a worker thaws, commits, and sends a Tick that knows of nothing uncommitted."""
+    ledger = Ledger()
+    ledger.open(100, terms=TERMS)
+    ledger.step(claim_of_one())
+    ledger.now_ms += DELAY_MS + TERMS.settle_interval_ms
+    assert of(SettleRequest, ledger.do(c.Tick(0, ledger.now_ms - 1))) == []
+    assert of(SettleRequest, ledger.after(DELAY_MS - 1)) == []
+    assert len(of(SettleRequest, ledger.after(1))) == 1
+
+
+def test_a_log_that_waits_less_than_it_takes_to_notice_changes_nothing() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=TERMS)
+    ledger.claim("O-1")
+    ripe_at_ms = ledger.row().settle_at_ms
+    while ledger.now_ms < ripe_at_ms - BEAT_MS:
+        ledger.now_ms += BEAT_MS
+        assert ledger.do(c.Tick(0, ledger.now_ms - LATE_MS)) == []
+    ledger.now_ms = ripe_at_ms
+    assert len(of(SettleRequest, ledger.do(c.Tick(0, ledger.now_ms - LATE_MS)))) == 1
+
+
+def test_there_are_heartbeats_while_one_of_the_two_times_runs_and_none_otherwise() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=Terms(report_interval_ms=10 * HOUR_MS))
+    ledger.after(TIMEOUT_MS + BEAT_MS)
+    assert earliest_deadline_ms(ledger.rows) == ledger.row().verify_at_ms
+    ledger.claim("O-1")
+    assert earliest_deadline_ms(ledger.rows) == ledger.now_ms + BEAT_MS
+    ledger.of_age()
+    assert earliest_deadline_ms(ledger.rows) == ledger.row().verify_at_ms
+
+
+def claim_of_one() -> c.Claim:
+    return c.Claim(*IDS, 1, "O-1", NOON_MS, 5_000, HOUR_MS)
