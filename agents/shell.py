@@ -116,6 +116,8 @@ class CommandStage:
                 source = Source(self.wire_topic, partition, record.offset, record.key)
                 dead_letter(source, record.value, Reason.INVALID, str(error), now_ms, effects)
                 continue
+            if self.events and headers and command.placed_at_ms > now_ms:
+                command.placed_at_ms = now_ms  # a producer's clock: nothing was placed after it was read
             decide(rows, command, now_ms, effects)
         remember_seen_ms(rows, self.topic, now_ms)
         measure(self.topic, records, effects, command)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from agents import reservations
+from agents import orders, reservations
 from agents.shell import CommandStage
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, SKU_COMMANDS
 from streams.engine.stage import seen_ms
-from streams.ledger.commands import Claim, HoldConfirmed, Reserve, encode
+from streams.ledger.commands import Claim, HoldConfirmed, Reserve, decode_sku_command, encode
 from streams.ledger.effects import Effects
 from streams.ledger.rows import MemoryStore, Rows
-from streams.ledger.terms import Terms
-from tests.agents.test_intake import NOON_MS, OUTSIDE_SENSE, Rec
+from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
+from tests.agents.test_intake import NOON_MS, ORDER, OUTSIDE_SENSE, Rec
 
 FAR_MS = 2**41
 
@@ -67,3 +67,15 @@ def test_the_stage_says_when_it_needs_a_tick() -> None:
     assert stage().earliest_deadline_ms(rows) is None
     opened(rows)
     assert stage().earliest_deadline_ms(rows) is not None
+
+
+def test_no_event_that_was_sent_home_is_later_than_its_record_there() -> None:
+    """A producer's clock may be ahead, and an end of the future would end nothing."""
+    rows, effects = Rows(MemoryStore()), Effects()
+    for ahead_ms, ref in ((-5_000, "O-1"), (3_600_000, "O-2")):
+        envelope = Envelope(Source("order-placed", 0, 1), NOON_MS + ahead_ms, Terms())
+        header = (ENVELOPE_HEADER, encode(envelope))
+        record = Rec(ORDER.replace(b"O-1", ref.encode()), headers=[header])
+        orders.stage(lambda topic: topic).decide(0, [record], rows, effects)
+    claims = [decode_sku_command(send.value or b"") for send in effects.sends]
+    assert [claim.placed_at_ms for claim in claims] == [NOON_MS - 5_000, NOON_MS]

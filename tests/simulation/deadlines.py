@@ -69,7 +69,8 @@ class Deadlines:
                 span = Span(event.placed_at_ms, event.placed_at_ms + event.duration_ms)
                 self.spans[event.promotion_id] = span
             elif isinstance(event, EndPromotion):
-                ends.setdefault(event.promotion_id, event.placed_at_ms)
+                known_ms = ends.get(event.promotion_id, event.placed_at_ms)
+                ends[event.promotion_id] = min(known_ms, event.placed_at_ms)
         for promotion_id, span in self.spans.items():
             span.ended_ms = ends.get(promotion_id)
         for record in self.broker.read(SKU_COMMANDS):

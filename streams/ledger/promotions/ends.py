@@ -13,12 +13,16 @@ from streams.ledger.turn import Turn
 
 
 def on_end(turn: PromotionTurn, command: EndPromotion) -> None:
-    """End a known promotion, or wait for the one that is not known. A repeat changes nothing."""
+    """End a known promotion, or wait for the one that is not known.
+
+    Of several ends the one that was placed soonest counts; a repeat changes nothing.
+    """
     promotion = turn.row
     if not promotion.known:
         _wait_for_start(turn, command)
-    elif not promotion.ended:
+    elif not promotion.ended or command.placed_at_ms < promotion.ended_at_ms:
         promotion.ended = True
+        promotion.ended_at_ms = command.placed_at_ms
         promotion.end_reason = command.reason
         if not promotion.all_closed and not promotion.closing:
             begin_closing(turn)
@@ -61,7 +65,11 @@ def give_up_waiting(turn: Turn, key: bytes) -> None:
 
 
 def _wait_for_start(turn: PromotionTurn, command: EndPromotion) -> None:
-    if turn.rows.get(EARLY_ENDS, turn.key) is not None:
+    known = turn.rows.get(EARLY_ENDS, turn.key)
+    if known is not None:
+        if command.placed_at_ms < known.ended_at_ms:
+            known.ended_at_ms, known.reason = command.placed_at_ms, command.reason
+            turn.rows.put(EARLY_ENDS, turn.key, known)
         return
     due_ms = turn.now_ms + command.terms.claim_grace_ms
     early = EarlyEnd(command.source, command.reason, command.placed_at_ms, due_ms, command.original)

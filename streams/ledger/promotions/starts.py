@@ -94,7 +94,8 @@ def _start_new(turn: PromotionTurn, command: StartPromotion) -> None:
     if early is not None and early.ended_at_ms < command.placed_at_ms:
         _refuse(turn, command)
     else:
-        _reserve(turn, command, 0 if early is None else early.ended_at_ms)
+        promotion.ended_at_ms = 0 if early is None else early.ended_at_ms
+        _reserve(turn, command, promotion.ended_at_ms)
         if command.terms.auto_release and early is None:
             await_close(turn, promotion.expires_at_ms + command.terms.expiry_grace_ms)
     turn.finish()

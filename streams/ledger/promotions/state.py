@@ -85,7 +85,8 @@ class Promotion(msgspec.Struct, array_like=True):
     answered with a reason, those for which nothing is held any more.
     `repeats_head` to `repeats_tail` number the repeats that wait for the decision.
     A deadline that is 0 is not set; `closed_at_ms` is 0 while a line is open. Until `of_age_at_ms` the units
-    that were sold last stay held, as the ledgers have said so far.
+    that were sold last stay held, as the ledgers have said so far. `ended_at_ms` is what the ledgers know of
+    its end (0: none, or it was ended before it was started, and they know nothing of it).
     """
 
     digest: bytes = b""
@@ -111,6 +112,7 @@ class Promotion(msgspec.Struct, array_like=True):
     repeats_head: int = 0
     repeats_tail: int = 0
     totals: Totals = msgspec.field(default_factory=Totals)
+    ended_at_ms: int = 0
 
     @property
     def known(self) -> bool:

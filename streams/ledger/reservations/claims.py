@@ -28,7 +28,8 @@ from streams.ledger.reservations.turn import ReservationTurn, arm_sooner
 def on_claim(turn: ReservationTurn, command: Claim) -> None:
     """Decide a claim, or let it wait; a repeat is answered from the row with the same bytes.
 
-    A repeat comes from an order that the orders stage has forgotten: the answer is what it still holds.
+    A repeat comes from an order that the orders stage has forgotten: the answer is what it still holds, and
+    is kept as long as the order, which is remembered anew.
     """
     rows, row = turn.rows, turn.row
     order_ref, quantity = command.order_ref, command.quantity
@@ -95,7 +96,13 @@ def _repeat(turn: ReservationTurn, command: Claim, claim: ClaimRow) -> None:
         if waiter is not None:
             waiter.owe(command.source, command.quantity)
             turn.rows.put(WAITERS, key, waiter)
-    elif command.source is None:
+        return
+    claim.order_changed_at_ms = turn.now_ms
+    turn.rows.put(CLAIMS, claim_key(turn.key, command.order_ref), claim)
+    if command.retention_ms > turn.row.kept_ms:
+        turn.row.kept_ms = command.retention_ms
+        turn.finish()
+    if command.source is None:
         tell_line(turn, command.order_ref, claim)
     else:
         publish_decision(turn, command.order_ref, claim, command.source, command.quantity)

@@ -109,9 +109,12 @@ def fail_hold(turn: ReservationTurn, command: HoldFailed) -> None:
 
 
 def end(turn: ReservationTurn, command: End) -> None:
-    """The promotion was ended: from now on that is its deadline, unless it expires sooner."""
+    """The promotion was ended: from now on that is its deadline, unless it expires sooner.
+
+    Another end counts where it was placed sooner: the first one's time may have been a mistake.
+    """
     row = turn.row
-    if row.ended_at_ms:
+    if row.ended_at_ms and row.ended_at_ms <= command.ended_at_ms:
         return
     row.ended_at_ms = command.ended_at_ms
     if row.state is UNKNOWN:

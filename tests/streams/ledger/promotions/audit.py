@@ -41,15 +41,18 @@ class History:
         self.starts: list[StartPromotion] = []
         self.overtaken = self.dead_end = False
         self.first_end: EndPromotion | None = None
+        self.ended_at_ms = 0
+        """Of all ends the one that was placed soonest."""
         end_ms = watermark_ms = 0
         for command, at_ms in records:
             if isinstance(command, StartPromotion) and command.promotion_id == promotion:
                 if self.first_end is not None and not self.starts:
-                    self.overtaken = self.first_end.placed_at_ms < command.placed_at_ms
+                    self.overtaken = self.ended_at_ms < command.placed_at_ms
                 self.starts.append(command)
             elif isinstance(command, EndPromotion) and command.promotion_id == promotion:
                 end_ms = end_ms or at_ms
                 self.first_end = self.first_end or command
+                self.ended_at_ms = min(self.ended_at_ms or command.placed_at_ms, command.placed_at_ms)
             elif isinstance(command, Tick) or (isinstance(command, Continue) and command.kind == "due"):
                 if isinstance(command, Tick):
                     watermark_ms = max(watermark_ms, min(command.watermark_ms, at_ms))
@@ -89,7 +92,7 @@ def _audit_results(history: History, published: list[Send], ledgers: Ledgers) ->
         assert reservation is not None
         assert result["success"] is not reservation.refused
         assert result["success"] is False or result["quantity"] == quantity
-        assert reservation.ends == (history.first_end is not None)
+        assert reservation.ended_at_ms == history.ended_at_ms
 
 
 def _audit_answers(history: History, published: list[Send]) -> None:

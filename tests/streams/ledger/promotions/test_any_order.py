@@ -41,7 +41,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.offset += 1
         self.world.log.append(start_of(CONTENTS[content], promotion=promotion, offset=self.offset))
 
-    @rule(promotion=promotions, after_ms=st.sampled_from([-1, 0, 60_000]))
+    @rule(promotion=promotions, after_ms=st.sampled_from([-1, 0, 60_000, 3_600_000]))
     def end(self, promotion: str, after_ms: int) -> None:
         """Placed before the start, with it or after it, whichever of the two is decided first."""
         self.offset += 1

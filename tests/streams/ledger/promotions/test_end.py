@@ -51,6 +51,27 @@ def test_a_repeated_end_changes_and_publishes_nothing() -> None:
     assert stage.store.rows == before
 
 
+def test_of_several_ends_the_one_that_was_placed_soonest_counts() -> None:
+    """The clock of the first one's producer may be ahead: the right one repairs that."""
+    stage = Stage()
+    stage.take(start_of(), held("SKU-1"), held("SKU-2", 5), end_of(placed_at_ms=NOON_MS + 3_600_000))
+    assert sku_commands(stage.take(end_of(offset=1))) == ENDS
+    assert stage.take(end_of(offset=2, placed_at_ms=NOON_MS + 1), end_of(offset=3)) == []
+
+
+def test_of_several_ends_before_the_start_is_known_the_soonest_counts_too() -> None:
+    stage = Stage()
+    stage.take(end_of(placed_at_ms=NOON_MS + 3_600_000), end_of(offset=1, placed_at_ms=NOON_MS + 9))
+    reserves = sku_commands(stage.take(end_of(offset=2, placed_at_ms=NOON_MS + 10), start_of()))
+    assert [one.ended_at_ms for one in reserves] == [NOON_MS + 9] * 2
+
+
+def test_a_promotion_that_was_ended_before_its_start_is_not_ended_again() -> None:
+    stage = Stage()
+    stage.take(end_before_the_start(), start_of())
+    assert sku_commands(stage.take(end_of(offset=1, placed_at_ms=NOON_MS - 1_000))) == []
+
+
 def test_skus_that_are_ended_before_they_are_held_are_answered_as_their_ledger_says() -> None:
     stage = Stage()
     stage.take(start_of(), end_of())
@@ -122,7 +143,7 @@ def test_a_start_whose_later_end_was_decided_first_has_it_as_its_deadline(
         ("SKU-1", NOON_MS + after_ms),
         ("SKU-2", NOON_MS + after_ms),
     ]
-    assert stage.take(end_of(offset=1)) == []
+    assert stage.take(end_of(offset=1, placed_at_ms=NOON_MS + after_ms)) == []
     stage.take(held("SKU-1"), held("SKU-2", 5), closed("SKU-1", 1, 2, 8), closed("SKU-2", 1, 0, 5))
     assert [report["kind"] for report in reports(stage.wait(GRACE_MS))] == ["FINAL"]
 

@@ -89,7 +89,7 @@ class Reservation:
     rejected: int = 0
     state: str = "PENDING"
     version: int = 0
-    ends: int = 0
+    ended_at_ms: int = 0
     sent: list[LineFigures] = field(default_factory=list)
 
     def decide(self, reason: str) -> LineReserved:
@@ -135,16 +135,19 @@ class Ledgers:
     def _reserve(self, command: Reserve) -> None:
         key = (command.promotion_id, command.sku)
         assert key not in self.reservations, "a SKU is reserved once"
-        ended = command.ended_at_ms > 0
         self.reservations[key] = Reservation(
-            *key, command.quantity, command.expires_at_ms, ended=ended, ends=int(ended)
+            *key,
+            command.quantity,
+            command.expires_at_ms,
+            ended=command.ended_at_ms > 0,
+            ended_at_ms=command.ended_at_ms,
         )
 
     def _end(self, command: End) -> None:
         reservation = self.reservations[command.promotion_id, command.sku]
-        reservation.ends += 1
-        assert reservation.ends == 1, "a SKU is ended once"
-        reservation.ended = True
+        known_ms = reservation.ended_at_ms
+        assert not known_ms or command.ended_at_ms < known_ms, "a SKU is ended again only for a sooner end"
+        reservation.ended, reservation.ended_at_ms = True, command.ended_at_ms
 
     def act(self, reservation: Reservation, dice: random.Random) -> list[Command]:
         """One step in the life of a reservation; what it tells promotions."""

@@ -114,7 +114,7 @@ class Auditor:
                 account.belied |= command.expires_at_ms <= self.watermark_ms
         elif isinstance(command, c.End):
             account = self.accounts[command.promotion_id, command.sku]
-            if account.ended_at_ms is None:
+            if account.ended_at_ms is None or command.ended_at_ms < account.ended_at_ms:
                 account.ended_at_ms = command.ended_at_ms
                 account.belied |= command.ended_at_ms <= self.watermark_ms or account.expires_at_ms is None
         elif isinstance(command, c.Recall):

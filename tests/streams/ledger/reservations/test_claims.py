@@ -106,3 +106,31 @@ def test_claims_are_counted_by_reason() -> None:
     for order in ("O-1", "O-2", "O-3", "O-1"):
         decide(ledger.rows, claim_of(order), NOON_MS, effects)
     assert effects.reasons == {"": 1, "EXHAUSTED": 2}
+
+
+def test_a_repeat_begins_the_retention_of_its_claim_anew_as_it_does_for_the_order() -> None:
+    """The orders stage has forgotten the order; its second life is as long as the first."""
+    ledger = Ledger()
+    terms = Terms(retention_ms=HOUR_MS)
+    ledger.open(10, terms=terms, expires_in_ms=1_000)
+    claim = claim_of("O-1", 1, placed_at_ms=ledger.now_ms)
+    claim.retention_ms = terms.claims_kept_ms
+    first = ledger.do(claim)
+    ledger.close()
+    ledger.verify()
+    ledger.after(terms.claims_kept_ms - 10 * 60_000)
+    assert ledger.do(claim) == first
+    ledger.after(terms.claims_kept_ms - 1)
+    assert ledger.claim_row("O-1") is not None
+    ledger.after(1)
+    assert ledger.claim_row("O-1") is None
+
+
+def test_a_repeat_that_asks_for_a_longer_retention_gets_it() -> None:
+    ledger = Ledger()
+    ledger.open(10)
+    ledger.claim("O-1")
+    again = claim_of("O-1", 1)
+    again.retention_ms = 10 * TERMS.claims_kept_ms
+    ledger.do(again)
+    assert ledger.row().kept_ms == again.retention_ms

@@ -191,3 +191,16 @@ def test_a_claim_that_waited_for_a_new_owner_is_not_settled_before_its_outcome_i
     assert of(SettleRequest, ledger.do(c.Tick(ledger.now_ms, ledger.now_ms - 10 * DELAY_MS))) == []
     assert of(SettleRequest, ledger.after(DELAY_MS - 1)) == []
     assert of(SettleRequest, ledger.after(INTERVAL_MS)) == [settle(2, 97, 3)]
+
+
+def test_an_end_of_the_future_is_repaired_by_one_that_was_placed_sooner_and_by_no_later_one() -> None:
+    ledger = Ledger()
+    ledger.open(10, terms=QUIET)
+    now_ms = ledger.now_ms
+    for ended_at_ms in (now_ms + 30 * 60_000, now_ms, now_ms + 1):
+        ledger.do(c.End(*IDS, ended_at_ms))
+    assert ledger.row().deadline_ms == now_ms
+    answers = [ledger.claim(f"O-{late_ms}", placed_at_ms=now_ms + late_ms) for late_ms in (0, 1)]
+    assert [answer.reason for (answer,) in answers] == ["", "ENDED"]
+    ledger.after(QUIET.expiry_grace_ms)
+    assert ledger.row().state == "RELEASING"
