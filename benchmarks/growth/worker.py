@@ -172,7 +172,7 @@ class Worker:
         """Send a Tick to every stage of which a deadline has passed. All is decided: the watermark is now."""
         for task in self.tasks:
             for topic in {topic for at_ms, topic in task.deadlines_ms() if at_ms <= self.now_ms}:
-                self._append(topic, task.number, b"", encode(Tick(self.now_ms)), [])
+                self._append(topic, task.number, b"", encode(Tick(self.now_ms, self.now_ms)), [])
 
     def answer_fluent(self) -> None:
         """Fluent answers what it was asked while `fluent_answers` was off."""
