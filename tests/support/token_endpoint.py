@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from email.message import Message
 from urllib.parse import parse_qs, unquote
+
+from tests.support.posts import Posts
 
 CLIENT, SECRET, SCOPE = "flashsale/1", "only: for this test", "kafka"
 
@@ -23,7 +23,7 @@ def token(subject: str, life_s: float, scope: str = SCOPE) -> str:
 
 
 @dataclass
-class TokenEndpoint:
+class TokenEndpoint(Posts):
     """Serves `url` while it is open as a context manager."""
 
     life_s: float = 300.0
@@ -33,28 +33,10 @@ class TokenEndpoint:
     """Instead of a token."""
     asked: list[dict[str, list[str]]] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                endpoint._answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self._server.server_port}/token"
+        return f"{self.address}/token"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,18 +49,12 @@ class TokenEndpoint:
             "KAFKA_OAUTH_SCOPE": SCOPE,
         }
 
-    def _answer(self, request: BaseHTTPRequestHandler) -> None:
-        length = int(request.headers["Content-Length"])
-        self.asked.append(parse_qs(request.rfile.read(length).decode()))
-        scheme, _, login = request.headers.get("Authorization", "").partition(" ")
+    def answer(self, path: str, headers: Message, body: bytes) -> tuple[int, bytes]:
+        """A token for the client that it knows."""
+        self.asked.append(parse_qs(body.decode()))
+        scheme, _, login = headers.get("Authorization", "").partition(" ")
         given = [unquote(part) for part in base64.b64decode(login).decode().split(":", 1)]
-        if scheme == "Basic" and given == [CLIENT, SECRET]:
-            fields = {"access_token": token(CLIENT, self.life_s), "expires_in": self.life_s}
-            status, body = self.status, self.body or json.dumps(fields).encode()
-        else:
-            status, body = 401, b'{"error": "invalid_client"}'
-        request.send_response(status)
-        request.send_header("Content-Type", "application/json")
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        if scheme != "Basic" or given != [CLIENT, SECRET]:
+            return 401, b'{"error": "invalid_client"}'
+        fields = {"access_token": token(CLIENT, self.life_s), "expires_in": self.life_s}
+        return self.status, self.body or json.dumps(fields).encode()
