@@ -232,10 +232,7 @@ class Waiting:
 
 def _waiting(tasks: Mapping[str, Task]) -> Iterator[Waiting]:
     for task in tasks.values():
-        if not task.running:
-            continue
-        for source, stage in task.stages.items():
-            due_ms = stage.earliest_deadline_ms(task.rows)
-            by_watermark_ms = stage.next_watermark_deadline_ms(task.rows)
-            if due_ms is not None or by_watermark_ms is not None:
-                yield Waiting(source, stage.topic, task.partition, due_ms, by_watermark_ms, task.rows)
+        if task.running:
+            for each in task.deadlines():
+                due_ms, by_watermark_ms = each.due_ms, each.by_watermark_ms
+                yield Waiting(each.source, each.topic, task.partition, due_ms, by_watermark_ms, task.rows)

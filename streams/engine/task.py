@@ -25,6 +25,16 @@ class Pending:
     bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """What a source's stage waits for next (Unix ms): a time by the brokers' clock, and a watermark."""
+
+    source: str
+    topic: str
+    due_ms: int | None
+    by_watermark_ms: int | None
+
+
 class Task:
     """One task of this worker. `state` is the protocol's view of it."""
 
@@ -40,6 +50,7 @@ class Task:
         self.condemned: dict[str, int] = {}
         """By source: the offset of a record that failed here for the last time and is to be turned away."""
         self.pending = Pending()
+        self._deadlines: list[Deadlines] | None = None
         self._in_flight = Pending()
         self._changes: Changes = {}
 
@@ -68,18 +79,34 @@ class Task:
         """Next offset after the last committed transaction, by source."""
         return {} if self.state is None else self.state.committed
 
+    def deadlines(self) -> Sequence[Deadlines]:
+        """What its stages wait for, of those that wait; looked up again only after something was decided."""
+        if self._deadlines is None:
+            found = [
+                Deadlines(
+                    source,
+                    stage.topic,
+                    stage.earliest_deadline_ms(self.rows),
+                    stage.next_watermark_deadline_ms(self.rows),
+                )
+                for source, stage in self.stages.items()
+            ]
+            self._deadlines = [each for each in found if (each.due_ms, each.by_watermark_ms) != (None, None)]
+        return self._deadlines
+
     def restore(self, cancelled: threading.Event) -> dict[str, Position]:
         """Bring the database up to the changelog's end; blocks. Returns the positions that it holds."""
         return self.database.restore(cancelled)
 
     def begin(self) -> None:
         """The database is what the changelog holds: decide upon it from here on."""
-        self.rows = Rows(self.database.store)
+        self.rows, self._deadlines = Rows(self.database.store), None
 
     def decide(self, fetched: Fetched, start: int) -> int:
         """Decide the records of a fetch from offset `start` on; returns how many. Raises RecordFailed."""
         records, pending, source = fetched.from_offset(start), self.pending, fetched.source
         before = len(pending.effects.sends)
+        self._deadlines = None
         condemned = self.condemned.get(source)
         unprocessable.decide(self.stages[source], source, records, self.rows, pending.effects, condemned)
         pending.records += len(records)
@@ -105,6 +132,7 @@ class Task:
     def discard(self) -> None:
         """Forget every decision that was not committed."""
         self.rows.reset()
+        self._deadlines = None
         self.pending, self._in_flight = Pending(), Pending()
 
 

@@ -15,7 +15,7 @@ from agents.timers import HELD_UP_S, TELL_EVERY_S, Timers
 from streams.engine.barrier import Partition
 from streams.engine.clock import FRESH_S
 from streams.engine.stage import remember_seen_ms
-from streams.engine.task import Task
+from streams.engine.task import Deadlines, Task
 from streams.engine.watermark import Watermark
 from streams.ledger.commands import Tick, decode_sku_command
 from streams.ledger.rows import MemoryStore, Rows
@@ -51,6 +51,16 @@ class Owned:
     @property
     def stages(self) -> dict[str, Waiting]:
         return {"x-order-commands/3": self.stage}
+
+    def deadlines(self) -> list[Deadlines]:
+        stage = self.stage
+        found = Deadlines(
+            "x-order-commands/3",
+            stage.topic,
+            stage.earliest_deadline_ms(self.rows),
+            stage.next_watermark_deadline_ms(self.rows),
+        )
+        return [] if (found.due_ms, found.by_watermark_ms) == (None, None) else [found]
 
 
 @dataclass
