@@ -16,7 +16,7 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth bench-peers peers soak audit lock clean
+.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth prove bench-peers peers soak audit lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -93,6 +93,11 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt
 		$(PEERS)/bin/pip install --quiet --disable-pip-version-check "$$package" \
 			|| { all=; echo "$$package could not be installed: what needs it is skipped." >&2; }; \
 		done; test -z "$$all" || touch $@; }
+
+# RUNS=50 SEEDS=100000 is a campaign: a night's work. What is known so far is in docs/proof.md.
+prove: setup ## try to break it: simulated sales, planted bugs, sales on a real broker in bad weather
+	$(BIN)/python -m tests.proof --seeds $(or $(SEEDS),2000) --runs $(or $(RUNS),6) \
+		$(if $(LOG),--log $(LOG)) $(if $(PLOT),--plot $(PLOT))
 
 # Not part of setup: it asks the package index for what is new within pyproject.toml's bounds. pip-tools is
 # installed for the occasion; the index's address stays out of the files.

@@ -43,28 +43,28 @@ def charts(shown: Sequence[Chart], columns: int = 3) -> str:
     for number, chart in enumerate(shown):
         place = f"{number % columns * WIDTH} {number // columns * HEIGHT}"
         body.append(f'<g transform="translate({place})">{_chart(chart)}</g>')
-    return _document(min(columns, len(shown)) * WIDTH, rows * HEIGHT, body)
+    return document(min(columns, len(shown)) * WIDTH, rows * HEIGHT, body)
 
 
 def bars(title: str, shown: Sequence[Bar]) -> str:
     """Horizontal bars from 0, in the order given."""
     most = max((bar.value for bar in shown), default=0.0) or 1.0
     room = BARS_WIDTH - LABEL_WIDTH - 190
-    body = [_text(12, 24, title, weight="bold")]
+    body = [text_at(12, 24, title, weight="bold")]
     for number, bar in enumerate(shown):
         top, length = 40 + number * BAR, bar.value / most * room
         colour = MARKED if bar.marked else LINE
         body += [
-            _text(LABEL_WIDTH - 8, top + 15, bar.label, anchor="end"),
+            text_at(LABEL_WIDTH - 8, top + 15, bar.label, anchor="end"),
             f'<rect x="{LABEL_WIDTH}" y="{top}" width="{length:.1f}" height="{BAR - 8}" fill="{colour}"/>',
-            _text(LABEL_WIDTH + length + 6, top + 15, bar.text),
+            text_at(LABEL_WIDTH + length + 6, top + 15, bar.text),
         ]
-    return _document(BARS_WIDTH, 52 + len(shown) * BAR, body)
+    return document(BARS_WIDTH, 52 + len(shown) * BAR, body)
 
 
 def _chart(chart: Chart) -> str:
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-    most = _nice(max(chart.ys, default=0.0))
+    most = axis_end(max(chart.ys, default=0.0))
     first, last = (_place(chart, x) for x in (chart.xs[0], chart.xs[-1]))
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -72,14 +72,14 @@ def _chart(chart: Chart) -> str:
         return LEFT + along * across, TOP + down - y / most * down
 
     points = [at(x, y) for x, y in zip(chart.xs, chart.ys, strict=True)]
-    parts = [_text(LEFT, 20, chart.title, weight="bold")]
+    parts = [text_at(LEFT, 20, chart.title, weight="bold")]
     for share in (0.0, 0.5, 1.0):
         y = TOP + down - share * down
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="{PALE}" stroke-width="0.5"/>')
-        parts.append(_text(LEFT - 6, y + 4, short(share * most), anchor="end", size=10))
+        parts.append(text_at(LEFT - 6, y + 4, short(share * most), anchor="end", size=10))
     for x in (chart.xs[0], chart.xs[-1]):
-        parts.append(_text(at(x, 0)[0], TOP + down + 15, short(x), anchor="middle", size=10))
-    parts.append(_text(LEFT + across / 2, HEIGHT - 8, chart.x_label, anchor="middle", size=11))
+        parts.append(text_at(at(x, 0)[0], TOP + down + 15, short(x), anchor="middle", size=10))
+    parts.append(text_at(LEFT + across / 2, HEIGHT - 8, chart.x_label, anchor="middle", size=11))
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     parts.append(f'<path d="M{path}" fill="none" stroke="{LINE}" stroke-width="2"/>')
     if chart.by_powers:
@@ -99,7 +99,7 @@ def short(value: float) -> str:
     return f"{value:g}"
 
 
-def _nice(most: float) -> float:
+def axis_end(most: float) -> float:
     """The end of an axis that shows `most`: the next of 1, 2, 2.5, 5 and 10 times a power of ten."""
     if most <= 0:
         return 1.0
@@ -107,16 +107,18 @@ def _nice(most: float) -> float:
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= most)
 
 
-def _text(
+def text_at(
     x: float, y: float, text: str, *, anchor: str = "start", size: int = 12, weight: str = "normal"
 ) -> str:
+    """A line of text, with `anchor` (start, middle or end) at x."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
         f'font-weight="{weight}" fill="{INK}">{escape(text)}</text>'
     )
 
 
-def _document(width: float, height: float, body: Sequence[str]) -> str:
+def document(width: float, height: float, body: Sequence[str]) -> str:
+    """The file, white behind its parts."""
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
     return "\n".join(
         [

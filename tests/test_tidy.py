@@ -107,6 +107,14 @@ def test_imports_point_one_way(path: Path) -> None:
     assert not wrong, f"{name} may not import {sorted(wrong)}"
 
 
+@pytest.mark.parametrize("path", list(modules("tests/audit")), ids=name_of)
+def test_the_auditor_shares_no_code_with_what_it_audits(path: Path) -> None:
+    """Its own tests may compare it with the program."""
+    ours = {found for found in imports(path) if found.split(".")[0] in ALL_CODE}
+    if not path.stem.startswith("test_"):
+        assert all(within(found, "tests.audit") for found in ours), f"{name_of(path)} imports {sorted(ours)}"
+
+
 def test_the_table_of_rooms_in_the_docs_says_the_same() -> None:
     told = {}
     for row in (ROOT / "docs" / "architecture.md").read_text().split("| room |")[1].splitlines()[2:]:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from rehearsal.fluent.switches import Fault
-from tests.support.audit import audit, final_report, order, promotion_start
-from tests.support.changelog import claimed_in_changelog
+from tests.audit.report import audit
+from tests.support.audit import final_report, order, promotion_start
+from tests.support.evidence import gather
 from tests.support.kafka import KafkaUnderTest
 from tests.support.storm import WEATHER, Shop
 from tests.support.system import System, system, wait_until
@@ -111,32 +112,23 @@ def test_after_every_fault_and_two_kills_fluent_ledger_and_report_agree_on_every
     sale.publish("promotion-end", [{"promotion": {"id": "P", "reason": "the storm is over"}}])
     wait_until(lambda: final_report(sale, "P"), "the FINAL report", PATIENCE_S)
     wait_until(lambda: held_skus(sale) == 0, "nothing is held", PATIENCE_S)
-    check_orders(sale)
     check_every_sku(sale)
     check_weather(sale)
 
 
-def check_orders(sale: System) -> None:
-    """One outcome for each order."""
-    found = audit(sale)
-    assert len(found.outcomes) == len(found.decided) == ORDERS
-    assert found.answered_twice() == [] and found.decided_twice() == []
-
-
 def check_every_sku(sale: System) -> None:
-    """Fluent, the ledger's rows, the outcomes and the FINAL report: four ways to the same figures."""
-    taken = {sku: units for (_, sku), units in audit(sale).taken.items() if units}
-    assert {sku: units for (_, sku), units in claimed_in_changelog(sale).items()} == taken
+    """Fluent, the ledger's rows, the outcomes and the FINAL report: four ways to the same figures.
+
+    What was on sale meanwhile is not looked at: where one line of an order waits for a killed worker, the
+    units of the other may be settled before the shop hears of the order and books them.
+    """
+    audited = audit(gather(sale, all_or_nothing=False, journal=None))
+    assert audited.wrong == []
+    assert len(audited.sale.outcomes) == len(audited.sale.histories) == ORDERS
+    assert audited.sale.reserved == {("P", sku): HELD for sku in SKUS}
+    assert audited.sale.evidence.stock == dict.fromkeys(SKUS, ON_HAND)
     report = final_report(sale, "P")
     assert report is not None and (report["status"], report["totals"]["drift"]) == ("CLOSED", 0)
-    lines = {line["sku"]: (line["reserved"], line["consumed"], line["released"]) for line in report["lines"]}
-    sold = {sku: taken.get(sku, 0) for sku in SKUS}
-    assert lines == {sku: (HELD, units, HELD - units) for sku, units in sold.items()}
-    truth = {
-        sku: (figures["held"], figures["booked"], figures["available"])
-        for sku, figures in sale.fluent.truth().items()
-    }
-    assert truth == {sku: (0, units, ON_HAND - units) for sku, units in sold.items()}
 
 
 def check_weather(sale: System) -> None:

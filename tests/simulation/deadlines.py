@@ -6,7 +6,7 @@ It reads when things were placed and in which order they were decided, and knows
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,9 +49,11 @@ class Span:
 class Deadlines:
     """The events as they were decided first, against what was answered."""
 
-    def __init__(self, broker: Broker, terms: Terms) -> None:
+    def __init__(self, broker: Broker, terms: Terms, forgettable: Collection[tuple[str, ...]]) -> None:
         self.broker = broker
         self.terms = terms
+        self.forgettable = forgettable
+        """Orders of which it is not known which event was decided."""
         self.spans: dict[str, Span] = {}
         self.orders: dict[tuple[str, str], PlaceOrder] = {}
         self.in_time = 0
@@ -87,6 +89,8 @@ class Deadlines:
                 continue
             repeated.add(record.value)
             outcome = json.loads(record.value)
+            if (outcome["orderRef"], outcome["promotionId"]) in self.forgettable:
+                continue
             if outcome.get("reason") == "NO_ORDER":
                 self._was_unknown(sent[_source(record)])
             order = self.orders.get((outcome["orderRef"], outcome["promotionId"]))

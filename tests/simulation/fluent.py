@@ -12,6 +12,7 @@ from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from tests.simulation.broker import Broker, Record
+from tests.simulation.worlds import log
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Fluent:
         value = c.encode(answer)
         self.broker.append(SKU_COMMANDS, key, value)
         if self.rng.random() < 0.1:
-            delay_ms = self.rng.randint(1, 30_000)
+            delay_ms = log(self.rng, 1, 600_000)
             self.broker.clock.after(delay_ms, lambda: self.broker.append(SKU_COMMANDS, key, value))
 
     def _write_late(self, request: f.HoldRequest) -> None:

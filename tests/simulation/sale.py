@@ -20,11 +20,11 @@ from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPr
 from streams.ledger.terms import Source, Terms
 from tests.simulation.barrier import Barrier
 from tests.simulation.broker import Broker
+from tests.simulation.evidence import Event, as_sent
+from tests.simulation.worlds import Kind, log
 
 LAST_MOMENT_MS = -1_500, 300
 """When the orders of the last moment are placed, counted from the expiry."""
-
-Event = PlaceOrder | CancelOrder | StartPromotion | EndPromotion
 
 
 @dataclass
@@ -33,10 +33,8 @@ class World:
 
     broker: Broker
     rng: random.Random
-    terms: Terms
+    kind: Kind
     barrier: Barrier
-    stalls: dict[str, tuple[int, int]]
-    """From when to when nobody reads an input topic."""
     sent: dict[tuple[str, int], Event] = field(default_factory=dict)
     _offsets: dict[str, int] = field(default_factory=dict)
 
@@ -48,7 +46,7 @@ class World:
             event,
             source=Source(topic, 0, offset),
             placed_at_ms=self.broker.clock.now_ms,
-            original=f"{topic} {offset}".encode(),
+            original=as_sent(event),
         )
         self.sent[topic, offset] = event
         if isinstance(event, PlaceOrder | CancelOrder):
@@ -62,7 +60,7 @@ class World:
 
     def _read_at_ms(self, topic: str) -> int:
         now_ms = self.broker.clock.now_ms
-        from_ms, to_ms = self.stalls.get(topic, (0, 0))
+        from_ms, to_ms = self.kind.stalls.get(topic, (0, 0))
         return to_ms if from_ms <= now_ms < to_ms else now_ms
 
     def _read(self, number: int, target: str, key: bytes, event: Event) -> None:
@@ -72,8 +70,14 @@ class World:
     def plan(self, at_ms: int, topic: str, event: Event) -> None:
         """Send `event` at `at_ms`, and sometimes once more."""
         self.broker.clock.plan(at_ms, lambda: self.send(topic, event))
-        if self.rng.random() < 0.1:
-            self.broker.clock.plan(at_ms + self.rng.randint(1, 60_000), lambda: self.send(topic, event))
+        if self.rng.random() < self.kind.habits.repeats:
+            later_ms = log(self.rng, 1, max(60_000, self.kind.lasts_ms))
+            self.broker.clock.plan(at_ms + later_ms, lambda: self.send(topic, event))
+
+    @property
+    def terms(self) -> Terms:
+        """The settings in force."""
+        return self.kind.terms
 
 
 @dataclass
@@ -101,11 +105,11 @@ def _plan_promotion(world: World, promotion: Promotion) -> None:
         Source("", 0, 0), world.terms, 0, promotion.id, lines, promotion.duration_ms, 0, b"", b""
     )
     world.plan(promotion.starts_at_ms, PROMOTION_START, start)
-    if rng.random() < 0.1:
+    if rng.random() < 3 * world.kind.habits.conflicts:
         other = msgspec.structs.replace(start, lines=((*lines[0][:1], 999), *lines[1:]))
         world.plan(promotion.starts_at_ms + rng.randint(500, 9_000), PROMOTION_START, other)
     end = EndPromotion(Source("", 0, 0), world.terms, 0, promotion.id, "", b"")
-    if rng.random() < 0.5:
+    if rng.random() < world.kind.habits.ends:
         latest_ms = rng.choice([5_000, promotion.duration_ms])
         world.plan(promotion.starts_at_ms + rng.randint(-500, latest_ms), PROMOTION_END, end)
     if not world.terms.auto_release:
@@ -115,7 +119,7 @@ def _plan_promotion(world: World, promotion: Promotion) -> None:
 def _plan_order(world: World, promotion: Promotion, ref: str) -> None:
     rng = world.rng
     skus = rng.sample(sorted(promotion.lines), rng.randint(1, min(3, len(promotion.lines))))
-    if rng.random() < 0.1:
+    if rng.random() < world.kind.habits.strangers:
         skus.append("SKU-NOT-IN-THIS-PROMOTION")
     lines = tuple((sku, rng.randint(1, 4)) for sku in skus)
     at_ms = promotion.starts_at_ms + rng.randint(-2_000, promotion.duration_ms + 10_000)
@@ -123,11 +127,12 @@ def _plan_order(world: World, promotion: Promotion, ref: str) -> None:
         at_ms = promotion.starts_at_ms + promotion.duration_ms + rng.randint(*LAST_MOMENT_MS)
     order = PlaceOrder(Source("", 0, 0), world.terms, 0, ref, promotion.id, lines, b"")
     world.plan(at_ms, ORDER_PLACED, order)
-    if rng.random() < 0.03:
+    if rng.random() < world.kind.habits.conflicts:
         other = msgspec.structs.replace(order, lines=((lines[0][0], lines[0][1] + 1), *lines[1:]))
         world.plan(at_ms + rng.randint(-500, 20_000), ORDER_PLACED, other)
-    for number in range(rng.choice([0, 0, 0, 0, 1, 2])):
-        _plan_cancel(world, order, at_ms, number)
+    for number in range(2):
+        if rng.random() < world.kind.habits.cancels / 2:
+            _plan_cancel(world, order, at_ms, number)
 
 
 def _plan_cancel(world: World, order: PlaceOrder, at_ms: int, number: int) -> None:
@@ -138,4 +143,7 @@ def _plan_cancel(world: World, order: PlaceOrder, at_ms: int, number: int) -> No
     cancel = CancelOrder(
         Source("", 0, 0), world.terms, 0, order.order_ref, order.promotion_id, ref, lines, b""
     )
-    world.plan(at_ms + rng.choice([-8_000, -200, 100, 3_000, 40_000, 200_000]), ORDER_CANCELLED, cancel)
+    late_ms = rng.choice([100, 3_000, 40_000, 200_000, log(rng, 1, max(60_000, world.kind.lasts_ms))])
+    early_ms = rng.choice([200, 8_000, log(rng, 1, 60_000)])
+    delay_ms = -early_ms if rng.random() < world.kind.habits.early_cancels else late_ms
+    world.plan(at_ms + delay_ms, ORDER_CANCELLED, cancel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.simulation import run
+from tests.simulation.simulation import as_test, run
 
 SEEDS = 200
 GROUP = 20
@@ -12,28 +12,28 @@ GROUP = 20
 
 @pytest.mark.parametrize("first", range(0, SEEDS, GROUP))
 def test_a_sale_adds_up_whatever_goes_wrong(first: int) -> None:
-    """`run(seed)` alone repeats a failing one."""
+    """One that fails prints itself as a test."""
     for seed in range(first, first + GROUP):
         try:
             run(seed)
         except Exception as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
+            raise AssertionError(f"{error}\n\n{as_test(seed)}") from error
 
 
 def test_the_same_seed_is_the_same_run() -> None:
     one, two = run(7), run(7)
-    assert one.audit.broker.logs == two.audit.broker.logs
+    assert one.broker.logs == two.broker.logs
 
 
 def test_the_runs_contain_what_they_are_meant_to_survive() -> None:
     runs = [run(seed) for seed in range(40)]
     assert sum(one.crashes for one in runs) > 500
     assert sum(one.longest_wait_ms > 60_000 for one in runs) > 5
-    assert sum(one.audit.deadlines.in_time for one in runs) > 500
-    assert sum(one.audit.deadlines.too_late for one in runs) > 100
+    assert sum(one.deadlines.in_time for one in runs) > 500
+    assert sum(one.deadlines.too_late for one in runs) > 100
     assert sum(one.fluent.late_writes for one in runs) > 5
-    assert sum(one.audit.decisions for one in runs) > 1_000
-    sums = [sums for one in runs for sums in one.audit.sums.values()]
+    assert sum(len(one.report.sale.histories) for one in runs) > 1_000
+    sums = [sums for one in runs for sums in one.report.sale.sums.values()]
     assert sum(each.consumed for each in sums) > 300
     assert sum(each.cancelled for each in sums) > 50
     assert sum(each.refused_units for each in sums) > 500

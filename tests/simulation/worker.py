@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from schemas.topics import ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
+from schemas.topics import ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS, TASK_CHANGELOG
 from streams.ledger import commands as c
 from streams.ledger import orders, promotions, reservations
 from streams.ledger.effects import MAX_EFFECTS, Effects, Send
@@ -115,6 +115,8 @@ class Task:
         self.store.write(done.changes)
         self.rows.committed()
         self._committed = done.progress
+        for key, row in done.changes.items():
+            self.broker.append(TASK_CHANGELOG, key, row or b"", None, self.index)
         for send in done.sends:
             partition = self.index if send.own else None
             self.broker.append(send.topic, send.key, send.value, send.headers, partition)

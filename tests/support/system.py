@@ -241,7 +241,7 @@ def _to_the_end(consumer: Consumer, partitions: int) -> Iterator[Message]:
                 ended.add(message.partition() or 0)
                 continue
             pairs = cast(list[tuple[str, bytes | None]], message.headers() or [])
-            headers = {name: (value or b"").decode() for name, value in pairs}
+            headers = {name: (value or b"").decode(errors="replace") for name, value in pairs}
             yield Message(
                 message.partition() or 0,
                 message.offset() or 0,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from confluent_kafka import Producer
 
 from rehearsal.kafka import EmbeddedKafka
 from schemas.topics import DEAD_LETTERS, ORDER_OUTCOMES, PROMOTION_END, PROMOTION_RESULTS, PROMOTION_START
+from tests.audit.report import audit
 from tests.faults.long_sale.events import PROMOTIONS, SKUS, Event, events, stock_for
-from tests.faults.long_sale.proof import findings, gather, misreported
+from tests.faults.long_sale.timeline import Timeline
 from tests.faults.long_sale.weather import Decisions, Staff, Visitor, Weather
 from tests.support.audit import final_report, promotion_start
+from tests.support.evidence import gather
 from tests.support.kafka import unique_prefix
 from tests.support.storm import QUIET
 from tests.support.system import System, system, wait_until
@@ -53,6 +56,7 @@ class Result:
 
     figures: dict[str, int | float]
     findings: list[str]
+    timeline: Timeline | None = None
 
 
 class Sender(threading.Thread):
@@ -114,12 +118,14 @@ def hold(plan: Plan, directory: Path, say: Callable[[str], None] = print) -> Res
             visitor, sender = Visitor(staff), Sender(sale, events(plan.orders, plan.seed), plan.per_second)
             visitor.start()
             sender.start()
-            seen = weather.pass_over(lambda: sender.busy)
-            sender.finish()
-            visitor.leave()
-            say(f"{sender.sent:,} events are sent; {decisions.count:,} outcomes have come")
-            wait_until(lambda: answers(sale) >= sender.sent, "every event is answered", ANSWERED_WITHIN_S)
+            with Timeline(lambda: sender.sent, lambda: decisions.count) as timeline:
+                seen = weather.pass_over(lambda: sender.busy, timeline)
+                sender.finish()
+                visitor.leave()
+                say(f"{sender.sent:,} events are sent; {decisions.count:,} outcomes have come")
+                wait_until(lambda: answers(sale) >= sender.sent, "every event is answered", ANSWERED_WITHIN_S)
             found = prove(sale, stock, say)
+            found.timeline = timeline
         finally:
             staff.close()
     found.figures |= {
@@ -159,20 +165,15 @@ def answers(sale: System) -> int:
 def prove(sale: System, stock: dict[tuple[str, str], int], say: Callable[[str], None]) -> Result:
     """End the promotions and read everything back."""
     sale.publish(PROMOTION_END, [{"promotion": {"id": each, "reason": "over"}} for each in PROMOTIONS])
-    reports = {
-        each: wait_until(lambda each=each: final_report(sale, each), f"the FINAL report of {each}", 180)  # type: ignore[misc]
-        for each in PROMOTIONS
-    }
-    evidence = gather(sale, stock)
-    wrong = findings(evidence)
-    for promotion, report in reports.items():
-        wrong += misreported(evidence, promotion, report)
-    truth = sale.fluent.truth()
-    wrong += [f"Fluent still holds {sku}: {now}" for sku, now in truth.items() if now["held"]]
-    sold = sum(line["consumed"] for report in reports.values() for line in report["lines"])
-    booked = sum(now["booked"] for now in truth.values())
-    if sold != booked:
-        wrong.append(f"{sold} units are sold, and {booked} booked in Fluent")
-    kinds = Counter(message.json["outcome"] for message in evidence.outcomes)
-    say(f"read back: {len(evidence.outcomes):,} outcomes, {len(evidence.dead):,} dead letters")
-    return Result({"units sold": sold, "dead letters": len(evidence.dead), **kinds}, wrong)
+    for each in PROMOTIONS:
+        wait_until(partial(final_report, sale, each), f"the FINAL report of {each}", 180)
+    report = audit(gather(sale))
+    wrong = report.wrong
+    for key, units in report.sale.reserved.items():
+        if stock[key] != units:
+            wrong.append(f"of {key} {units} units were set aside instead of {stock[key]}")
+    sold = sum(sums.consumed for sums in report.sale.sums.values())
+    kinds = Counter(outcome["outcome"] for _, _, outcome in report.sale.outcomes)
+    dead = len(report.sale.letters)
+    say(f"read back: {len(report.sale.outcomes):,} outcomes, {dead:,} dead letters")
+    return Result({"units sold": sold, "dead letters": dead, **kinds}, wrong)

@@ -16,6 +16,7 @@ from typing import Self
 
 from rehearsal.kafka import EmbeddedKafka
 from schemas.topics import ORDER_OUTCOMES
+from tests.faults.long_sale.timeline import Timeline
 from tests.support.storm import follower
 from tests.support.system import System, WorkerProcess, wait_until
 
@@ -147,7 +148,7 @@ class Weather:
         for worker in self._residents:
             worker.wait_ready()
 
-    def pass_over(self, busy: Callable[[], bool]) -> Counter[str]:
+    def pass_over(self, busy: Callable[[], bool], timeline: Timeline) -> Counter[str]:
         """Every kind of weather once, and again while the sale is `busy`; returns how often each was."""
         kinds = (self._kill, self._freeze, self._restart_broker, self._stop, self._lose_disk)
         seen: Counter[str] = Counter()
@@ -156,8 +157,9 @@ class Weather:
                 return seen
             began = time.monotonic()
             told = (kind.__doc__ or "").rstrip(".")
-            kind()
-            self._until_decisions_go_on()
+            with timeline.during(told):
+                kind()
+                self._until_decisions_go_on()
             self._say(f"{told}; {time.monotonic() - began:.1f} s until decisions go on")
             seen[told] += 1
         raise AssertionError("a cycle has no end")

@@ -1,0 +1,147 @@
+"""Invariants about time and order: in time is in time, too late is too late, first come is first served."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from tests.audit.events import MINUTE_MS
+from tests.audit.evidence import PROMOTION_START, Subject
+from tests.audit.sale import Sale, asked, changes, time_ms
+
+EXHAUSTED, INCOMPLETE_ORDER = "EXHAUSTED", "INCOMPLETE_ORDER"
+
+
+def in_time_is_in_time(sale: Sale) -> Iterator[str]:
+    """Nobody who ordered up to the deadline is told that it was over, or that nothing had been set aside."""
+    for name, placed_ms, line in _decided(sale):
+        subject = (name[1], line["sku"])
+        _, last_ms = placed_ms
+        expires_ms = _expires_ms(sale, subject)
+        reason = line.get("reason")
+        if reason == "EXPIRED" and expires_ms is not None and last_ms <= expires_ms:
+            yield f"{name} was placed at {last_ms}, before {expires_ms}, and told {line}"
+        if reason == "ENDED" and last_ms <= sale.ended_ms.get((name[1],), (last_ms, 0))[0]:
+            yield f"{name} was placed at {last_ms}, before any end, and told {line}"
+        started_ms, _ = sale.started_ms.get((name[1],), (last_ms + 1, 0))
+        if reason == "NO_RESERVATION" and sale.reserved.get(subject) and started_ms <= placed_ms[0]:
+            yield f"{name} was placed after the start of its promotion and told {line}"
+
+
+def too_late_is_too_late(sale: Sale) -> Iterator[str]:
+    """Nobody who ordered after the promotion's expiry gets anything."""
+    for name, (first_ms, _), line in _decided(sale):
+        expires_ms = _expires_ms(sale, (name[1], line["sku"]))
+        if line["consumed"] and expires_ms is not None and first_ms > expires_ms:
+            yield f"{name} was placed at {first_ms}, after {expires_ms}, and got {line}"
+
+
+def a_promotion_lasts_as_long_as_it_was_to_last(sale: Sale) -> Iterator[str]:
+    """`expiresAt` is what a start says, or the time of a start and its duration."""
+    starts: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    for source, event in sale.events.items():
+        if event is None or event.topic != PROMOTION_START or source in sale.letters:
+            continue
+        if "expiresAt" in event.body:
+            starts[event.name].add(time_ms(event.body["expiresAt"]))
+        elif "durationMinutes" in event.body:
+            starts[event.name].add(event.at_ms + round(event.body["durationMinutes"] * MINUTE_MS))
+    for (promotion, sku), line in sale.lines.items():
+        allowed = starts.get((promotion,))
+        if line["success"] and allowed and time_ms(line["expiresAt"]) not in allowed:
+            yield f"{promotion} was to last until one of {sorted(allowed)}, but {sku} says {line}"
+
+
+def nobody_is_turned_away_while_units_are_left(sale: Sale) -> Iterator[str]:
+    """EXHAUSTED is said only if too few units are left when all who ordered by then got what they took."""
+    for subject, lines in _by_subject(sale).items():
+        took = sorted((line.placed_ms, line.quantity) for line in lines if line.may_have_taken)
+        times = [placed_ms for placed_ms, _ in took]
+        sums = [0, *accumulate(units for _, units in took)]
+        for line in lines:
+            if line.reason == EXHAUSTED:
+                most = sums[bisect_right(times, line.decided_ms)]
+                if most + line.quantity <= sale.reserved.get(subject, 0):
+                    yield f"{subject}: {line} was refused when at most {most} units were taken"
+
+
+def first_come_first_served(sale: Sale) -> Iterator[str]:
+    """Who comes after somebody was turned away gets as much only where units came back in between."""
+    for subject, lines in _by_subject(sale).items():
+        back = _given_back(sale, subject, lines)
+        refused = sorted(
+            (each for each in lines if each.reason == EXHAUSTED), key=lambda each: each.decided_ms
+        )
+        least: Line | None = None
+        for line in sorted(lines, key=lambda each: each.placed_ms):
+            while refused and refused[0].decided_ms < line.placed_ms:
+                candidate = refused.pop(0)
+                least = candidate if least is None or candidate.quantity < least.quantity else least
+            if least is None or line.reason or line.quantity < least.quantity:
+                continue
+            units = sum(
+                units
+                for placed_ms, decided_ms, units in back
+                if decided_ms >= least.placed_ms and placed_ms <= line.decided_ms
+            )
+            if units <= line.quantity - least.quantity:
+                yield f"{subject}: {line} came after {least}, and only {units} units had come back"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One SKU of an order: when it was placed first and decided, and what became of it ("" = it got it)."""
+
+    order: tuple[str, str]
+    quantity: int
+    reason: str
+    placed_ms: int
+    decided_ms: int
+
+    @property
+    def may_have_taken(self) -> bool:
+        """Whether its units were taken at some moment; those of an incomplete order went back again."""
+        return self.reason in ("", INCOMPLETE_ORDER)
+
+
+def _by_subject(sale: Sale) -> dict[Subject, list[Line]]:
+    found: dict[Subject, list[Line]] = defaultdict(list)
+    for name, history in sale.histories.items():
+        for outcome in history:
+            for each in asked(outcome):
+                placed_ms, _ = sale.placed_ms.get(name, (0, 0))
+                decided_ms = time_ms(outcome["decidedAt"])
+                line = Line(name, each["quantity"], each.get("reason", ""), placed_ms, decided_ms)
+                found[name[1], each["sku"]].append(line)
+    return found
+
+
+def _given_back(sale: Sale, subject: Subject, lines: list[Line]) -> list[tuple[int, int, int]]:
+    """Units that came back: from when to when that may have been, and how many."""
+    back = [
+        (each.placed_ms, each.decided_ms, each.quantity) for each in lines if each.reason == INCOMPLETE_ORDER
+    ]
+    for name, history in sale.histories.items():
+        for outcome in history if name[1] == subject[0] else ():
+            decided_ms = time_ms(outcome["decidedAt"])
+            back += [
+                (0, decided_ms, -units) for sku, units in changes(outcome) if sku == subject[1] and units < 0
+            ]
+    return back
+
+
+def _decided(sale: Sale) -> Iterator[tuple[tuple[str, str], tuple[int, int], dict[str, Any]]]:
+    for name, history in sale.histories.items():
+        if name in sale.placed_ms:
+            for outcome in history:
+                for line in asked(outcome):
+                    yield name, sale.placed_ms[name], line
+
+
+def _expires_ms(sale: Sale, subject: Subject) -> int | None:
+    line = sale.lines.get(subject)
+    return time_ms(line["expiresAt"]) if line is not None and line["success"] else None

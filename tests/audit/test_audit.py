@@ -1,0 +1,206 @@
+"""The auditor finds what is wrong: each invariant is given a sale with one thing amiss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from streams.ledger.reservations.state import CLAIMS, RESERVATIONS, ClaimRow, Reservation
+from tests.audit.evidence import (
+    CHANGELOG,
+    DEAD_LETTERS,
+    ORDER_PLACED,
+    OUTCOMES,
+    PROMOTION_START,
+    RELEASES,
+    REPORTS,
+    RESULTS,
+    Evidence,
+    Record,
+)
+from tests.audit.report import INVARIANTS, audit
+from tests.audit.rows import CLAIM, CLAIM_LAYOUT, RESERVATION, RESERVATION_LAYOUT
+from tests.audit.small_sale import (
+    STANDING,
+    answer,
+    besides,
+    encoded,
+    final,
+    instead,
+    line,
+    log,
+    outcome,
+    release,
+    reservation,
+    row,
+    small_sale,
+)
+
+RIGHT = small_sale()
+FIRST, SECOND, THIRD = ((ORDER_PLACED, 0, offset) for offset in (0, 1, 5))
+
+
+def amiss() -> Iterator[tuple[str, Evidence]]:
+    """An invariant, and a sale in which it does not hold."""
+    yield from answers_amiss()
+    yield from units_amiss()
+    yield from times_amiss()
+    yield from rows_amiss()
+
+
+def answers_amiss() -> Iterator[tuple[str, Evidence]]:
+    every = "every input is decided or a dead letter"
+    yield every, instead(RIGHT, OUTCOMES, 0)
+    yield every, instead(RIGHT, RESULTS, 0)
+    yield every, besides(RIGHT, OUTCOMES, answer(SECOND, STANDING))
+    yield every, besides(RIGHT, DEAD_LETTERS, answer((ORDER_PLACED, 0, 9), b"{", reason="INVALID"))
+    fits = "an answer fits its event"
+    yield fits, instead(RIGHT, OUTCOMES, 1, answer(SECOND, outcome("O-9", ("A", 2, ""))))
+    yield fits, instead(RIGHT, OUTCOMES, 1, answer(SECOND, outcome("O-2", ("A", 1, ""))))
+    original = "a dead letter is the original with a true reason"
+    invalid = (ORDER_PLACED, 0, 3)
+    yield original, instead(RIGHT, DEAD_LETTERS, 1, answer(invalid, b"[", reason="INVALID"))
+    yield original, instead(RIGHT, DEAD_LETTERS, 1, answer(invalid, b"{", reason="CONFLICT"))
+    yield original, besides(RIGHT, DEAD_LETTERS, answer(SECOND, STANDING, reason="INVALID"))
+    content = "of one identity one content stands"
+    both = answer((ORDER_PLACED, 0, 2), outcome("O-2", ("A", 1, "")))
+    yield content, besides(instead(RIGHT, DEAD_LETTERS, 0), OUTCOMES, both)
+    same = "a repeat gets the same bytes"
+    yield same, instead(RIGHT, OUTCOMES, 2, answer((ORDER_PLACED, 0, 4), STANDING + b" "))
+    yield same, besides(RIGHT, RESULTS, replace(RIGHT.records[RESULTS][0], value=results(other=1)))
+    once = "an order is decided once"
+    yield once, besides(RIGHT, OUTCOMES, answer(SECOND, outcome("O-2", ("A", 2, ""), revision=2)))
+    yield once, besides(RIGHT, OUTCOMES, answer(SECOND, outcome("O-2", revision=3, cancelResults=[])))
+    back = [{"sku": "A", "quantity": 3, "cancelled": True}]
+    yield once, besides(RIGHT, OUTCOMES, answer(SECOND, outcome("O-2", revision=2, cancelResults=back)))
+    first = "what was cancelled first is not taken"
+    for lines in ([{"sku": "A", "quantity": 1, "cancelled": False}], []):
+        unknown = outcome("O-2", reason="NO_ORDER", cancelResults=lines)
+        taken = answer(SECOND, outcome("O-2", ("A", 2, ""), revision=2))
+        yield first, instead(RIGHT, OUTCOMES, 1, answer(SECOND, unknown), taken)
+    whole = "all or nothing is"
+    half = outcome("O-1", ("A", 1, ""), ("B", 1, "INCOMPLETE_ORDER"))
+    for policy in (True, False, None):
+        yield whole, replace(instead(RIGHT, OUTCOMES, 0, answer(FIRST, half)), all_or_nothing=policy)
+    part = outcome("O-1", ("A", 1, ""), ("B", 1, "EXHAUSTED"))
+    yield whole, replace(instead(RIGHT, OUTCOMES, 0, answer(FIRST, part)), all_or_nothing=True)
+
+
+def results(quantity: int = 3, **more: object) -> bytes:
+    expires = {"expiresAt": "2027-01-15T09:00:00.000Z"}
+    lines = [
+        {"sku": sku, "success": True, "quantity": units, **expires}
+        for sku, units in (("A", quantity), ("B", 5))
+    ]
+    return encoded({"promotionId": "P", "reservations": lines, **more})
+
+
+def units_amiss() -> Iterator[tuple[str, Evidence]]:
+    fewer = replace(RIGHT.records[RESULTS][0], value=results(1))
+    yield "no sku is oversold", instead(RIGHT, RESULTS, 0, fewer)
+    ends = "each hold ends exactly once"
+    yield ends, instead(RIGHT, RELEASES, 0)
+    yield ends, besides(RIGHT, RELEASES, *log(release("A", 3, 2, "EXPIRED")))
+    yield "a hold ends for what came first", instead(RIGHT, RELEASES, 0, *log(release("A", 3, 2, "EXPIRED")))
+    left = "the last release is of all that was not sold"
+    yield left, instead(RIGHT, RELEASES, 0, *log(release("A", 3, 3)))
+    yield left, besides(RIGHT, RELEASES, *log(release("A", 3, 1, "CANCELLED")))
+    adds = "reserved is consumed plus released"
+    yield adds, instead(RIGHT, RELEASES, 0, *log(release("A", 4, 2)))
+    yield adds, instead(RIGHT, REPORTS, 0, *log(final(line("A", 3, 2, released=0), line("B", 5, 0))))
+    says = "the final report says what the outcomes say"
+    first, second = (
+        line("A", 3, 2, cancelled=1, rejectedUnits=1, rejectedOrders=1),
+        line("B", 5, 0, cancelled=1),
+    )
+    yield says, instead(RIGHT, REPORTS, 0)
+    yield says, instead(RIGHT, REPORTS, 0, *log(final(first, second, revision=2)))
+    yield says, instead(RIGHT, REPORTS, 0, *log(final(first)))
+    for wrong in (
+        {"consumed": 3},
+        {"cancelled": 0},
+        {"rejectedUnits": 2},
+        {"drift": 1},
+        {"fluent": {"held": 1}},
+    ):
+        yield says, instead(RIGHT, REPORTS, 0, *log(final({**first, **wrong}, second)))
+    sells = "fluent sells what was not sold"
+    for wrong_truth in ({"held": 1, "available": 8}, {"held": 0, "available": 9}):
+        yield sells, replace(RIGHT, truth={**(RIGHT.truth or {}), "A": wrong_truth})
+    again = {"atMs": small_sale().records[OUTCOMES][2].at_ms + 1, "sku": "A", "onHand": 10, "available": 9}
+    yield "a sold unit is never on sale again", replace(RIGHT, journal=[again])
+
+
+def times_amiss() -> Iterator[tuple[str, Evidence]]:
+    for reason in ("EXPIRED", "ENDED", "NO_RESERVATION"):
+        told = answer(THIRD, outcome("O-3", ("A", 1, reason)))
+        yield "in time is in time", instead(RIGHT, OUTCOMES, 3, told)
+    late = [*RIGHT.records[ORDER_PLACED][:1], *log(RIGHT.records[ORDER_PLACED][1].value, seconds=3_700)]
+    late[1] = replace(late[1], offset=1)
+    yield "too late is too late", instead(instead(RIGHT, ORDER_PLACED, 4), ORDER_PLACED, 1, late[1])
+    sooner = replace(RIGHT.records[PROMOTION_START][0], at_ms=RIGHT.records[PROMOTION_START][0].at_ms - 1)
+    yield "a promotion lasts as long as it was to last", instead(RIGHT, PROMOTION_START, 0, sooner)
+    left = "nobody is turned away while units are left"
+    yield left, instead(RIGHT, OUTCOMES, 1, answer(SECOND, outcome("O-2", ("A", 2, "EXHAUSTED"))))
+    served = "first come first served"
+    turned_away = answer(THIRD, outcome("O-3", ("A", 1, "EXHAUSTED"), seconds=4))
+    yield served, instead(instead(RIGHT, OUTCOMES, 3, turned_away), OUTCOMES, 4)
+
+
+def rows_amiss() -> Iterator[tuple[str, Evidence]]:
+    more = "claimed is never more than reserved"
+    yield more, instead(RIGHT, CHANGELOG, 1, row(b"RR", reservation(3, 3, 4), "P", "A"))
+    said = "what is said to be consumed is claimed"
+    yield said, besides(RIGHT, CHANGELOG, row(b"RR", reservation(3, 3, 1), "P", "A"))
+    yield said, besides(RIGHT, CHANGELOG, row(b"RC", [3, "", 0, 0], "P", "A", "O-2"))
+    table = "the changelog folds to the table"
+    yield table, besides(RIGHT, CHANGELOG, row(b"RR", reservation(3, 3, 1), "P", "A"))
+    yield table, replace(RIGHT, tables={0: {}})
+    yield "what is forgotten leaves no rows", instead(RIGHT, CHANGELOG, 3)
+
+
+def test_a_sale_in_which_all_is_right_has_no_findings() -> None:
+    assert audit(RIGHT).wrong == []
+    assert tuple(sorted(audit(RIGHT).findings)) == tuple(sorted(INVARIANTS))
+
+
+@pytest.mark.parametrize(
+    ("invariant", "wrong"), list(amiss()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_what_is_amiss_is_found_under_the_name_of_its_invariant(invariant: str, wrong: Evidence) -> None:
+    assert audit(wrong).findings[invariant] != []
+    assert invariant not in audit(wrong, without=[invariant]).findings
+
+
+def test_every_invariant_is_seen_to_fail() -> None:
+    assert {invariant for invariant, _ in amiss()} == set(INVARIANTS)
+
+
+def test_what_there_is_no_evidence_for_is_not_said_to_hold() -> None:
+    bare = replace(RIGHT, truth=None, journal=None, tables=None, forgotten=False, over=False)
+    checked = audit(replace(bare, records={**bare.records, CHANGELOG: []})).findings
+    assert len(checked) == len(INVARIANTS) - 11
+
+
+def test_a_unit_that_came_back_may_go_to_somebody_who_came_later() -> None:
+    """O-3 is turned away at 12 s, O-1 gives a unit back at 20 s, O-4 takes it at 21 s."""
+    later = Record(0, 6, RIGHT.records[ORDER_PLACED][0].at_ms + 15_500, None, ORDER_FOUR)
+    more = besides(RIGHT, ORDER_PLACED, later)
+    got = besides(more, OUTCOMES, answer((ORDER_PLACED, 0, 6), outcome("O-4", ("A", 1, ""), seconds=21)))
+    assert audit(got).findings["first come first served"] == []
+    never_back = instead(got, OUTCOMES, 4)
+    assert audit(never_back).findings["first come first served"] != []
+
+
+ORDER_FOUR = encoded({"order": {"ref": "O-4", "promotionId": "P", "items": [{"sku": "A", "quantity": 1}]}})
+
+
+def test_the_rows_are_where_the_auditor_looks_for_them() -> None:
+    assert (RESERVATIONS.prefix, CLAIMS.prefix) == (RESERVATION, CLAIM)
+    for layout, fields in (
+        (RESERVATION_LAYOUT, Reservation.__struct_fields__),
+        (CLAIM_LAYOUT, ClaimRow.__struct_fields__),
+    ):
+        assert all(fields[place] == name for name, place in layout.items())
