@@ -82,8 +82,8 @@ def log(rng: random.Random, least: int, most: int) -> int:
 
 
 def backlog_ms(rng: random.Random) -> int:
-    """From a moment to a quarter of an hour."""
-    return log(rng, 10, 1_000_000)
+    """From a moment to twenty minutes; as often as not more than one."""
+    return rng.choice([log(rng, 10, 1_000_000), log(rng, MINUTE_MS, 20 * MINUTE_MS)])
 
 
 def _on(rng: random.Random) -> bool:
