@@ -9,7 +9,7 @@ from tests.simulation.bugs import BUGS, NOTICED
 from tests.simulation.planting import Bug, planted
 from tests.simulation.simulation import run
 
-QUICK = 40
+QUICK = 150
 """Seeds that are tried after the recorded one, which says nothing any more once the world has changed."""
 
 
