@@ -26,7 +26,7 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def test_the_runs_contain_what_they_are_meant_to_survive() -> None:
-    runs = [run(seed) for seed in range(40)]
+    runs = [run(seed) for seed in range(80)]
     assert sum(one.crashes for one in runs) > 500
     assert sum(one.longest_wait_ms > 60_000 for one in runs) > 5
     assert sum(one.deadlines.in_time for one in runs) > 500
