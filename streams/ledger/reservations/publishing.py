@@ -91,7 +91,7 @@ def report_now(turn: ReservationTurn) -> None:
         row.checked_at_ms,
         row.drift_units,
         row.drift_kind,
-        row.unripe_at_ms[-1] if row.state is RELEASING and row.unripe_at_ms else 0,
+        max(row.unripe_at_ms[-1], row.settle_at_ms) if row.state is RELEASING and row.unripe_at_ms else 0,
     )
     told = LineFigures(turn.promotion_id, turn.sku, figures)
     turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(told))

@@ -98,6 +98,8 @@ def ripen(turn: ReservationTurn) -> None:
     out_at_ms = attended_since_ms(turn.rows)
     if turn.now_ms < out_at_ms + row.settle_delay_ms:
         row.settle_at_ms = out_at_ms + row.settle_delay_ms
+        if row.state is RELEASING:
+            report_soon(turn)  # the close waits longer than was said
         return
     times = row.unripe_at_ms
     ripe = sum(1 for at_ms in times if at_ms <= turn.now_ms)

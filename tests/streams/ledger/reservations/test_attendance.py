@@ -13,7 +13,7 @@ from streams.ledger.fluent_requests import SettleRequest
 from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.reservations.attendance import BEAT_MS, LATE_MS
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, Ledger, decode, of
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, Ledger, decode, figures_in, of
 
 TERMS = Terms(report_interval_ms=10 * HOUR_MS)
 DELAY_MS, TIMEOUT_MS = TERMS.settle_delay_ms, TERMS.hold_timeout_ms
@@ -104,6 +104,21 @@ def test_there_are_heartbeats_while_one_of_the_two_times_runs_and_none_otherwise
     assert earliest_deadline_ms(ledger.rows) == ledger.now_ms + BEAT_MS
     ledger.of_age()
     assert earliest_deadline_ms(ledger.rows) == ledger.row().verify_at_ms
+
+
+def test_a_close_that_waits_for_such_units_says_for_how_much_longer() -> None:
+    """Else the report would say that Fluent is waited for."""
+    ledger = Ledger()
+    ledger.open(100, terms=Terms(report_interval_ms=BEAT_MS))
+    ledger.claim("O-1")
+    ledger.end()
+    ledger.do(c.SettleConfirmed(*IDS, ledger.row().number, 1))
+    ledger.after(DELAY_MS // 2)
+    ledger.now_ms += DELAY_MS
+    ledger.do(c.Tick(0, ledger.now_ms - DELAY_MS))
+    told = figures_in(ledger.after(BEAT_MS))
+    assert [figures.of_age_at_ms for figures in told] == [ledger.row().settle_at_ms]
+    assert ledger.row().settle_at_ms > ledger.row().unripe_at_ms[-1]
 
 
 def claim_of_one() -> c.Claim:
