@@ -27,7 +27,10 @@ CANCELLED_SHARE = 10
 def skus(directory: Path, count: int, effort: int) -> Figures:
     """Orders over a catalogue of `count` SKUs."""
     worker = Worker(directory)
-    return costs(worker, catalogue(worker, count), effort)
+    began = time.process_time()
+    pick = catalogue(worker, count)
+    begun_us = (time.process_time() - began) / count * 1e6
+    return {"start": begun_us, **costs(worker, pick, effort)}
 
 
 def claims_per_sku(directory: Path, count: int, effort: int) -> Figures:
@@ -146,6 +149,7 @@ CURVES: tuple[Curve, ...] = (
         "SKUs",
         (10, 100, 1_000, 10_000, 100_000, 1_000_000),
         (
+            Figure("start", "to set a SKU aside", "µs CPU"),
             Figure(
                 "order",
                 "an order",
