@@ -11,7 +11,16 @@ import shutil
 from pathlib import Path
 
 import msgspec
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import (
+    BlockBasedIndexType,
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+)
 
 from streams.ledger.rows import Changes
 from streams.log import get_logger
@@ -61,12 +70,22 @@ BUFFERS_BYTES = 128 * MEBI
 """For the write buffers of all tasks together, two each."""
 
 
+METADATA_BYTES = 16 * 1024
+"""Of a piece of a file's index or filter."""
+
+
 def _options(tasks: int) -> Options:
     buffer_bytes = min(16 * MEBI, max(MEBI, BUFFERS_BYTES // (2 * tasks)))
     table = BlockBasedOptions()
     table.set_block_cache(_shared_cache())
     table.set_bloom_filter(10, False)
     table.set_cache_index_and_filter_blocks(True)
+    # In pieces: the filter of a file with a million rows is larger than a shard of the cache (1 MiB), and
+    # what cannot be kept is read anew for every lookup. (RocksDB's wiki: Partitioned Index Filters.)
+    table.set_index_type(BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_metadata_block_size(METADATA_BYTES)
+    table.set_pin_top_level_index_and_filter(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options = Options(raw_mode=True)
     options.create_if_missing(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,3 +145,35 @@ def test_a_store_that_was_closed_deletes_nothing_of_the_one_that_came_after_it(t
         former.get(b"a00001")
     assert store.mark() == MARK
     store.close()
+
+
+@pytest.mark.slow
+def test_a_lookup_among_a_million_rows_costs_about_what_it_costs_among_a_few(tmp_path: Path) -> None:
+    """When a file's filter did not fit into the cache, each lookup read it anew: a hundred times as much."""
+    few, many = (lookup_us(tmp_path / str(rows), rows) for rows in (10_000, 1_200_000))
+    assert many < 20 * few, f"{few:.1f} µs became {many:.1f}"
+
+
+def lookup_us(path: Path, rows: int) -> float:
+    """CPU of a lookup of a row that there is not, as a claim's first lookup is."""
+    store = RocksStore(path)
+    try:
+        for start in range(0, rows, 10_000):
+            numbers = range(start, min(rows, start + 10_000))
+            store.write({f"RC{spread(number):08x}".encode(): b"x" * 60 for number in numbers})
+        store._db.compact_range(b"", b"\xff")  # into one file, as it will be in time
+        absent = [f"RC{spread(rows + number):08x}".encode() for number in range(3_000)]
+        assert store.get(f"RC{spread(rows - 1):08x}".encode()) is not None
+        for key in absent[:1_000]:
+            store.get(key)
+        began = time.process_time()
+        for key in absent[1_000:]:
+            store.get(key)
+        return (time.process_time() - began) / 2_000 * 1e6
+    finally:
+        store.close()
+
+
+def spread(number: int) -> int:
+    """Keys that follow each other lie anywhere (Knuth's multiplicative hash)."""
+    return number * 2_654_435_761 & 0xFFFFFFFF
