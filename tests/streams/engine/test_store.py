@@ -161,6 +161,7 @@ def lookup_us(path: Path, rows: int) -> float:
         for start in range(0, rows, 10_000):
             numbers = range(start, min(rows, start + 10_000))
             store.write({f"RC{spread(number):08x}".encode(): b"x" * 60 for number in numbers})
+        assert store._db is not None
         store._db.compact_range(b"", b"\xff")  # into one file, as it will be in time
         absent = [f"RC{spread(rows + number):08x}".encode() for number in range(3_000)]
         assert store.get(f"RC{spread(rows - 1):08x}".encode()) is not None
