@@ -36,7 +36,7 @@ def test_a_sale_shows_every_figure_of_a_worker(
 ) -> None:
     with system(kafka.bootstrap, topic_prefix, tmp_path, {"A": {"LOC-1": 50}}) as sale:
         process = sale.start_worker("--health-port", "0")
-        expires_at = (datetime.now(UTC) + timedelta(seconds=6)).isoformat(timespec="milliseconds")
+        expires_at = (datetime.now(UTC) + timedelta(seconds=12)).isoformat(timespec="milliseconds")
         start = {"id": "P", "skus": [{"sku": "A", "quantity": 20}], "expiresAt": expires_at[:23] + "Z"}
         sale.publish("promotion-start", [{"promotion": start}])
         sale.wait_for("promotion-results", 1)
