@@ -106,7 +106,7 @@ class Sale:
         self.log.append(command)
 
     def pass_time(self, passed_ms: int, *, watermark: bool) -> None:
-        """Ticks for both stages, once a second; the watermark goes along or stands still. All is committed."""
+        """Ticks for both stages each second; the watermark goes along or not. All is committed."""
         for _ in range(passed_ms // 1_000):
             self.log.now_ms += 1_000
             tick = Tick(self.log.now_ms if watermark else 0, decided_ms=self.log.now_ms)
