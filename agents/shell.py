@@ -104,7 +104,7 @@ class CommandStage:
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
         """Decide the records in order. What is not a command becomes a dead letter, its neighbours do not."""
-        decode, decide, command = self.decode, self.core.decide, None
+        decode, decide, placed_at_ms = self.decode, self.core.decide, 0
         now_ms = seen_ms(rows, self.topic)
         for record in records:
             if now_ms < record.timestamp <= LAST_EVENT_MS:
@@ -119,8 +119,10 @@ class CommandStage:
             if self.events and headers and command.placed_at_ms > now_ms:
                 command.placed_at_ms = now_ms  # a producer's clock: nothing was placed after it was read
             decide(rows, command, now_ms, effects)
+            if type(command) is Claim:
+                placed_at_ms = command.placed_at_ms
         remember_seen_ms(rows, self.topic, now_ms)
-        measure(self.topic, records, effects, command)
+        measure(self.topic, records, effects, placed_at_ms)
 
     def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
         """Turn a record away undecided; an event that was sent home is named as it came in."""
@@ -163,10 +165,12 @@ class AtHome:
         remember_seen_ms(self.rows, self.stage.topic, self.now_ms)
 
 
-def measure(stage: str, records: Sequence[Record], effects: Effects, newest: Any = None) -> None:
-    """Note a batch for the metrics: once, however many records it has; `newest` is its last command."""
+def measure(stage: str, records: Sequence[Record], effects: Effects, placed_at_ms: int = 0) -> None:
+    """Note a batch for the metrics: once, however many records it has.
+
+    `placed_at_ms` is the event's time of its last claim, 0 where it has none.
+    """
     if records:
-        placed_at_ms = newest.placed_at_ms if isinstance(newest, Claim) else 0
         effects.batches.append(Batch(stage, len(records), records[0].timestamp, placed_at_ms))
 
 

@@ -8,7 +8,7 @@ from agents import orders, reservations
 from agents.shell import CommandStage
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, SKU_COMMANDS
 from streams.engine.stage import seen_ms
-from streams.ledger.commands import Claim, HoldConfirmed, Reserve, decode_sku_command, encode
+from streams.ledger.commands import Claim, HoldConfirmed, Reserve, Tick, decode_sku_command, encode
 from streams.ledger.effects import Effects
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
@@ -79,3 +79,13 @@ def test_no_event_that_was_sent_home_is_later_than_its_record_there() -> None:
         orders.stage(lambda topic: topic).decide(0, [record], rows, effects)
     claims = [decode_sku_command(send.value or b"") for send in effects.sends]
     assert [claim.placed_at_ms for claim in claims] == [NOON_MS - 5_000, NOON_MS]
+
+
+def test_a_batch_that_ends_with_a_tick_counts_among_the_latencies_of_decisions() -> None:
+    """Seen on a loaded machine: of seven orders two were left out, for a heartbeat came behind them."""
+    rows, effects = Rows(MemoryStore()), Effects()
+    opened(rows)
+    claim, tick = Claim("P", "A", 1, "O-1", NOON_MS - 5, 0, 0), Tick()
+    stage().decide(0, [Rec(encode(claim)), Rec(encode(tick))], rows, effects)
+    [batch] = effects.batches
+    assert (batch.records, batch.placed_at_ms) == (2, NOON_MS - 5)
