@@ -12,21 +12,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, overload
 
 import msgspec
 
 from schemas.reasons import RECOMMENDATIONS, Reason
+from streams.engine.protocol.actions import Action
+from streams.engine.protocol.task import TaskState
+from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.stage import Record, Stage
 from streams.engine.store import StoreFailed
 from streams.ledger.effects import Effects, Notice
 from streams.ledger.rows import Rows, Table
 from streams.system import now_ms
-
-if TYPE_CHECKING:
-    from streams.engine.driver import Driver
-    from streams.engine.task import Task
 
 TRIES = 3
 LIMIT, WITHIN_MS = 20, 600_000
@@ -136,7 +135,36 @@ def _decide(stage: Stage, source: str, records: Sequence[Record], rows: Rows, ef
         raise RecordFailed(source, noting.offset, error) from error
 
 
-async def write_down(driver: Driver, task: Task, failed: RecordFailed) -> None:
+class Undecided(Protocol):
+    """The task whose record failed, as far as it is needed here."""
+
+    name: str
+    rows: Rows
+    state: TaskState | None
+    condemned: dict[str, int]
+
+    def discard(self) -> None:
+        """Forget every decision that was not committed."""
+
+
+class Committing(Protocol):
+    """The driver that commits what is written down, as far as it is needed here."""
+
+    protocol: WorkerProtocol
+    failing: set[str]
+
+    @property
+    def tasks(self) -> Mapping[str, Undecided]:
+        """All tasks of this worker."""
+
+    def carry_out(self, actions: Iterable[Action]) -> None:
+        """Do what the protocol wants done."""
+
+    async def settled(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition about the protocol is true."""
+
+
+async def write_down(driver: Committing, task: Undecided, failed: RecordFailed) -> None:
     """Count a failure in the rows of its task, committed; what else the task had decided is decided again.
 
     Raises RecordFailed, which must end the process, unless that was the last try: then the source is read
