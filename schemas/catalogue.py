@@ -12,7 +12,7 @@ from schemas.headers import DeadLetterHeaders, SourceHeaders
 from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.outcomes import OrderOutcome
 from schemas.promotions import PromotionEnd, PromotionStart
-from schemas.reports import ReconciliationReport
+from schemas.reports import ReconciliationReport, SaleFigures
 from schemas.results import PromotionResults, ReservationRelease, ReservationResult
 
 Examples = tuple[JsonValue, ...]
@@ -43,6 +43,7 @@ MESSAGES: tuple[MessageKind, ...] = (
     MessageKind(topics.ORDER_OUTCOMES, OrderOutcome, SourceHeaders, examples.ORDER_OUTCOMES),
     MessageKind(topics.RESERVATION_RELEASES, ReservationRelease, None, examples.RESERVATION_RELEASES),
     MessageKind(topics.RECONCILIATION_REPORTS, ReconciliationReport, None, examples.RECONCILIATION_REPORTS),
+    MessageKind(topics.SALE_FIGURES, SaleFigures, None, examples.SALE_FIGURES),
     MessageKind(topics.DEAD_LETTERS, None, DeadLetterHeaders, ()),
 )
 

@@ -135,6 +135,22 @@ RESERVATION_RELEASES: tuple[JsonValue, ...] = (
     },
 )
 
+SALE_FIGURES: tuple[JsonValue, ...] = (
+    {
+        "promotionId": _PROMOTION,
+        "sku": "SKU-001",
+        "status": "ACTIVE",
+        "reserved": 100,
+        "consumed": 41,
+        "cancelled": 2,
+        "released": 0,
+        "rejectedUnits": 0,
+        "rejectedOrders": 0,
+        "expiresAt": "2025-11-28T11:00:00.000Z",
+        "at": "2025-11-28T09:04:17.208Z",
+    },
+)
+
 RECONCILIATION_REPORTS: tuple[JsonValue, ...] = (
     {
         "promotionId": _PROMOTION,

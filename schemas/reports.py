@@ -1,4 +1,4 @@
-"""What adds up at the end of a sale: the records of `reconciliation-reports`."""
+"""What adds up: the records of `reconciliation-reports`, and those of `sale-figures` while a sale runs."""
 
 from __future__ import annotations
 
@@ -79,3 +79,22 @@ class ReconciliationReport(ReportHead):
     """Value of `reconciliation-reports`: one page of 500 lines of a promotion's report."""
 
     lines: tuple[ReportLine, ...]
+
+
+class SaleFigures(Message):
+    """Value of `sale-figures`: how a SKU stands, in units except for `rejectedOrders`. The newest holds.
+
+    reserved - consumed is what can still be sold while the status is ACTIVE.
+    """
+
+    promotion_id: Ref
+    sku: Sku
+    status: Annotated[PromotionState, Field(description="As that of a promotion, of this SKU alone.")]
+    reserved: Annotated[Count, Field(description="Units held in Fluent; 0 until it has confirmed the hold.")]
+    consumed: Annotated[Count, Field(description="Units sold, net of cancels.")]
+    cancelled: Annotated[Count, Field(description="Units that orders took and gave back.")]
+    released: Annotated[Count, Field(description="Units that went back on sale; 0 before CLOSED.")]
+    rejected_units: Count
+    rejected_orders: Count
+    expires_at: Annotated[UtcTime, Field(description="The expiry; a promotion-end may come sooner.")]
+    at: Annotated[UtcTime, Field(description="The moment that the figures show.")]

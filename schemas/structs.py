@@ -97,6 +97,22 @@ class ReservationRelease(msgspec.Struct, rename="camel"):
     released_at: str
 
 
+class SaleFigures(msgspec.Struct, rename="camel", gc=False):
+    """Value of `sale-figures`."""
+
+    promotion_id: str
+    sku: str
+    status: str
+    reserved: int
+    consumed: int
+    cancelled: int
+    released: int
+    rejected_units: int
+    rejected_orders: int
+    expires_at: str
+    at: str
+
+
 class FluentFigures(msgspec.Struct, rename="camel"):
     """The hold of a line as Fluent last confirmed it."""
 

@@ -23,6 +23,7 @@ PROMOTION_RESULTS = "promotion-results"
 ORDER_OUTCOMES = "order-outcomes"
 RESERVATION_RELEASES = "reservation-releases"
 RECONCILIATION_REPORTS = "reconciliation-reports"
+SALE_FIGURES = "sale-figures"
 DEAD_LETTERS = "dead-letters"
 
 TASK_CHANGELOG = "flashsale-tasks-changelog"
@@ -35,6 +36,11 @@ HEADROOM_BYTES = 64 * 1024
 """By this much our limit must exceed the limit of every input topic (room for headers)."""
 
 DAY_MS = 86_400_000
+
+COMPACTED_WITHIN_MS = 600_000
+COMPACTED_SEGMENT_BYTES = 16 * 1024 * 1024
+"""Of an output that is compacted, a reader reads everything at its start. So what was replaced goes soon: by
+Kafka's defaults, a segment is compacted once it has a gibibyte or is a week old."""
 
 
 class Role(StrEnum):
@@ -75,6 +81,9 @@ class Topic:
             config["max.message.bytes"] = str(MAX_MESSAGE_BYTES)
         if self.compacted:
             config["delete.retention.ms"] = str(DAY_MS)
+            if self.role is Role.OUTPUT:
+                config["max.compaction.lag.ms"] = str(COMPACTED_WITHIN_MS)
+                config["segment.bytes"] = str(COMPACTED_SEGMENT_BYTES)
         else:
             config["retention.ms"] = str(self.retention_ms)
         return config
@@ -111,6 +120,13 @@ TOPICS: tuple[Topic, ...] = (
         "promotion id",
         "What adds up, per SKU, beside what Fluent holds.",
         30 * DAY_MS,
+    ),
+    Topic(
+        SALE_FIGURES,
+        Role.OUTPUT,
+        "promotion id/SKU",
+        "How a SKU stands: at most once a second, while it changes.",
+        compacted=True,
     ),
     Topic(
         DEAD_LETTERS,

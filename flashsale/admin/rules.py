@@ -111,8 +111,11 @@ def _timestamps(topic: Topic, name: str, kind: str | None) -> Iterator[Finding]:
 
 def _cleanup(topic: Topic, name: str, policies: list[str]) -> Iterator[Finding]:
     if topic.compacted and policies != ["compact"]:
-        problem = f"has cleanup.policy {','.join(policies)}: state would be deleted"
-        yield Finding(name, Severity.ERROR, problem, altered("cleanup.policy", "compact"))
+        is_state = topic.role is Role.STATE
+        lost = "state would be deleted" if is_state else "what changes no more would be deleted"
+        problem = f"has cleanup.policy {','.join(policies)}: {lost}"
+        severity = Severity.ERROR if is_state else Severity.WARNING
+        yield Finding(name, severity, problem, altered("cleanup.policy", "compact"))
     if not topic.compacted and "compact" in policies:
         severity = Severity.WARNING if topic.role is Role.INPUT else Severity.ERROR
         problem = "is compacted: records with equal keys would be lost"

@@ -28,6 +28,7 @@ PAIRS: dict[Struct, tuple[Model, ...]] = {
     structs.ResultSummary: (results.ResultSummary,),
     structs.PromotionResults: (results.PromotionResults,),
     structs.ReservationRelease: (results.ReservationRelease,),
+    structs.SaleFigures: (reports.SaleFigures,),
     structs.FluentFigures: (reports.FluentFigures,),
     structs.ReportLine: (reports.ReportLine,),
     structs.ReportTotals: (reports.ReportTotals,),
@@ -46,6 +47,7 @@ VALUES: dict[str, tuple[Struct, ...]] = {
     "promotion-results": (structs.PromotionResults,),
     "reservation-releases": (structs.ReservationRelease,),
     "reconciliation-reports": (structs.ReconciliationReport,),
+    "sale-figures": (structs.SaleFigures,),
 }
 EXAMPLES = [(kind.topic, example) for kind in MESSAGES if kind.action == "send" for example in kind.examples]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.audit.report import audit
-from tests.support.audit import order, promotion_start
+from tests.support import audit as support
+from tests.support.audit import newest_figures, order, promotion_start
 from tests.support.evidence import gather
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import System, system, wait_until
@@ -56,6 +57,13 @@ def check(sale: System, sent: list[dict[str, object]]) -> None:
     assert report.wrong == []
     assert len(report.sale.outcomes) == len(sent) and len(report.sale.histories) == ORDERS
     assert {sku: units for (_, sku), units in report.sale.reserved.items()} == STOCK
+    taken = support.audit(sale).taken
+    wait_until(lambda: _shown(sale) == taken, "the figures of what was sold", 30)
+
+
+def _shown(sale: System) -> dict[tuple[str, str], int]:
+    """Units that were sold of each SKU, as `sale-figures` says."""
+    return {key: figures["consumed"] for key, figures in newest_figures(sale).items()}
 
 
 def until_decided(sale: System, count: int) -> None:

@@ -38,6 +38,7 @@ def test_a_topic_as_we_create_it_has_no_problem(name: str) -> None:
         ("sku-commands", "retention.ms", "3600000", "warning", "retention.ms"),
         ("order-outcomes", "cleanup.policy", "compact", "error", "to delete"),
         ("order-cancelled", "cleanup.policy", "compact,delete", "warning", "to delete"),
+        ("sale-figures", "cleanup.policy", "delete", "warning", "to compact"),
         ("flashsale-tasks-changelog", "cleanup.policy", "delete", "error", "to compact"),
         ("flashsale-tasks-changelog", "cleanup.policy", "compact,delete", "error", "to compact"),
         ("order-placed", "message.timestamp.type", "CreateTime", "warning", "to LogAppendTime"),

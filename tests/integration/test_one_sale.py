@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.ledger.fluent_requests import reservation_ref
-from tests.support.audit import audit, final_report, order, promotion_start
+from tests.support.audit import audit, final_report, newest_figures, order, promotion_start
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import System, system, wait_until
 
@@ -57,6 +57,11 @@ def test_a_sale_goes_from_its_start_to_a_report_that_adds_up(sale: System) -> No
     )
     assert (lines["SKU-2"]["reserved"], lines["SKU-2"]["consumed"], lines["SKU-2"]["released"]) == (5, 3, 2)
     assert lines["SKU-3"]["reserved"] == 0
+    shown = newest_figures(sale)
+    same = ("reserved", "consumed", "cancelled", "released", "rejectedUnits", "rejectedOrders")
+    for sku, line in lines.items():
+        assert {name: shown["P", sku][name] for name in same} == {name: line[name] for name in same}
+    assert [shown["P", sku]["status"] for sku in lines] == ["CLOSED", "CLOSED", "REJECTED"]
     truth = sale.fluent.truth()
     assert all(sku["held"] == 0 for sku in truth.values())
     assert truth["SKU-1"]["available"] == 120 - truth["SKU-1"]["booked"]

@@ -91,6 +91,11 @@ def final_report(system: System, promotion: str) -> dict[str, Any] | None:
     return None
 
 
+def newest_figures(system: System) -> dict[tuple[str, str], dict[str, Any]]:
+    """The newest record of `sale-figures` for each SKU of each promotion."""
+    return {(m.json["promotionId"], m.json["sku"]): m.json for m in system.read("sale-figures")}
+
+
 def promotion_start(promotion: str, stock: dict[str, int], **more: Any) -> dict[str, Any]:
     """A promotion-start event."""
     skus = [{"sku": sku, "quantity": quantity} for sku, quantity in stock.items()]

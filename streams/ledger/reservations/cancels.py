@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schemas.topics import ORDER_COMMANDS
 from streams.ledger.commands import Cancel, LineCancelled, encode
+from streams.ledger.reservations.figures import publish_soon
 from streams.ledger.reservations.publishing import publish_release, report_now, report_soon
 from streams.ledger.reservations.queue import withdraw
 from streams.ledger.reservations.settling import follow_up, unripen
@@ -65,6 +66,7 @@ def _give_back(turn: ReservationTurn, claim: ClaimRow, units: int, compensation:
         row.rejected_orders += 1
     else:
         row.cancelled += units
+    publish_soon(turn)
     if row.state is CLOSED:
         publish_release(turn, CANCELLED)
         report_now(turn)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from streams.ledger.commands import Claim, Keep, Recall
 from streams.ledger.reservations.decision import reason_behind_others, reason_for, record_decision
+from streams.ledger.reservations.figures import publish_soon
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.queue import wait
 from streams.ledger.reservations.settling import ripen_again
@@ -48,6 +49,8 @@ def on_claim(turn: ReservationTurn, command: Claim) -> None:
     ripe_at_ms = record_decision(row, quantity, reason, turn.now_ms)
     claim = ClaimRow(quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
     rows.put(CLAIMS, key, claim)
+    if not row.figures_noted:
+        publish_soon(turn)
     arm_sooner(rows, turn.key, row, turn.now_ms)
     rows.put(RESERVATIONS, turn.key, row)
     turn.effects.count(reason)

@@ -14,6 +14,7 @@ from streams.ledger.commands import (
     Tick,
 )
 from streams.ledger.reservations.decision import cause_of
+from streams.ledger.reservations.figures import publish_soon
 from streams.ledger.reservations.publishing import (
     answer_reserve,
     notice_drift,
@@ -63,12 +64,14 @@ def begin(turn: ReservationTurn, command: Reserve) -> None:
         if command.attributes or command.trace:
             turn.rows.put(DETAILS, turn.key, Details(command.attributes, trace=command.trace))
         ask(turn, HOLD)
+        publish_soon(turn)
 
 
 def answer_again(turn: ReservationTurn, command: Reserve) -> None:
     """A repeat is answered from the row; so is a Reserve that comes after its End."""
     if not turn.row.expires_at_ms:
         _adopt(turn, command)
+        publish_soon(turn)
     details = turn.rows.get(DETAILS, turn.key) or Details()
     answer_reserve(turn, details.error)
 
@@ -93,7 +96,7 @@ def confirm_hold(turn: ReservationTurn, command: HoldConfirmed) -> None:
     row.verify_at_ms = turn.now_ms + check_every_ms(row.terms)
     turn.rows.delete(DETAILS, turn.key)
     answer_reserve(turn)
-    report_now(turn)
+    _tell(turn)
     drain(turn)
     close_if_idle(turn)
 
@@ -233,7 +236,7 @@ def _end_sale(turn: ReservationTurn) -> None:
     row.verify_wanted = False
     ripen(turn)
     let_go(turn)
-    report_now(turn)
+    _tell(turn)
 
 
 def _unanswered(turn: ReservationTurn, cause: str) -> str:
@@ -263,4 +266,10 @@ def _close(turn: ReservationTurn) -> None:
 def _report_closed(turn: ReservationTurn) -> None:
     """Nothing is held any more: report it, and forget the claims after the retention."""
     turn.row.forget_at_ms = turn.now_ms + turn.row.kept_ms
+    _tell(turn)
+
+
+def _tell(turn: ReservationTurn) -> None:
+    """It is in another state: tell the promotion at once, and everybody else soon."""
     report_now(turn)
+    publish_soon(turn)

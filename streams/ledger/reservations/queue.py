@@ -9,6 +9,7 @@ from __future__ import annotations
 from streams.ledger.commands import Claim
 from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.reservations.decision import reason_for, record_decision
+from streams.ledger.reservations.figures import publish_soon
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.state import (
     BY_WATERMARK,
@@ -107,6 +108,7 @@ def _decide(turn: ReservationTurn, waiter: WaitingRow) -> bool:
             return False
         reason = NO_RESERVATION
     ripe_at_ms = record_decision(row, waiter.quantity, reason, turn.now_ms)
+    publish_soon(turn)
     _answer(turn, row.head, waiter, reason, ripe_at_ms)
     return True
 

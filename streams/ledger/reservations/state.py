@@ -141,6 +141,9 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
 
     terms: Terms = Terms()
 
+    figures_noted: bool = False
+    """They have changed since they were published: a row of `CHANGED`."""
+
 
 class Details(msgspec.Struct, array_like=True, gc=False):
     """What only the hold and its refusal need, kept out of the row that every claim reads."""
@@ -193,10 +196,17 @@ class WaitingRow(msgspec.Struct, array_like=True, gc=False):
             self.events.append((event, quantity))
 
 
+class FiguresDue(msgspec.Struct, array_like=True, gc=False):
+    """Some figures have changed, and a deadline is set at which they are published."""
+
+
 RESERVATIONS: Table[Reservation] = Table(b"RR", Reservation, hot=True)
 DETAILS: Table[Details] = Table(b"RA", Details)
 CLAIMS: Table[ClaimRow] = Table(b"RC", ClaimRow)
 WAITERS: Table[WaitingRow] = Table(b"RW", WaitingRow)
+FIGURES_DUE: Table[FiguresDue] = Table(b"RG", FiguresDue, hot=True)
+CHANGED = Deadlines(b"RF")
+"""Reservations whose figures are to be published, since when."""
 BY_CLOCK = Deadlines(b"RD")
 """What concerns Fluent and reports."""
 BY_WATERMARK = Deadlines(b"RM")
@@ -206,6 +216,8 @@ WAKE = b"w"
 """Deadline kind: some time of a reservation has come; the subject is its key."""
 HEARTBEAT = b"h"
 """Deadline kind: see `attendance`; it has no subject."""
+FIGURES = b"g"
+"""Deadline kind: see `figures`; it has no subject."""
 FORGET = b"f"
 """Deadline kind, by the watermark: forget one claim; the subject is the claim's key."""
 

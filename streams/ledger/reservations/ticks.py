@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from streams.ledger.commands import Tick
 from streams.ledger.reservations.attendance import attended_since_ms, beat
+from streams.ledger.reservations.figures import publish_changed
 from streams.ledger.reservations.forgetting import forget_one, forget_soon
 from streams.ledger.reservations.lifecycle import close_if_idle, close_in_time
 from streams.ledger.reservations.publishing import report_now
 from streams.ledger.reservations.queue import drain_soon
 from streams.ledger.reservations.requests import send_request
 from streams.ledger.reservations.settling import check_again, follow_up, ripen
-from streams.ledger.reservations.state import BY_CLOCK, BY_WATERMARK, HEARTBEAT, PENDING, WAKE
+from streams.ledger.reservations.state import BY_CLOCK, BY_WATERMARK, FIGURES, HEARTBEAT, PENDING, WAKE
 from streams.ledger.reservations.turn import ReservationTurn, Work, take_by_key
 from streams.ledger.turn import Turn
 
@@ -47,6 +48,9 @@ def on_due(turn: Turn, doublings: bytes = b"") -> None:
         BY_CLOCK.clear(turn.rows, at_ms, kind, subject)
         if kind == HEARTBEAT:
             beat(turn)
+            continue
+        if kind == FIGURES:
+            publish_changed(turn)
             continue
         reservation = take_by_key(turn, subject)
         if reservation.row.wake_at_ms == at_ms:

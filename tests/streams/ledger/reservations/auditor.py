@@ -13,11 +13,13 @@ from schemas.topics import (
     ORDER_OUTCOMES,
     PROMOTION_COMMANDS,
     RESERVATION_RELEASES,
+    SALE_FIGURES,
 )
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from streams.ledger.effects import Send
 from streams.ledger.reservations.attendance import BEAT_MS, LATE_MS
+from streams.ledger.reservations.figures import EVERY_MS
 
 SEEN_WITHIN_MS = LATE_MS + BEAT_MS
 """A delay between decision and commit may go unnoticed if it is shorter."""
@@ -78,6 +80,9 @@ class Account:
     """Of the orders' first claims."""
     unforeseen: set[str] = field(default_factory=set)
     """Orders that came although the watermark had said that nothing of their time was to come any more."""
+    published: dict[str, Any] = field(default_factory=dict)
+    """The newest record of its figures, without its time."""
+    published_at_ms: int = 0
 
     def deadline_ms(self) -> int:
         """What is placed later is too late."""
@@ -164,6 +169,8 @@ class Auditor:
                 self._figures(answer)
         elif send.topic == RESERVATION_RELEASES:
             self._released(json.loads(value))
+        elif send.topic == SALE_FIGURES:
+            self._told_everybody(json.loads(value), now_ms)
         elif send.topic == FLUENT_REQUESTS:
             self._requested(f.decode_request(value), value, now_ms)
 
@@ -246,6 +253,14 @@ class Auditor:
         assert figures.reserved == account.reserved
         assert figures.released == (figures.reserved - figures.consumed if figures.state == "CLOSED" else 0)
         account.version, account.state = figures.version, figures.state
+
+    def _told_everybody(self, record: dict[str, Any], now_ms: int) -> None:
+        account = self.accounts[record["promotionId"], record["sku"]]
+        assert now_ms >= account.published_at_ms + EVERY_MS, "figures of a SKU more than once a second"
+        del record["at"]
+        assert record != account.published, "figures that had not changed"
+        assert (record["reserved"], record["consumed"]) == (account.reserved, account.held())
+        account.published, account.published_at_ms = record, now_ms
 
     def _released(self, record: dict[str, str | int]) -> None:
         account = self.accounts[str(record["promotionId"]), str(record["sku"])]

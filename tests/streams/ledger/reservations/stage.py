@@ -14,6 +14,7 @@ from schemas.topics import (
     ORDER_OUTCOMES,
     PROMOTION_COMMANDS,
     RESERVATION_RELEASES,
+    SALE_FIGURES,
     SKU_COMMANDS,
 )
 from streams.ledger import commands as c
@@ -39,6 +40,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
     SKU_COMMANDS: c.decode_sku_command,
     RESERVATION_RELEASES: json.loads,
     ORDER_OUTCOMES: json.loads,
+    SALE_FIGURES: json.loads,
 }
 
 
@@ -51,6 +53,8 @@ class Ledger:
         self.now_ms = NOON_MS
         self.sent: list[Send] = []
         self.notices: list[Notice] = []
+        self.published: list[dict[str, Any]] = []
+        """The values of `sale-figures`."""
         self.largest_effects = 0
 
     def step(self, command: c.SkuCommand) -> list[Send]:
@@ -72,7 +76,10 @@ class Ledger:
         return effects.sends
 
     def do(self, command: c.SkuCommand) -> list[Any]:
-        """Decide a command and its Continues; answers everything that was sent to others, decoded."""
+        """Decide a command and its Continues; answers what was sent to others, decoded.
+
+        What goes to `sale-figures` is apart, in `published`.
+        """
         out: list[Any] = []
         pending = [command]
         while pending:
@@ -80,6 +87,8 @@ class Ledger:
                 decoded = decode(send)
                 if send.own:
                     pending.append(decoded)
+                elif send.topic == SALE_FIGURES:
+                    self.published.append(decoded)
                 else:
                     out.append(decoded)
         return out

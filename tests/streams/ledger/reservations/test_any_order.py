@@ -179,6 +179,9 @@ class LedgerMachine(RuleBasedStateMachine):
             assert not account.recalls, "a recall was never answered"
             assert account.ends == (1 if account.reserved else 0) or subject in self.refused
             assert account.state in ("CLOSED", "REJECTED")
+            if account.expires_at_ms is not None:
+                told = account.published["status"], account.published["consumed"]
+                assert told == (account.state, account.held()), "the last figures were not published"
         assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA", b"RT", b"!w"}
         assert not partition.deadlines() and not partition.watermark_deadlines()
 
