@@ -24,11 +24,14 @@ LATE_MS = 3_000
 
 
 class Attendance(msgspec.Struct, array_like=True, gc=False):
-    """When the partition was last seen unattended, until when that is watched, and the next heartbeat."""
+    """When the partition was last seen unattended, what there is to watch it for, and the next heartbeat."""
 
     since_ms: int = 0
     until_ms: int = 0
+    """Until then units are younger than their settle delay."""
     beat_at_ms: int = 0
+    holds: int = 0
+    """So many holds are asked for, and neither answered nor overdue."""
 
 
 ATTENDANCE: Table[Attendance] = Table(b"RT", Attendance, hot=True)
@@ -40,14 +43,25 @@ def attended_since_ms(rows: Rows) -> int:
     return 0 if found is None else found.since_ms
 
 
-def watch(rows: Rows, now_ms: int, until_ms: int) -> None:
-    """Have a Tick each second until then."""
+def watch_units(rows: Rows, now_ms: int, until_ms: int) -> None:
+    """Have a Tick each second until then: the settle delay of some units runs."""
     found = rows.get(ATTENDANCE, b"") or Attendance()
-    if until_ms <= found.until_ms:
-        return
-    found.until_ms = until_ms
-    if not found.beat_at_ms:
-        _beat_later(rows, found, now_ms)
+    if until_ms > found.until_ms:
+        found.until_ms = until_ms
+        _watch(rows, found, now_ms)
+
+
+def watch_hold(rows: Rows, now_ms: int) -> None:
+    """Have a Tick each second until `hold_is_over`: Fluent is asked for a hold."""
+    found = rows.get(ATTENDANCE, b"") or Attendance()
+    found.holds += 1
+    _watch(rows, found, now_ms)
+
+
+def hold_is_over(rows: Rows) -> None:
+    """A hold for which the partition was watched is answered, overdue, or not wanted any more."""
+    found = rows.get(ATTENDANCE, b"") or Attendance()
+    found.holds -= 1
     rows.put(ATTENDANCE, b"", found)
 
 
@@ -65,9 +79,15 @@ def beat(turn: Turn) -> None:
     if turn.now_ms - found.beat_at_ms > LATE_MS:
         found.since_ms = turn.now_ms
     found.beat_at_ms = 0
-    if turn.now_ms < found.until_ms:
+    if found.holds or turn.now_ms < found.until_ms:
         _beat_later(turn.rows, found, turn.now_ms)
     turn.rows.put(ATTENDANCE, b"", found)
+
+
+def _watch(rows: Rows, attendance: Attendance, now_ms: int) -> None:
+    if not attendance.beat_at_ms:
+        _beat_later(rows, attendance, now_ms)
+    rows.put(ATTENDANCE, b"", attendance)
 
 
 def _beat_later(rows: Rows, attendance: Attendance, now_ms: int) -> None:

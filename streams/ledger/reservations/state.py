@@ -144,6 +144,9 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
     figures_noted: bool = False
     """They have changed since they were published: a row of `CHANGED`."""
 
+    hold_watched: bool = False
+    """The partition's attendance is watched for the time that Fluent has to answer about the hold."""
+
 
 class Details(msgspec.Struct, array_like=True, gc=False):
     """What only the hold and its refusal need, kept out of the row that every claim reads."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import reservation_key
 from streams.ledger.effects import Effects
-from streams.ledger.reservations.attendance import watch
+from streams.ledger.reservations.attendance import hold_is_over, watch_hold, watch_units
 from streams.ledger.reservations.state import (
     BY_CLOCK,
     BY_WATERMARK,
@@ -65,8 +65,14 @@ def take_by_key(turn: Turn, key: bytes) -> ReservationTurn:
 
 def arm(rows: Rows, key: bytes, row: Reservation, now_ms: int) -> None:
     """Keep exactly one deadline row for each clock: at the earliest of the reservation's times."""
-    if row.hold_overdue_at_ms or (row.settle_at_ms and row.settle_delay_ms):
-        watch(rows, now_ms, max(row.hold_overdue_at_ms, row.settle_at_ms))
+    if row.settle_at_ms and row.settle_delay_ms:
+        watch_units(rows, now_ms, row.settle_at_ms)
+    if row.hold_watched != (row.hold_overdue_at_ms > 0):
+        row.hold_watched = not row.hold_watched
+        if row.hold_watched:
+            watch_hold(rows, now_ms)
+        else:
+            hold_is_over(rows)
     wake_at_ms = next_wake_ms(row)
     if wake_at_ms != row.wake_at_ms:
         BY_CLOCK.move(rows, row.wake_at_ms, wake_at_ms, WAKE, key)

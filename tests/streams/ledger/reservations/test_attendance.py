@@ -5,18 +5,46 @@ A Tick says how much of its log was committed when it was sent; a heartbeat sees
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from schemas.topics import FLUENT_REQUESTS
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest
 from streams.ledger.reservations import earliest_deadline_ms
-from streams.ledger.reservations.attendance import BEAT_MS, LATE_MS
+from streams.ledger.reservations.attendance import ATTENDANCE, BEAT_MS, LATE_MS
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, Ledger, decode, figures_in, of
+from tests.streams.ledger.reservations.stage import (
+    HOUR_MS,
+    IDS,
+    NOON_MS,
+    PROMOTION,
+    Ledger,
+    decode,
+    figures_in,
+    of,
+)
 
 TERMS = Terms(report_interval_ms=10 * HOUR_MS)
 DELAY_MS, TIMEOUT_MS = TERMS.settle_delay_ms, TERMS.hold_timeout_ms
+
+
+SKUS = ("SKU-1", "SKU-2")
+
+
+def confirmed(sku: str) -> c.HoldConfirmed:
+    return c.HoldConfirmed(PROMOTION, sku, 1, 100)
+
+
+def refused(sku: str) -> c.HoldFailed:
+    return c.HoldFailed(PROMOTION, sku, 1, "INSUFFICIENT_INVENTORY", "There are 3.")
+
+
+def next_beat_ms(ledger: Ledger) -> int | None:
+    found = ledger.rows.get(ATTENDANCE, b"")
+    return (found.beat_at_ms or None) if found else None
 
 
 def reasons(out: list[Any]) -> list[str]:
@@ -95,10 +123,35 @@ def test_a_log_that_waits_less_than_it_takes_to_notice_changes_nothing() -> None
     assert len(of(SettleRequest, ledger.do(c.Tick(0, ledger.now_ms - LATE_MS)))) == 1
 
 
+@pytest.mark.parametrize("answer", [confirmed, refused])
+def test_the_heartbeat_ends_when_no_hold_is_waited_for(answer: Callable[[str], c.SkuCommand]) -> None:
+    """An idle worker had one a second in each partition for the rest of the hold time-out."""
+    ledger = Ledger()
+    for sku in SKUS:
+        ledger.do(c.Reserve(PROMOTION, sku, 100, NOON_MS + HOUR_MS, TERMS))
+    ledger.do(answer(SKUS[0]))
+    ledger.after(BEAT_MS)
+    assert next_beat_ms(ledger) == ledger.now_ms + BEAT_MS
+    ledger.do(answer(SKUS[1]))
+    ledger.after(BEAT_MS)
+    assert next_beat_ms(ledger) is None
+
+
+def test_a_hold_that_is_waited_for_is_watched_beyond_the_time_out_of_another() -> None:
+    ledger = Ledger()
+    ledger.do(c.Reserve(PROMOTION, SKUS[0], 100, NOON_MS + HOUR_MS, TERMS))
+    ledger.after(TIMEOUT_MS // 2)
+    ledger.do(c.Reserve(PROMOTION, SKUS[1], 100, NOON_MS + HOUR_MS, TERMS))
+    ledger.after(TIMEOUT_MS - BEAT_MS)
+    assert next_beat_ms(ledger) == ledger.now_ms + BEAT_MS
+    ledger.after(2 * BEAT_MS)
+    assert next_beat_ms(ledger) is None
+
+
 def test_there_are_heartbeats_while_one_of_the_two_times_runs_and_none_otherwise() -> None:
     ledger = Ledger()
     ledger.open(100, terms=Terms(report_interval_ms=10 * HOUR_MS))
-    ledger.after(TIMEOUT_MS + BEAT_MS)
+    ledger.after(BEAT_MS)
     assert earliest_deadline_ms(ledger.rows) == ledger.row().verify_at_ms
     ledger.claim("O-1")
     assert earliest_deadline_ms(ledger.rows) == ledger.now_ms + BEAT_MS
