@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import cast
 
 from agents.dead_letter_limit import DeadLetterLimit
@@ -12,7 +13,8 @@ from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import Metrics
 from schemas.topics import INPUTS
 from streams.engine.host.app import EngineApp
-from streams.engine.host.consumer import Consumer
+from streams.engine.host.consumer import Consumer, Ends
+from streams.engine.takeover import parse
 from streams.log import get_logger
 
 log = get_logger("worker")
@@ -27,6 +29,7 @@ TOPICS_EVERY_S = 5.0
 """A topic that was deleted and created again is noticed so soon."""
 
 PROGRESS_EVERY_S = 10.0
+UNKNOWN = Ends(None, None)
 
 
 class Upkeep:
@@ -56,12 +59,13 @@ class Upkeep:
 
         @self._app.timer(interval=1.0, name="upkeep")
         async def upkeep() -> None:
-            self._show()
-            await self._unstick()
+            ends = self._consumer.ends()
+            self._show(ends)
+            await self._unstick(ends)
             await self._look_at_topics()
             self._tell()
 
-    def _show(self) -> None:
+    def _show(self, ends: Mapping[str, Ends]) -> None:
         """Take the gauges' values from the parts of the worker."""
         engine, metrics = self._app.engine, self._metrics
         metrics.tasks.set(len(engine.tasks))
@@ -69,22 +73,21 @@ class Upkeep:
         sources = {}
         for task in engine.tasks.values():
             for source, position in task.position.items():
-                topic, partition, end = self._end_of(source)
+                end = ends.get(source, UNKNOWN).written
                 if end is not None:
-                    sources[topic, str(partition)] = position, max(0, end - position)
+                    topic, _, partition = source.rpartition("/")
+                    sources[topic, partition] = position, max(0, end - position)
         metrics.show_positions(sources)
         self._behind = sum(lag for _, lag in sources.values())
 
-    async def _unstick(self) -> None:
+    async def _unstick(self, ends: Mapping[str, Ends]) -> None:
         """Seek a source again that stands still although its log goes on; whatever moved the consumer away
         from the engine's position (a seek that a rebalance swallowed), the engine's position counts."""
         engine, now = self._app.engine, time.monotonic()
         for task in list(engine.tasks.values()):
             for source, position in list(task.position.items()):
-                topic, partition, _ = self._end_of(source)
-                end = self._consumer.stable_end(topic, partition)
-                stopped = self._limit.stopped and topic in self._inputs
-                if end is None or stopped or not task.running or not task.idle:
+                end = ends.get(source, UNKNOWN).readable
+                if end is None or not task.running or not task.idle or self._stopped(source):
                     continue
                 if self._stuck(source, position, end, now):
                     log.warning(
@@ -95,7 +98,11 @@ class Upkeep:
                         recommendation="none: it goes on from the right place; when it repeats, report it",
                     )
                     await engine.check_logs([task.name])
-                    await self._consumer.reposition({(topic, partition): position})
+                    await self._consumer.reposition({parse(source): position})
+
+    def _stopped(self, source: str) -> bool:
+        """Whether the limit of dead letters keeps a source from being read."""
+        return self._limit.stopped and parse(source)[0] in self._inputs
 
     async def _look_at_topics(self) -> None:
         """Whether a topic was deleted and created again: its records would be skipped up to our position."""
@@ -122,11 +129,6 @@ class Upkeep:
         per_second = round((records - told) / (now - told_at))
         log.info("decided", records=records - told, per_second=per_second, lag=self._behind)
         self._told = records, now
-
-    def _end_of(self, source: str) -> tuple[str, int, int | None]:
-        """Topic, partition, and the log end that the last fetch reported."""
-        topic, _, partition = source.rpartition("/")
-        return topic, int(partition), self._consumer.end_offset(topic, int(partition))
 
     @property
     def _consumer(self) -> Consumer:

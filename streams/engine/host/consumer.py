@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import aiokafka
 from aiokafka.errors import KafkaError
@@ -27,6 +27,14 @@ ASKED_AGAIN = "none: requests to Fluent are asked again; when it repeats, look a
 
 MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
+
+
+class Ends(NamedTuple):
+    """What a fetch said of a log; None before the first."""
+
+    written: int | None
+    readable: int | None
+    """Up to there: an open transaction may hold the rest."""
 
 
 class RebalanceListener(driver.ConsumerRebalanceListener):
@@ -236,13 +244,18 @@ class Consumer(driver.Consumer):
         end: int | None = self._thread.highwater(tp)
         return end
 
-    def stable_end(self, topic: str, partition: int) -> int | None:
-        """How far the last fetch said that the log can be read: an open transaction may hold the rest."""
-        tp = TopicPartition(topic, partition)
-        if tp not in self.assignment():
-            return None
-        end: int | None = self._thread._ensure_consumer().last_stable_offset(tp)
-        return end
+    def ends(self) -> dict[str, Ends]:
+        """What the last fetches said of all logs that are read, by source (`topic/partition`).
+
+        One pass over aiokafka's own state: Faust's `assignment` makes a new set of all partitions each time.
+        """
+        consumer = self._thread._consumer
+        subscription = None if consumer is None else consumer._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None:
+            return {}
+        states = ((tp, assignment.state_value(tp)) for tp in assignment.tps)
+        return {f"{tp.topic}/{tp.partition}": Ends(state.highwater, state.lso) for tp, state in states}
 
 
 class Transport(driver.Transport):
