@@ -45,6 +45,7 @@ class Reader:
         self._consumer = consumer
         self._all = spans
         self.spans = spans
+        self._left_out: set[tuple[str, int]] = set()
 
     def seek(self, *, to_beginning: bool) -> None:
         """Read from the beginning of each log, or from its end."""
@@ -81,6 +82,10 @@ class Reader:
         }
         self.spans = [_from(span, found[span.topic, span.partition]) for span in self.spans]
 
+    def newest(self, count: int) -> None:
+        """Read at most the newest `count` offsets of each partition."""
+        self.spans = [_from(span, max(span.begin, span.end - count)) for span in self.spans]
+
     def poll(self, timeout_s: float, most: int = BATCH) -> list[Message]:
         """The next records, none when none comes in time. Raises KafkaException."""
         return [_checked(message) for message in self._consumer.consume(most, timeout_s)]
@@ -96,6 +101,7 @@ class Reader:
         while left:
             messages = self.poll(POLL_S, most)
             yield from messages
+            left = [span for span in left if (span.topic, span.partition) not in self._left_out]
             still = unreached(self._consumer, left)
             if messages or len(still) < len(left):
                 deadline = time.monotonic() + TIMEOUT_S
@@ -104,15 +110,28 @@ class Reader:
                 raise NoBrokerError(f"The Kafka broker sent nothing of {silent} for {TIMEOUT_S:.0f} s.")
             left = still
 
+    def firsts(self) -> Iterator[Message]:
+        """The first record of each partition that has one, without the rest of it. Raises as `to_the_end`."""
+        for message in self.to_the_end():
+            place = (str(message.topic()), int(message.partition() or 0))
+            if place not in self._left_out:
+                self._left_out.add(place)
+                self._consumer.pause([TopicPartition(*place)])
+                yield message
+
 
 @contextmanager
-def reading(settings: Settings, *topics: str, idle_fetch_ms: int = 100) -> Iterator[Reader]:
+def reading(
+    settings: Settings, *topics: str, idle_fetch_ms: int = 100, uncommitted: bool = False
+) -> Iterator[Reader]:
     """A reader of some topics (logical names), closed at the end.
 
-    A fetch that finds nothing is answered after `idle_fetch_ms`. Raises ConfigurationError when the broker
-    does not have one of the topics.
+    A fetch that finds nothing is answered after `idle_fetch_ms`. `uncommitted`: what stands in an open
+    transaction, too. Raises ConfigurationError when the broker does not have one of the topics.
     """
-    quiet = {"allow.auto.create.topics": False, "fetch.wait.max.ms": idle_fetch_ms}
+    quiet: dict[str, object] = {"allow.auto.create.topics": False, "fetch.wait.max.ms": idle_fetch_ms}
+    if uncommitted:
+        quiet["isolation.level"] = "read_uncommitted"
     consumer = Consumer(consumer_config(settings, "reader") | quiet)
     try:
         yield Reader(consumer, spans_of(consumer, map(settings.prefixed, topics)))

@@ -77,20 +77,29 @@ def log_ranges(admin: AdminClient, places: Iterable[Place]) -> dict[Place, tuple
     return {place: (begins[place][0], ends[place][0]) for place in wanted}
 
 
+def log_ends(admin: AdminClient, places: Iterable[Place]) -> dict[Place, int]:
+    """Where each partition ends, open transactions included. Raises as `look_at_group` does."""
+    found = _offsets(admin, list(places), LATEST, IsolationLevel.READ_UNCOMMITTED)
+    return {place: end for place, (end, _) in found.items()}
+
+
 def newest_record_ms(admin: AdminClient, places: Iterable[Place]) -> int | None:
     """When the newest record of these partitions was written, None where there is none."""
     times = [at_ms for _, at_ms in _offsets(admin, list(places), NEWEST).values()]
     return max((at_ms for at_ms in times if at_ms >= 0), default=None)
 
 
-def _offsets(admin: AdminClient, places: list[Place], spec: OffsetSpec) -> dict[Place, tuple[int, int]]:
+def _offsets(
+    admin: AdminClient,
+    places: list[Place],
+    spec: OffsetSpec,
+    isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+) -> dict[Place, tuple[int, int]]:
     """(offset, timestamp) of each place; waits for a partition that has no leader yet, as a new one."""
     asked = {TopicPartition(*place): spec for place in places}
     deadline = time.monotonic() + TIMEOUT_S
     while asked:
-        answers = admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT_S
-        )
+        answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=TIMEOUT_S)
         try:
             found = {(at.topic, at.partition): result_of(future) for at, future in answers.items()}
         except KafkaException as failure:

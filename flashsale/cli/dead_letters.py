@@ -44,7 +44,7 @@ def list_(
 ) -> int:
     """List dead letters, oldest first."""
     selection = _selection(reason, topic, since, limit)
-    found = selection.find(connected())
+    found = selection.find(connected(), values=False)
     if json:
         for letter in found:
             say_json(json_codec.dumps(_fields(letter), ensure_ascii=False))

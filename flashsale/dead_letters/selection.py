@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flashsale.dead_letters.letter import DeadLetter, read_dead_letters
+from flashsale.dead_letters.letter import DeadLetter, read_dead_letters, without_bytes
 from schemas.reasons import Reason
 from streams.settings import ConfigurationError, Settings
 
@@ -27,9 +27,13 @@ class Selection:
         """Whether nothing is filtered."""
         return self == Selection()
 
-    def find(self, settings: Settings) -> list[DeadLetter]:
-        """The dead letters that fit, oldest first. Raises as `read_dead_letters` does."""
-        found = [letter for letter in read_dead_letters(settings, self.since_ms) if self._fits(letter)]
+    def find(self, settings: Settings, *, values: bool = True) -> list[DeadLetter]:
+        """The dead letters that fit, oldest first; without their values where those are not wanted.
+
+        Raises as `read_dead_letters` does.
+        """
+        fitting = filter(self._fits, read_dead_letters(settings, self.since_ms))
+        found = list(fitting if values else map(without_bytes, fitting))
         found.sort(key=lambda letter: letter.at_ms)
         return found if self.limit is None else found[-self.limit :]
 

@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from flashsale.dead_letters.letter import DeadLetter
-from flashsale.status.gather import MINUTE_MS, Facts
+from flashsale.status.backlog import SLOW_S, backlog, lost
+from flashsale.status.gather import Facts
 from flashsale.status.promotions import Promotion
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.status import Attention
-from schemas.topics import FLUENT_REQUESTS, INPUTS, SKU_COMMANDS, STAGES
+from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.settings import ReservationConfig, Settings
-
-SLOW_S = 30
-"""Records that wait for longer than this are not on their way any more."""
 
 NAMED = 5
 """So many SKUs are named in one line."""
@@ -29,14 +27,15 @@ REPORTED_LATE_S = 90
 def attention(settings: Settings, facts: Facts) -> Iterator[Attention]:
     """In the order in which somebody should look at them."""
     yield from _workers(settings, facts)
-    yield from _backlog(settings, facts)
+    yield from lost(settings, facts)
+    yield from backlog(settings, facts)
     yield from _fluent(settings, facts)
     promotions = sorted(facts.promotions.values(), key=lambda each: each.id)
     for promotion in promotions:
         yield from _promotion(promotion, settings.config, facts.at_ms)
     for promotion in promotions:
-        yield from _drift(promotion)
-    yield from _dead_letters(facts.letters)
+        yield from _difference(promotion)
+    yield from _dead_letters(facts)
 
 
 def _error(subject: str, problem: str, remedy: str) -> Attention:
@@ -48,16 +47,21 @@ def _warning(subject: str, problem: str, remedy: str) -> Attention:
 
 
 def _workers(settings: Settings, facts: Facts) -> Iterator[Attention]:
+    members = facts.waiting.group.members
     owned = {
         partition
-        for member in facts.group.members
+        for member in members
         for topic, partition in member.partitions
         if topic == settings.prefixed(SKU_COMMANDS)
     }
-    if not facts.group.members:
-        busy = any(each.is_open for each in facts.promotions.values()) or any(facts.behind)
+    if not members:
+        busy = any(each.is_open for each in facts.promotions.values()) or any(facts.waiting.behind)
         tell = _error if busy else _warning
-        yield tell("workers", "none runs: nothing is decided", "start `flashsale worker`")
+        yield tell(
+            "workers",
+            "none is in the group: nothing is decided",
+            "start `flashsale worker`; one that runs says on /readyz what it waits for",
+        )
     elif len(owned) < settings.config.partitions:
         lacking = settings.config.partitions - len(owned)
         yield _error(
@@ -67,50 +71,12 @@ def _workers(settings: Settings, facts: Facts) -> Iterator[Attention]:
         )
 
 
-def _backlog(settings: Settings, facts: Facts) -> Iterator[Attention]:
-    if intake_looks_stopped(settings, facts):
-        limit = settings.config.dead_letter_limit_per_minute
-        yield _error(
-            "intake",
-            f"it has stopped: more was turned away than deadLetterLimitPerMinute ({limit:,}) allows",
-            "see `flashsale dead-letters list --since 1h`; correct the producer or inputMapping, then start "
-            "the workers again (docs/operations.md, 'Intake that has stopped')",
-        )
-        return
-    for topic in (*INPUTS, *STAGES):
-        count, oldest_ms = facts.waiting(settings.prefixed(topic))
-        if oldest_ms is None or (late_s := (facts.at_ms - oldest_ms) / 1_000) <= SLOW_S:
-            continue
-        problem = f"{count:,} records wait to be decided, the oldest for {late_s:,.0f} s"
-        if facts.last_commit_ms is None or facts.at_ms - facts.last_commit_ms > SLOW_S * 1_000:
-            remedy = "nothing is decided: look at the workers' logs, and run `flashsale check`"
-        else:
-            remedy = "start more workers; one SKU alone cannot be shared between them"
-        yield _error(topic, problem, remedy)
-
-
-def intake_looks_stopped(settings: Settings, facts: Facts) -> bool:
-    """Whether records wait in an input topic right behind more dead letters than the limit allows."""
-    limit = settings.config.dead_letter_limit_per_minute
-    if not limit or not facts.letters:
-        return False
-    waiting = {
-        (topic.removeprefix(settings.topic_prefix), partition): position
-        for (topic, partition), (position, _) in facts.behind.items()
-    }
-    stopped_at = [
-        each for each in facts.letters if waiting.get((each.topic, each.partition)) == each.offset + 1
-    ]
-    return any(
-        sum(last.at_ms - MINUTE_MS <= each.at_ms <= last.at_ms for each in facts.letters) > limit
-        for last in stopped_at
-    )
-
-
 def _fluent(settings: Settings, facts: Facts) -> Iterator[Attention]:
-    count, oldest_ms = facts.waiting(settings.prefixed(FLUENT_REQUESTS))
+    count, oldest_ms = facts.unanswered(settings.prefixed(FLUENT_REQUESTS))
     patience_s = max(SLOW_S, 2 * settings.config.fluent_ask_again_seconds)
-    if oldest_ms is not None and facts.group.members and facts.at_ms - oldest_ms > patience_s * 1_000:
+    if oldest_ms is None or not facts.waiting.group.members:
+        return
+    if facts.at_ms - oldest_ms > patience_s * 1_000:
         late_s = (facts.at_ms - oldest_ms) / 1_000
         yield _error(
             "Fluent",
@@ -127,11 +93,7 @@ def _promotion(promotion: Promotion, config: ReservationConfig, now_ms: int) -> 
             problem = f"it was started {waits_s:,.0f} s ago, and its units are not set aside yet"
             yield _error(promotion.id, problem, "run `flashsale check`, then look at the workers' logs")
     if promotion.waiting_for:
-        yield _error(
-            promotion.id,
-            f"Fluent has not confirmed the end of {_named(promotion.waiting_for)}",
-            f"run `flashsale check`, then `flashsale reconcile {promotion.id}`",
-        )
+        yield from _does_not_close(promotion)
     elif promotion.is_open and promotion.expires_at_ms is not None:
         over_s = (now_ms - promotion.expires_at_ms) / 1_000
         if over_s > config.close_timeout_seconds + config.claim_grace_seconds + REPORTED_LATE_S:
@@ -139,6 +101,25 @@ def _promotion(promotion: Promotion, config: ReservationConfig, now_ms: int) -> 
                 promotion.id,
                 f"its time was over {over_s:,.0f} s ago, and it is {promotion.status}",
                 "send promotion-end where autoReleaseEnabled is false; else look at the workers' logs",
+            )
+
+
+def _does_not_close(promotion: Promotion) -> Iterator[Attention]:
+    """By what its SKUs wait for; one that waits for the shop's booking of what it sold needs nobody."""
+    for what, skus in sorted(promotion.waiting_for.items()):
+        if what == "BACKLOG":
+            yield _error(
+                promotion.id,
+                f"orders from before its end are not decided yet: {_named(skus)}",
+                "see which partitions wait, above or as backlog_waits in the workers' logs "
+                "(docs/operations.md, 'What \"late\" means')",
+            )
+        elif what != "BOOKING":
+            answer = "answered about the hold" if what == "HOLD" else "confirmed the end"
+            yield _error(
+                promotion.id,
+                f"Fluent has not {answer} of {_named(skus)}",
+                f"run `flashsale check`, then `flashsale reconcile {promotion.id}`",
             )
 
 
@@ -158,8 +139,17 @@ def _refused(promotion: Promotion) -> Iterator[Attention]:
         yield _error(promotion.id, problem, remedy)
 
 
-def _drift(promotion: Promotion) -> Iterator[Attention]:
-    if promotion.head is None or not promotion.head.totals.drift:
+def _difference(promotion: Promotion) -> Iterator[Attention]:
+    """What a report proves: that units went nowhere, or that Fluent holds something else."""
+    if promotion.head is None:
+        return
+    if promotion.head.kind == "FINAL":
+        lines = promotion.report_lines()
+        unbalanced = [line.sku for line in lines if line.reserved != line.consumed + line.released]
+        if unbalanced:
+            problem = f"reserved is not consumed + released: {_named(unbalanced)}"
+            yield _error(promotion.id, problem, "a defect of ours: report it with the FINAL report")
+    if not promotion.head.totals.drift:
         return
     drifting = [line.sku for line in promotion.report_lines() if line.drift]
     problem = f"Fluent differs by {promotion.head.totals.drift:,} units, on {_named(drifting)}"
@@ -167,12 +157,14 @@ def _drift(promotion: Promotion) -> Iterator[Attention]:
     yield _warning(promotion.id, problem, remedy)
 
 
-def _dead_letters(letters: list[DeadLetter]) -> Iterator[Attention]:
+def _dead_letters(facts: Facts) -> Iterator[Attention]:
+    letters = facts.letters_of_the_hour
     if letters:
         counts = ", ".join(f"{many:,} {reason}" for reason, many in sorted(_reasons(letters).items()))
+        least = "at least " if facts.letters_cut else ""
         yield _warning(
             "dead letters",
-            f"turned away within the last hour: {counts}",
+            f"turned away within the last hour: {least}{counts}",
             "see `flashsale dead-letters list --since 1h`",
         )
 

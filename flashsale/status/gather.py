@@ -1,4 +1,4 @@
-"""Reads what a status is made of: offsets of the group, promotions, dead letters, requests to Fluent."""
+"""Reads what a status is made of: logs and the group, promotions, dead letters, requests to Fluent."""
 
 from __future__ import annotations
 
@@ -10,24 +10,15 @@ from typing import Any, cast
 import msgspec
 from confluent_kafka import Message
 
-from flashsale.admin.cluster import admin_client
-from flashsale.admin.group import Group, Place, log_ranges, look_at_group, newest_record_ms
-from flashsale.admin.topics import GROUP
-from flashsale.dead_letters.letter import DeadLetter, read_dead_letters
+from flashsale.dead_letters.letter import DeadLetter, newest_dead_letters
+from flashsale.status.asked import asked_again
 from flashsale.status.promotions import Promotion, decode_head
+from flashsale.status.waiting import Waiting, what_waits
 from schemas.invalid import InvalidEvent
 from schemas.parsing import parse
 from schemas.promotions import PromotionStart
-from schemas.topics import (
-    FLUENT_REQUESTS,
-    INPUTS,
-    PROMOTION_RESULTS,
-    PROMOTION_START,
-    RECONCILIATION_REPORTS,
-    STAGES,
-    TASK_CHANGELOG,
-)
-from streams.reader import partitions_of, reading
+from schemas.topics import PROMOTION_RESULTS, PROMOTION_START, RECONCILIATION_REPORTS
+from streams.reader import reading
 from streams.settings import Settings
 from streams.settings.mapping import map_message
 
@@ -39,80 +30,60 @@ BACK_MS = (10 * MINUTE_MS, 2 * HOUR_MS, None)
 """How far back reports are read, until every promotion that is shown has one: they are published again and
 again while a sale runs, with all their lines, and only the newest is wanted."""
 
-DECIDED = (*INPUTS, *STAGES, FLUENT_REQUESTS)
+MOST_LETTERS = 5_000
+"""Of a partition of `dead-letters`, the newest: a flood of a million is not read to say that there is one."""
 
 
 @dataclass
 class Facts:
-    """What was read. Places are by the topics' names on the broker."""
+    """What was read."""
 
     at_ms: int
-    group: Group = field(default_factory=lambda: Group("UNKNOWN", (), {}))
-    behind: dict[Place, tuple[int, int]] = field(default_factory=dict)
-    """Partitions with records that are not decided: next offset, and how many."""
-    oldest_ms: dict[Place, int] = field(default_factory=dict)
-    """When the first of those records was written."""
-    last_commit_ms: int | None = None
+    waiting: Waiting = field(default_factory=Waiting)
+    asked: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By promotion and SKU: since when Fluent is asked the same again and again."""
     promotions: dict[str, Promotion] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
-    """Of the last hour, oldest first."""
+    """The newest, oldest first, without keys and values."""
+    letters_cut: bool = False
+    """Whether there are more of the last hour than were read."""
 
-    def waiting(self, topic: str) -> tuple[int, int | None]:
-        """How many records of a topic (name on the broker) wait, and the time of the oldest."""
-        count = sum(many for (name, _), (_, many) in self.behind.items() if name == topic)
-        times = [at_ms for (name, _), at_ms in self.oldest_ms.items() if name == topic]
-        return count, min(times, default=None)
+    @property
+    def letters_of_the_hour(self) -> list[DeadLetter]:
+        """What was turned away within the last hour."""
+        return [letter for letter in self.letters if letter.at_ms > self.at_ms - HOUR_MS]
+
+    def unanswered(self, topic: str) -> tuple[int, int | None]:
+        """How many requests of `topic`, Fluent's on the broker, have no answer, and since when the oldest."""
+        count, oldest_ms = self.waiting.of(topic)
+        times = [*self.asked.values(), *([] if oldest_ms is None else [oldest_ms])]
+        return max(count, len(self.asked)), min(times, default=None)
 
 
 def gather(settings: Settings, now_ms: int, promotion: str | None = None) -> Facts:
-    """Read everything, of the promotions those of the last day or the one that is named.
+    """Read everything, of the promotions the one that is named, or those that are open or of the last day.
 
     Raises ConfigurationError where a topic is missing or the broker falls silent, and KafkaException.
     """
-    facts = Facts(now_ms)
-    _read_group(settings, facts)
+    facts = Facts(now_ms, what_waits(settings), asked_again(settings, now_ms))
     _read_starts(settings, facts)
     _read_results(settings, facts)
-    facts.letters = sorted(read_dead_letters(settings, now_ms - HOUR_MS), key=lambda letter: letter.at_ms)
+    most = max(MOST_LETTERS, settings.config.dead_letter_limit_per_minute)
+    facts.letters, facts.letters_cut = newest_dead_letters(settings, most, now_ms - HOUR_MS)
     if promotion is not None:
         facts.promotions = {promotion: facts.promotions.get(promotion, Promotion(promotion))}
-    else:
-        facts.promotions = {each.id: each for each in facts.promotions.values() if _recent(each, now_ms)}
     _read_reports(settings, facts)
-    facts.promotions = {each.id: each for each in facts.promotions.values() if each.is_known}
+    facts.promotions = {
+        each.id: each
+        for each in facts.promotions.values()
+        if each.is_known and (each.id == promotion or each.is_open or _recent(each, now_ms))
+    }
     return facts
 
 
 def _recent(promotion: Promotion, now_ms: int) -> bool:
     times = (promotion.started_at_ms, promotion.expires_at_ms, promotion.last_told_ms)
     return any(at_ms is not None and at_ms > now_ms - DAY_MS for at_ms in times)
-
-
-def _read_group(settings: Settings, facts: Facts) -> None:
-    admin, places = admin_client(settings), partitions_of(settings, *DECIDED)
-    facts.group = look_at_group(admin, settings, GROUP, places)
-    for place, (begin, end) in log_ranges(admin, places).items():
-        position = max(begin, facts.group.committed.get(place, begin))
-        if position < end:
-            facts.behind[place] = (position, end - position)
-    facts.last_commit_ms = newest_record_ms(admin, partitions_of(settings, TASK_CHANGELOG))
-    facts.oldest_ms = _first_times(settings, {place: at for place, (at, _) in facts.behind.items()})
-
-
-def _first_times(settings: Settings, positions: dict[Place, int]) -> dict[Place, int]:
-    """The time of the first record at or after each position; none where only markers are left."""
-    topics = sorted({topic.removeprefix(settings.topic_prefix) for topic, _ in positions})
-    found: dict[Place, int] = {}
-    if not topics:
-        return found
-    with reading(settings, *topics) as reader:
-        reader.begin_at(positions)
-        for message in reader.to_the_end():
-            place = (cast(str, message.topic()), cast(int, message.partition()))
-            found.setdefault(place, message.timestamp()[1])
-            if len(found) == len(positions):
-                break
-    return found
 
 
 def _read_starts(settings: Settings, facts: Facts) -> None:

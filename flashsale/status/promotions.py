@@ -69,10 +69,14 @@ class Promotion:
         return min(filter(None, (self.started_at_ms, self.first_told_ms)), default=0)
 
     @property
-    def waiting_for(self) -> list[str]:
-        """SKUs whose end Fluent has not confirmed in time."""
-        waiting = None if self.head is None else self.head.waiting_for
-        return list(waiting) if isinstance(waiting, list) else []
+    def waiting_for(self) -> dict[str, list[str]]:
+        """SKUs that should be closed and are not, by what each waits for (`waitsFor` of its report)."""
+        waiting: dict[str, list[str]] = {}
+        if self.head is not None and self.head.status == "CLOSING":
+            for line in self.report_lines():
+                if isinstance(line.waits_for, str):
+                    waiting.setdefault(line.waits_for, []).append(line.sku)
+        return waiting
 
     def take_results(self, value: bytes, at_ms: int) -> None:
         """A page of its results."""

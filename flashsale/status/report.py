@@ -26,7 +26,8 @@ def status_report(settings: Settings, now_ms: int, promotion: str | None = None)
 
 def report_of(settings: Settings, facts: Facts, *, with_lines: bool) -> StatusReport:
     """What these facts say, with the SKUs of each promotion or without."""
-    unanswered, asked_ms = facts.waiting(settings.prefixed(FLUENT_REQUESTS))
+    unanswered, asked_ms = facts.unanswered(settings.prefixed(FLUENT_REQUESTS))
+    letters = facts.letters_of_the_hour
     promotions = sorted(facts.promotions.values(), key=lambda each: (not each.is_open, each.id))
     return StatusReport(
         at=iso_utc(facts.at_ms),
@@ -35,14 +36,14 @@ def report_of(settings: Settings, facts: Facts, *, with_lines: bool) -> StatusRe
         group=_group(settings, facts),
         fluent=FluentStatus(unanswered=unanswered, oldest_asked_at=_moment(asked_ms)),
         dead_letters=DeadLetterStatus(
-            last_hour=len(facts.letters), reasons=dict(Counter(letter.reason for letter in facts.letters))
+            last_hour=len(letters), reasons=dict(Counter(letter.reason for letter in letters))
         ),
         attention=list(attention(settings, facts)),
     )
 
 
 def _topic(settings: Settings, facts: Facts, topic: str) -> TopicStatus:
-    behind, oldest_ms = facts.waiting(settings.prefixed(topic))
+    behind, oldest_ms = facts.waiting.of(settings.prefixed(topic))
     seconds = None if oldest_ms is None else max(0.0, (facts.at_ms - oldest_ms) / 1_000)
     return TopicStatus(topic=topic, behind=behind, seconds_behind=seconds)
 
@@ -55,13 +56,13 @@ def _group(settings: Settings, facts: Facts) -> GroupStatus:
             host=member.host,
             tasks=sorted(partition for topic, partition in member.partitions if topic == log),
         )
-        for member in facts.group.members
+        for member in facts.waiting.group.members
     ]
     return GroupStatus(
-        state=facts.group.state,
+        state=facts.waiting.group.state,
         tasks=settings.config.partitions,
         workers=sorted(workers, key=lambda worker: (worker.tasks, worker.member)),
-        last_commit_at=_moment(facts.last_commit_ms),
+        last_commit_at=_moment(facts.waiting.last_commit_ms),
     )
 
 

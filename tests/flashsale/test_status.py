@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from jsonschema import Draft202012Validator
-from msgspec.json import encode
 
 from flashsale.admin import create_topics
-from flashsale.admin.group import Group, Member
-from flashsale.cli.status import duration, print_text
-from flashsale.dead_letters.letter import DeadLetter
-from flashsale.status.attention import attention
-from flashsale.status.gather import Facts
-from flashsale.status.promotions import Promotion, decode_head
-from flashsale.status.report import report_of
+from flashsale.dead_letters.letter import newest_dead_letters
+from flashsale.status.asked import asked_again
+from flashsale.status.waiting import what_waits
 from schemas.documents import json_schemas
-from schemas.status import Attention
 from streams.ledger.effects import iso_utc
-from streams.settings import load_settings
+from streams.ledger.fluent_requests import ReleaseRequest, encode_request
+from streams.settings import Settings, load_settings
+from streams.system import now_ms
 from tests.flashsale.command import Command, InProcess, finished
 from tests.flashsale.test_report import line, pages, values
 from tests.support.audit import promotion_start
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import System, wait_until
-
-NOW_MS = 1_764_320_400_000
-SETTINGS = load_settings({"KAFKA_BOOTSTRAP_SERVERS": "nowhere:1", "TOPIC_PREFIX": "x-"})
-TASKS = SETTINGS.config.partitions
 
 
 def told(done_out: str) -> Any:
@@ -128,153 +123,106 @@ def test_watching_shows_it_again_and_again_until_ctrl_c(
     assert (done.status, done.err) == (1, "")
 
 
-# -- what needs a person, from facts
+# -- what a status reads where no worker runs
 
 
-def member(*tasks: int) -> Member:
-    return Member("w-1", "10.0.0.1", tuple(("x-sku-commands", task) for task in tasks))
+@pytest.fixture
+def settings(called: InProcess) -> Settings:
+    """Topics of this test's own."""
+    settings = load_settings(called.environment)
+    create_topics(settings)
+    return settings
 
 
-def facts(**more: Any) -> Facts:
-    """All is well, but for `more`."""
-    group = Group("STABLE", (member(*range(TASKS)),), {})
-    return replace(Facts(NOW_MS, group, last_commit_ms=NOW_MS - 500), **more)
+@contextmanager
+def producing(settings: Settings, **more: str) -> Iterator[Callable[..., None]]:
+    """Sends records to topics, and waits until the broker has them."""
+    producer = Producer({"bootstrap.servers": settings.require_kafka(), **more})
+    if more:
+        producer.init_transactions(20)
+        producer.begin_transaction()
+
+    def send(topic: str, value: bytes, **record: Any) -> None:
+        producer.produce(settings.prefixed(topic), value, partition=0, **record)
+        assert producer.flush(20) == 0
+
+    try:
+        yield send
+    finally:
+        if more:
+            producer.abort_transaction(20)
 
 
-def needed(seen: Facts, **config: Any) -> list[Attention]:
-    changed = replace(SETTINGS, config=SETTINGS.config.model_copy(update=config))
-    return list(attention(changed, seen))
+def test_an_open_transaction_is_seen_with_what_it_hides(settings: Settings) -> None:
+    place = (settings.prefixed("order-placed"), 0)
+    with producing(settings, **{"transactional.id": settings.prefixed("somebody")}) as send:
+        for _ in range(3):
+            send("order-placed", b"{}")
+        waiting = what_waits(settings)
+    assert waiting.behind == {}
+    many, since_ms = waiting.held_up[place]
+    assert (many, set(waiting.held_up)) == (3, {place})
+    assert abs(now_ms() - since_ms) < 60_000
+    assert what_waits(settings).held_up == {}
 
 
-def running(identity: str = "P", status: str = "ACTIVE", **more: Any) -> Promotion:
-    promotion = Promotion(identity)
-    drift = more.pop("drift", 0)
-    kind = "FINAL" if status == "CLOSED" else "INTERIM"
-    for value in values(pages(1, [line("A", 3, drift=drift)], kind=kind, **{"status": status, **more})):
-        promotion.take_report(decode_head(value), value, NOW_MS)
-    return promotion
+def test_records_that_were_deleted_before_they_were_decided_are_lost(
+    settings: Settings, admin: AdminClient
+) -> None:
+    place = (settings.prefixed("order-placed"), 0)
+    with producing(settings) as send:
+        for _ in range(5):
+            send("order-placed", b"{}")
+    group = {"bootstrap.servers": settings.require_kafka(), "group.id": settings.prefixed("flashsale")}
+    consumer = Consumer(group)
+    consumer.commit(offsets=[TopicPartition(*place, 2)], asynchronous=False)
+    consumer.close()
+    assert what_waits(settings).lost == {}
+    for future in admin.delete_records([TopicPartition(*place, 4)]).values():
+        future.result(20)
+    waiting = what_waits(settings)
+    assert waiting.lost == {place: (2, 4)}
+    assert waiting.behind[place] == (4, 1)
 
 
-def results(promotion: Promotion, expires_at_ms: int) -> Promotion:
-    reserved = {
-        "promotionId": promotion.id,
-        "sku": "A",
-        "success": True,
-        "reservationRef": "FS-P-A",
-        "quantity": 1_500,
-        "expiresAt": iso_utc(expires_at_ms),
-    }
-    page = {"promotionId": promotion.id, "reservations": [reserved], "summary": {"success": 1, "errors": 0}}
-    promotion.take_results(json.dumps({**page, "page": 1, "pages": 1}).encode(), NOW_MS)
-    return promotion
+def test_fluent_is_asked_again_where_the_newest_request_is_repeated(settings: Settings) -> None:
+    with producing(settings) as send:
+        for number, sku in ((1, "A"), (1, "B"), (2, "B"), (1, "C"), (1, "A"), (1, "C"), (2, "C")):
+            send("fluent-requests", encode_request(ReleaseRequest("P", sku, number, "FS-P", 0)))
+    asked = asked_again(settings, now_ms())
+    assert set(asked) == {("P", "A")}
+    assert asked["P", "A"] <= now_ms()
+    assert asked_again(settings, now_ms() + 60_000) == {}, "it was answered, or nobody asks any more"
 
 
-def letter(offset: int, ago_ms: int = 1_000) -> DeadLetter:
-    return DeadLetter(
-        "order-placed", 0, offset, "INVALID", "no", "mend it", "", NOW_MS - ago_ms, (0, offset), None, b""
-    )
+def test_a_promotion_is_shown_for_as_long_as_it_is_open(settings: Settings, called: InProcess) -> None:
+    days_ago_ms = now_ms() - 2 * 86_400_000
+    with producing(settings) as send:
+        for identity, kind in (("OPEN", "INTERIM"), ("OVER", "FINAL")):
+            result = {"promotionId": identity, "sku": "A", "success": True, "reservationRef": "FS-P-A"}
+            result |= {"quantity": 1_500, "expiresAt": iso_utc(days_ago_ms)}
+            results = {"promotionId": identity, "reservations": [result], "page": 1, "pages": 1}
+            results |= {"summary": {"success": 1, "errors": 0}}
+            send("promotion-results", json.dumps(results).encode(), timestamp=days_ago_ms - 1)
+            for value in values(pages(1, [line("A", 3)], kind=kind, promotionId=identity)):
+                send("reconciliation-reports", value, key=identity.encode(), timestamp=days_ago_ms)
+    report = told(called("status", "--json").out)
+    assert [each["promotionId"] for each in report["promotions"]] == ["OPEN"]
+    [late] = about(report, "OPEN")
+    assert "its time was over" in late["problem"]
 
 
-def test_nothing_to_do_is_one_line_and_exit_0(capsys: pytest.CaptureFixture[str]) -> None:
-    seen = facts(promotions={"P": results(running(), NOW_MS + 60_000)})
-    assert needed(seen) == []
-    print_text(report_of(SETTINGS, seen, with_lines=False))
-    assert capsys.readouterr().out.splitlines()[-1] == "Nothing needs a person."
-
-
-def test_no_worker_is_an_error_while_a_promotion_runs() -> None:
-    [found] = needed(facts(group=Group("EMPTY", (), {}), promotions={"P": running()}))
-    assert (found.severity, found.subject) == ("error", "workers")
-
-
-def test_tasks_without_an_owner_are_counted() -> None:
-    [found] = needed(facts(group=Group("STABLE", (member(0, 1),), {})))
-    assert f"{TASKS - 2} of {TASKS} tasks have no owner" in found.problem
-
-
-@pytest.mark.parametrize(
-    ("committed_ms_ago", "remedy"), [(500, "start more workers"), (60_000, "nothing is decided")]
-)
-def test_records_that_wait_for_long_are_an_error_by_their_age(committed_ms_ago: int, remedy: str) -> None:
-    place = ("x-order-placed", 3)
-    late = facts(behind={place: (7, 1_200)}, oldest_ms={place: NOW_MS - 95_000})
-    [found] = needed(replace(late, last_commit_ms=NOW_MS - committed_ms_ago))
-    assert found.subject == "order-placed"
-    assert found.problem == "1,200 records wait to be decided, the oldest for 95 s"
-    assert remedy in found.remedy
-    assert needed(replace(late, oldest_ms={place: NOW_MS - 900})) == []
-
-
-def test_fluent_that_does_not_answer_is_named() -> None:
-    place = ("x-fluent-requests", 0)
-    silent = facts(behind={place: (7, 3)}, oldest_ms={place: NOW_MS - 45_000})
-    [found] = needed(silent)
-    assert (found.subject, "oldest for 45 s" in found.problem) == ("Fluent", True)
-    assert "flashsale check" in found.remedy
-    assert needed(replace(silent, oldest_ms={place: NOW_MS - 5_000})) == []
-
-
-def test_a_start_whose_units_are_not_set_aside_in_time_is_named() -> None:
-    waiting = Promotion("P", started_at_ms=NOW_MS - 61_000)
-    [found] = needed(facts(promotions={"P": waiting}))
-    assert (found.subject, "61 s ago" in found.problem) == ("P", True)
-
-
-def test_a_close_that_fluent_does_not_confirm_names_the_skus() -> None:
-    [found] = needed(facts(promotions={"P": running(status="CLOSING", waitingFor=["A", "B"])}))
-    assert found.problem == "Fluent has not confirmed the end of A, B"
-
-
-def test_a_promotion_that_outlives_its_time_is_named() -> None:
-    late = results(running(), NOW_MS - 600_000)
-    [found] = needed(facts(promotions={"P": late}))
-    assert "its time was over 600 s ago, and it is ACTIVE" in found.problem
-    assert needed(facts(promotions={"P": results(running(), NOW_MS - 10_000)})) == []
-
-
-def test_drift_comes_after_what_is_urgent_and_names_the_command() -> None:
-    drifting = running("A-SALE", drift=2)
-    waiting = Promotion("Z-SALE", started_at_ms=NOW_MS - 61_000)
-    first, second = needed(facts(promotions={"A-SALE": drifting, "Z-SALE": waiting}))
-    assert (first.subject, second.subject, second.severity) == ("Z-SALE", "A-SALE", "warning")
-    assert "flashsale reconcile A-SALE" in second.remedy
-
-
-def test_intake_that_has_stopped_is_told_by_what_waits_behind_the_dead_letters() -> None:
-    place = ("x-order-placed", 0)
-    flood = [letter(offset) for offset in range(40)]
-    stopped = facts(behind={place: (40, 900)}, oldest_ms={place: NOW_MS - 45_000}, letters=flood)
-    found = needed(stopped, dead_letter_limit_per_minute=30)
-    assert [each.subject for each in found] == ["intake", "dead letters"]
-    assert "intake" not in [each.subject for each in needed(stopped, dead_letter_limit_per_minute=40)]
-    assert "intake" not in [each.subject for each in needed(stopped)]
-    moved = replace(stopped, behind={place: (41, 899)})
-    assert "intake" not in [each.subject for each in needed(moved, dead_letter_limit_per_minute=30)]
-
-
-def test_the_json_of_every_part_fits_the_schema() -> None:
-    place = ("x-order-placed", 0)
-    seen = facts(
-        behind={place: (40, 900)},
-        oldest_ms={place: NOW_MS - 45_000},
-        letters=[letter(1)],
-        promotions={"P": results(running(drift=1), NOW_MS + 60_000), "Q": Promotion("Q", NOW_MS)},
-    )
-    report = told(encode(report_of(SETTINGS, seen, with_lines=True)).decode())
-    assert [each["promotionId"] for each in report["promotions"]] == ["P", "Q"]
-    assert next(t for t in report["topics"] if t["topic"] == "order-placed")["secondsBehind"] == 45
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (60, "1 min"),
-        (3_600, "1 h 0 min"),
-        (7_500, "2 h 5 min"),
-        (90_000, "1 d 1 h"),
-    ],
-)
-def test_durations_are_as_exact_as_anybody_needs_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+def test_of_a_flood_only_the_newest_dead_letters_are_read_and_none_of_their_bytes(
+    settings: Settings,
+) -> None:
+    source = {"source-topic": settings.prefixed("order-placed"), "source-partition": "0"}
+    why = {"reason": "INVALID", "error": "no", "recommendation": "mend it", "failed-at": iso_utc(now_ms())}
+    with producing(settings) as send:
+        for offset in range(5):
+            headers = {**source, **why, "source-offset": str(offset)}
+            send("dead-letters", b"x" * 1_000, headers=list(headers.items()))
+    letters, cut = newest_dead_letters(settings, 3)
+    assert ([letter.offset for letter in letters], cut) == ([2, 3, 4], True)
+    assert {letter.value for letter in letters} == {None}
+    assert newest_dead_letters(settings, 3, now_ms() + 1)[1] is False, "those that were left out are older"
+    assert newest_dead_letters(settings, 5)[1] is False
