@@ -51,8 +51,9 @@ class OrderHistory:
         if self._events:
             for place in self._events:
                 self._find_event(*place)
+            self._find_undecided(ORDER_CANCELLED)
         else:
-            self._find_undecided()
+            self._find_undecided(*EVENT_TOPICS)
         steps, searched = histories(self.settings, self.promotion, self._skus, self.ref)
         self.steps += steps
         self.searched += searched
@@ -106,18 +107,22 @@ class OrderHistory:
             if found is not None:
                 self._take_event(topic, found)
 
-    def _find_undecided(self) -> None:
-        """No answer names an event: look through all events, whatever partition a producer has chosen."""
+    def _find_undecided(self, *topics: str) -> None:
+        """No answer names an event: look through all events, whatever partition a producer has chosen.
+
+        Where the order was answered, only a cancel can be missing: it may wait in a backlog.
+        """
         ref = self.ref.encode()
         escaped = json.dumps(self.ref)[1:-1].encode()
-        for topic in EVENT_TOPICS:
+        for topic in topics:
             with reading(self.settings, topic) as reader:
                 looked = {span.partition: Searched.of(topic, span) for span in reader.spans}
                 self.searched += looked.values()
                 for message in reader.to_the_end():
                     looked[cast(int, message.partition())].saw(message)
                     value = message.value() or b""
-                    if ref in value or escaped in value:
+                    place = (topic, cast(int, message.partition()), cast(int, message.offset()))
+                    if place not in self._events and (ref in value or escaped in value):
                         self._take_event(topic, message)
 
     def _take_event(self, topic: str, message: Message) -> None:

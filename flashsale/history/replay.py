@@ -15,17 +15,20 @@ import msgspec
 from confluent_kafka import Message
 
 from agents import reservations
+from flashsale.dead_letters.letter import places_given_up
 from flashsale.history import words
 from flashsale.history.caused import Told, told_of
 from flashsale.history.step import Searched, Step
+from schemas.reasons import Reason
 from schemas.topics import SKU_COMMANDS
 from streams.engine.partitioner import partition_of
+from streams.engine.unprocessable import RecordFailed, decide
 from streams.ledger.commands import decode_sku_command, reservation_key
 from streams.ledger.effects import Effects
 from streams.ledger.reservations.state import ACTIVE, CLOSED, RELEASING, RESERVATIONS, Reservation
 from streams.ledger.rows import MemoryStore, Rows
 from streams.reader import reading
-from streams.settings import Settings
+from streams.settings import ConfigurationError, Settings
 
 MAX_BEHIND = 2_000
 """Records of other SKUs that are decided together."""
@@ -59,6 +62,7 @@ def histories(
     """
     steps: list[Step] = []
     searched: list[Searched] = []
+    given_up = places_given_up(settings, SKU_COMMANDS)
     with reading(settings, SKU_COMMANDS) as reader:
         by_partition: dict[int, list[str]] = {}
         partitions = len(reader.spans)
@@ -68,7 +72,9 @@ def histories(
             span = reader.narrow(partition)
             looked = Searched.of(SKU_COMMANDS, span)
             searched.append(looked)
-            replay = Replay(settings, promotion, here, looked, order_ref)
+            replay = Replay(
+                settings, promotion, here, looked, order_ref, given_up.get(partition, frozenset())
+            )
             for message in reader.to_the_end():
                 steps += replay.take(message)
             replay.catch_up()
@@ -87,6 +93,8 @@ class Replay:
     skus: Collection[str]
     searched: Searched
     order_ref: str | None = None
+    given_up: Collection[int] = frozenset()
+    """Offsets of records that ended workers and were turned away undecided."""
     _rows: Rows = field(default_factory=lambda: Rows(MemoryStore()))
     _behind: list[Taken] = field(default_factory=list)
 
@@ -99,6 +107,10 @@ class Replay:
         """The steps that a record brings for the SKUs that are watched."""
         self.searched.saw(message)
         record = _taken(message)
+        if record.offset in self.given_up:
+            self.catch_up()
+            yield from self._turned_away(record)
+            return
         command = self._command(record) if record.key in self._keys else None
         if command is None:
             self._behind.append(record)
@@ -122,8 +134,26 @@ class Replay:
     def catch_up(self) -> None:
         """Decide what came in between, together: time goes on with it, and it may take units of ours."""
         if self._behind:
-            self._stage.decide(self.searched.partition, self._behind, self._rows, Effects())
+            self._stage_decides(self._behind, Effects())
             self._behind.clear()
+
+    def _stage_decides(self, records: Sequence[Taken], effects: Effects) -> None:
+        try:
+            decide(self._stage, f"{SKU_COMMANDS}/{self.searched.partition}", records, self._rows, effects)
+        except RecordFailed as failed:
+            raise ConfigurationError(
+                f"History cannot be told beyond a record at which workers end, too: {failed}; see "
+                "docs/operations.md, 'A record that ends workers'."
+            ) from failed
+
+    def _turned_away(self, record: Taken) -> Iterator[Step]:
+        place = (SKU_COMMANDS, self.searched.partition, record.offset)
+        text = (
+            "a command is turned away, because it ended workers: `flashsale dead-letters show "
+            f"{'/'.join(map(str, place))}`"
+        )
+        if self.order_ref is None and record.key in self._keys:
+            yield Step(record.timestamp, *place, "dead-letter", text, reason=Reason.UNPROCESSABLE.value)
 
     def _decide(self, record: Taken, command: Any) -> Iterator[Step]:
         subject: str | None = getattr(command, "sku", None)
@@ -131,7 +161,7 @@ class Replay:
         concerned = self.skus if subject is None else [subject] if ours else []
         before = {sku: self._standing(sku) for sku in concerned}
         effects = Effects()
-        self._stage.decide(self.searched.partition, [record], self._rows, effects)
+        self._stage_decides([record], effects)
         for sku in concerned:
             said = _said(command, before[sku]) if ours else []
             yield from self._steps(record, sku, said, effects, before[sku])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
+from flashsale.admin import create_topics
 from flashsale.cli.inspect import how_far
 from flashsale.history.replay import Replay
 from flashsale.history.step import Searched, Step
 from schemas.topics import SKU_COMMANDS
-from streams.ledger.commands import Claim, Reserve, encode
+from streams.ledger import reservations
+from streams.ledger.commands import Claim, HoldConfirmed, Reserve, encode
 from streams.ledger.terms import Terms
-from streams.settings import load_settings
+from streams.settings import ConfigurationError, load_settings
 from tests.flashsale.command import InProcess
 
 Steps = list[dict[str, Any]]
@@ -141,9 +144,9 @@ class Recorded:
         return None
 
 
-def replayed(begin: int, *commands: Any) -> Iterator[Step]:
+def replayed(begin: int, *commands: Any, given_up: Collection[int] = ()) -> Iterator[Step]:
     settings = load_settings({"KAFKA_BOOTSTRAP_SERVERS": "nowhere:1"})
-    replay = Replay(settings, "P", ["A"], Searched(SKU_COMMANDS, 0, begin))
+    replay = Replay(settings, "P", ["A"], Searched(SKU_COMMANDS, 0, begin), given_up=given_up)
     for offset, command in enumerate(commands, start=begin):
         yield from replay.take(Recorded(offset, 1_000 + offset, command))  # type: ignore[arg-type]
 
@@ -158,3 +161,44 @@ def test_a_reservation_that_begins_later_in_a_cut_log_is_told_as_usual() -> None
     reserve = Reserve("P", "A", 5, 10_000_000, Terms())
     steps = list(replayed(7, reserve, Claim("P", "A", 2, "O-1", 1_000, 0, 1_000)))
     assert [step.kind for step in steps] == ["command", "request", "command"]
+
+
+OPEN = (Reserve("P", "A", 5, 10_000_000, Terms()), HoldConfirmed("P", "A", 1, 5))
+
+
+def test_a_record_that_was_given_up_is_told_and_takes_no_units() -> None:
+    claims = [Claim("P", "A", 2, f"O-{n}", 1_000, 0, 1_000) for n in (1, 2)]
+    steps = list(replayed(0, *OPEN, *claims, given_up={2}))
+    assert [(step.kind, step.left) for step in steps[-2:]] == [("dead-letter", None), ("decision", 3)]
+    assert "dead-letters show sku-commands/0/2" in steps[-2].text
+
+
+def test_a_record_at_which_workers_end_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(reservations, "decide", fails)
+    with pytest.raises(ConfigurationError, match=r"sku-commands/0/0 could not be decided: KeyError"):
+        list(replayed(0, *OPEN))
+
+
+def test_a_cancel_that_waits_to_be_decided_is_told(called: InProcess) -> None:
+    settings = load_settings(called.environment)
+    create_topics(settings)
+    event = {"order": {"ref": "O-9", "promotionId": "P", "items": [{"sku": "A", "quantity": 2}]}}
+    answer = {"orderRef": "O-9", "promotionId": "P", "outcome": "ACCEPTED", "revision": 1}
+    answer["consumeResults"] = [{"sku": "A", "quantity": 2, "consumed": True}]  # type: ignore[assignment]
+    answer["decidedAt"] = "2025-11-28T09:00:00.000Z"
+    source = {"topic": settings.prefixed("order-placed"), "partition": "0", "offset": "0"}
+    headers = [(f"source-{name}", value) for name, value in source.items()]
+    producer = Producer({"bootstrap.servers": settings.require_kafka(), "partitioner": "murmur2_random"})
+    producer.produce(settings.prefixed("order-placed"), json.dumps(event), partition=0)
+    producer.produce(settings.prefixed("order-outcomes"), json.dumps(answer), "O-9", headers=headers)
+    event["order"]["cancellationRef"] = "C-1"
+    producer.produce(settings.prefixed("order-cancelled"), json.dumps(event), "O-9")
+    assert producer.flush(20) == 0
+    done = called("inspect", "P", "--order", "O-9", "--json")
+    assert [(s["topic"], s["text"]) for s in steps_of(done.out) if s["kind"] == "event"] == [
+        ("order-placed", "is placed: 2 of A"),
+        ("order-cancelled", "is to be cancelled (C-1): 2 of A"),
+    ]
