@@ -42,6 +42,7 @@ LIBRARIES = (
     "httpx",
     "httpcore",
     "asyncio",
+    "opentelemetry",
 )
 """Their warnings are ours, their chatter is not, nor the same warning time and again."""
 

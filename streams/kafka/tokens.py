@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 RENEW_AT = 0.8
 """Of a token's life."""
 
+ASK_AGAIN_S = 5.0
+"""After a provider that gave no token: whoever connects meanwhile does not wait for the next time-out."""
+
 TIMEOUT_S = 10.0
 MOST_BYTES = 256 * 1024
 UNKNOWN_LIFE_S = 300.0
@@ -55,22 +58,26 @@ class Tokens:
         self._clock = clock
         self._lock = threading.Lock()
         self._token = Token("", 0.0)
-        self._renew_at_s = 0.0
+        self._ask_at_s = 0.0
+        self._refusal = ""
 
     def current(self) -> Token:
         """A token that is valid. Raises TokenRefused."""
         with self._lock:
-            now_s = self._clock()
-            if now_s < self._renew_at_s:
-                return self._token
-            try:
-                self._token = self._fetch()
-            except TokenRefused:
-                if now_s < self._token.expires_at_s:
-                    return self._token
-                raise
-            self._renew_at_s = now_s + RENEW_AT * (self._token.expires_at_s - now_s)
+            if self._clock() >= self._ask_at_s:
+                self._renew()
+            if self._refusal and self._clock() >= self._token.expires_at_s:
+                raise TokenRefused(self._refusal)
             return self._token
+
+    def _renew(self) -> None:
+        try:
+            self._token, self._refusal = self._fetch(), ""
+            now_s = self._clock()
+            self._ask_at_s = now_s + RENEW_AT * (self._token.expires_at_s - now_s)
+        except TokenRefused as refusal:
+            self._refusal = str(refusal)
+            self._ask_at_s = self._clock() + ASK_AGAIN_S
 
     def for_librdkafka(self, _: str) -> tuple[str, float]:
         """What confluent-kafka's `oauth_cb` returns."""

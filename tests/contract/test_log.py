@@ -56,6 +56,13 @@ def test_libraries_are_heard_from_warning_on() -> None:
     ]
 
 
+def test_an_exporter_of_spans_whose_collector_is_away_is_heard_once() -> None:
+    repeats, failed = Repeats(every_s=10, clock=lambda: 0.0), "Failed to export batch code: %s"
+    name = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+    lines = [logging.LogRecord(name, logging.ERROR, __file__, 1, failed, (503,), None) for _ in range(3)]
+    assert [repeats.filter(each) for each in lines] == [True, False, False]
+
+
 def test_a_library_that_repeats_itself_is_heard_once_with_what_was_kept_back() -> None:
     """Seen: a worker whose broker was away for an hour wrote 48 MB of aiokafka's refused connections."""
     seconds = [0.0]

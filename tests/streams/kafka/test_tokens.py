@@ -66,11 +66,12 @@ class Provider:
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
-        self.given = 0
+        self.given = self.asked = 0
         self.away = False
         self.tokens = Tokens(self.fetch, lambda: self.now_s)
 
     def fetch(self) -> Token:
+        self.asked += 1
         if self.away:
             raise TokenRefused("away")
         self.given += 1
@@ -94,7 +95,22 @@ def test_while_the_provider_is_away_the_token_at_hand_is_used_to_its_end() -> No
     with pytest.raises(TokenRefused):
         provider.after(1)
     provider.away = False
-    assert provider.after(0) == "2"
+    assert provider.after(5) == "2"
+
+
+def test_a_provider_that_is_away_is_asked_once_in_five_seconds_however_many_connect() -> None:
+    provider = Provider()
+    assert provider.after(0) == "1"
+    provider.away = True
+    assert [provider.after(seconds) for seconds in (81, 1, 3.9)] == ["1", "1", "1"]
+    assert provider.asked == 2
+    assert (provider.after(0.2), provider.asked) == ("1", 3)
+    for seconds in (14, 1):
+        with pytest.raises(TokenRefused, match="away"):
+            provider.after(seconds)
+    assert provider.asked == 4
+    provider.away = False
+    assert provider.after(5) == "2"
 
 
 def test_an_end_that_only_the_token_knows_is_found_in_it(endpoint: TokenEndpoint) -> None:
