@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.problems import HANDLERS, unavailable
+from bridge.signing import PATHS
 from streams.metrics import bridge
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -29,6 +30,8 @@ class Metrics:
         ProcessCollector(registry=registry)
         self.ready = bridge.READY.make(registry)
         self.responses = bridge.RESPONSES.make(registry)
+        for path in PATHS.values():
+            self.responses.labels(path, 500)  # so that an alert sees the first of them
         self.acknowledge_seconds = bridge.ACKNOWLEDGE_SECONDS.make(registry)
         self.wait_seconds = bridge.WAIT_SECONDS.make(registry)
         self.timeouts = bridge.WAIT_TIMEOUTS.make(registry)

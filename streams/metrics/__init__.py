@@ -61,7 +61,8 @@ class CounterOf(Definition):
     def family(self, values: Mapping[Any, int]) -> Metric:
         """What is scraped of counts that somebody else keeps, by a tuple of the labels' values."""
         found = CounterMetricFamily(self.name, self.meaning, labels=self.labels)
-        for key, count in list(values.items()):
+        shown: dict[Any, int] = {(value,): 0 for value in self.known} | dict(values)
+        for key, count in shown.items():
             found.add_metric(key, count)
         return found
 

@@ -35,14 +35,16 @@ RETRIES = CounterOf(
 LOGINS = CounterOf(
     "flashsale_fluent_logins",
     "Logins by grant and result.",
-    "it rises steadily, or results are not `ok`: Fluent refuses the login",
+    "it rises steadily, or results are not `ok`, but for `refresh_token refused`: Fluent refuses the login",
     ("login",),
+    ("password refused", "client_credentials refused"),
 )
 DROPPED = CounterOf(
     "flashsale_fluent_dropped",
     "Requests of the ledger that were superseded, repeated, or found no room.",
     "`no room` rises: Fluent is slower than the sale; raise `fluentRequestsPerSecond`",
     ("why",),
+    ("no room",),
 )
 BREAKER_OPEN = GaugeOf(
     "flashsale_fluent_breaker_open",

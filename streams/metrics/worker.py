@@ -121,10 +121,10 @@ DEAD_LETTERS = CounterOf(
 NOTICES = CounterOf(
     "flashsale_notices",
     "Warnings and errors of the ledger, by the name of their log line.",
-    "`promotion_does_not_close`, `hold_overdue` or `late_write_undone` rises: "
+    "`promotion_does_not_close`, `promotion_closed`, `hold_overdue` or `late_write_undone` rises: "
     "[the line's remedy](operations.md#what-each-log-line-means)",
     ("event",),
-    ("promotion_does_not_close", "hold_overdue", "late_write_undone"),
+    ("promotion_does_not_close", "promotion_closed", "hold_overdue", "late_write_undone"),
 )
 DRIFT = CounterOf(
     "flashsale_drift",

@@ -79,6 +79,8 @@ def test_metrics_count_requests_and_time_acknowledgements(operated: BridgeProces
     assert 'flashsale_bridge_responses_total{route="/consume-reservation",status="202"}' in text
     assert "flashsale_bridge_acknowledge_seconds_bucket" in text
     assert "flashsale_bridge_ready 1.0" in text
+    first = 'flashsale_bridge_responses_total{route="/end-flash-sale",status="500"} 0.0'
+    assert first in text, "increase() does not see the first of a series that appears with it"
 
 
 def test_metrics_are_on_the_operations_port_only_whatever_headers_say(operated: BridgeProcess) -> None:

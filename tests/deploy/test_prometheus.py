@@ -108,7 +108,10 @@ EVERY_S = 15
 STEPS = MINUTES * 60 // EVERY_S
 
 HEALTHY: Mapping[str, str] = {
-    "flashsale_ready{instance='a'}": "1x120",
+    "up{job='w',instance='a'}": "1x120",
+    "up{job='w',instance='c'}": "1x120",
+    "process_start_time_seconds{job='w',instance='a'}": "100x120",
+    "flashsale_ready{job='w',instance='a'}": "1x120",
     "flashsale_kafka_connected{instance='a'}": "1x120",
     "flashsale_intake_stopped{instance='a'}": "0x120",
     "flashsale_tasks{instance='a'}": "7x120",
@@ -130,12 +133,18 @@ HEALTHY: Mapping[str, str] = {
     "flashsale_dead_letters_total{reason='INVALID'}": "3x120",
     "flashsale_notices_total{event='promotion_does_not_close'}": "0x120",
     "flashsale_notices_total{event='hold_overdue'}": "0x120",
+    "flashsale_notices_total{event='promotion_closed'}": "0x120",
     "flashsale_drift_total{kind='MISSING_HOLD'}": "0x120",
-    "flashsale_fluent_breaker_open": "0x120",
+    "flashsale_fluent_breaker_open{instance='a'}": "0x120",
+    "flashsale_fluent_breaker_open{instance='b'}": "1x120",
+    "flashsale_fluent_outstanding{instance='a'}": "4x120",
+    "flashsale_fluent_outstanding{instance='b'}": "0x120",
     "flashsale_fluent_requests_total{operation='CreatePart',result='ok'}": "0+60x120",
     "flashsale_fluent_logins_total{login='password ok'}": "0+1x120",
+    "flashsale_fluent_logins_total{login='refresh_token refused'}": "0+1x120",
+    "flashsale_fluent_logins_total{login='password ReadTimeout'}": "0+1x120",
     "flashsale_fluent_dropped_total{why='no room'}": "0x120",
-    "flashsale_bridge_ready{instance='c'}": "1x120",
+    "flashsale_bridge_ready{job='w',instance='c'}": "1x120",
     "flashsale_bridge_responses_total{route='/consume-reservation',status='202'}": "0+6000x120",
     "flashsale_bridge_responses_total{route='/consume-reservation',status='503'}": "0x120",
     "flashsale_bridge_responses_total{route='/consume-reservation',status='401'}": "0x120",
@@ -145,9 +154,13 @@ HEALTHY: Mapping[str, str] = {
 
 GONE = "_x120"
 BROKEN: Mapping[str, Mapping[str, str]] = {
-    "FlashSaleNoWorker": {"flashsale_ready{instance='a'}": GONE},
+    "FlashSaleNoWorker": {"flashsale_ready{job='w',instance='a'}": GONE},
+    "FlashSaleProcessGone": {"up{job='w',instance='c'}": "1x100 0x20"},
+    "FlashSaleWorkerRestarts": {
+        "process_start_time_seconds{job='w',instance='a'}": "100x100 200x8 300x4 400x8"
+    },
     "FlashSaleTasksUnowned": {"flashsale_tasks{instance='b'}": GONE},
-    "FlashSaleWorkerNotReady": {"flashsale_ready{instance='a'}": "0x120"},
+    "FlashSaleWorkerNotReady": {"flashsale_ready{job='w',instance='a'}": "0x120"},
     "FlashSaleKafkaSilent": {"flashsale_kafka_connected{instance='a'}": "0x120"},
     "FlashSaleIntakeStopped": {"flashsale_intake_stopped{instance='a'}": "1x120"},
     "FlashSaleTaskStandsStill": {"flashsale_task_standstills_total": "0x100 1x20"},
@@ -164,17 +177,18 @@ BROKEN: Mapping[str, Mapping[str, str]] = {
     "FlashSalePromotionDoesNotClose": {
         "flashsale_notices_total{event='promotion_does_not_close'}": "0x100 1x20"
     },
+    "FlashSaleDoesNotAddUp": {"flashsale_notices_total{event='promotion_closed'}": "0x100 1x20"},
     "FlashSaleHoldOverdue": {"flashsale_notices_total{event='hold_overdue'}": "0x100 1x20"},
     "FlashSaleReleasesLate": {"flashsale_release_seconds_bucket{le='2.0'}": "0x120"}
     | {"flashsale_release_seconds_bucket{le='120.0'}": "0+1x120"},
     "FlashSaleDrift": {"flashsale_drift_total{kind='MISSING_HOLD'}": "0x100 1x20"},
-    "FlashSaleFluentDown": {"flashsale_fluent_breaker_open": "1x120"},
+    "FlashSaleFluentDown": {"flashsale_fluent_breaker_open{instance='a'}": "1x120"},
     "FlashSaleFluentFails": {
         "flashsale_fluent_requests_total{operation='CreatePart',result='Unavailable'}": "0+30x120"
     },
     "FlashSaleFluentRefusesLogin": {"flashsale_fluent_logins_total{login='password refused'}": "0+1x120"},
     "FlashSaleFluentTooSlow": {"flashsale_fluent_dropped_total{why='no room'}": "0+1x120"},
-    "FlashSaleBridgeNotReady": {"flashsale_bridge_ready{instance='c'}": "0x120"},
+    "FlashSaleBridgeNotReady": {"flashsale_bridge_ready{job='w',instance='c'}": "0x120"},
     "FlashSaleBridgeRefuses": {
         "flashsale_bridge_responses_total{route='/consume-reservation',status='503'}": "0+600x120"
     },

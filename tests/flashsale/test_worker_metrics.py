@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import generate_latest
 
 from flashsale.worker import metrics as module
-from flashsale.worker.metrics import Metrics
+from flashsale.worker.metrics import FluentCollector, Metrics
+from fluent import Meters
 from streams.ledger.effects import HELD, RELEASED, Batch, Effects, Notice
 
 NOW_MS = 1_800_000_000_000
@@ -67,7 +68,7 @@ def test_waits_for_fluent_units_and_alarms_are_counted(metrics: Metrics) -> None
         'flashsale_notices_total{event="promotion_does_not_close"} 1.0',
     ):
         assert line in scraped
-    assert "promotion_closed" not in scraped
+    assert 'flashsale_notices_total{event="promotion_closed"} 0.0' in scraped, "it was all right"
 
 
 def test_what_goes_wrong_in_the_engine_is_counted(metrics: Metrics) -> None:
@@ -87,3 +88,15 @@ def test_the_lag_of_a_partition_that_went_away_is_not_shown_any_more(metrics: Me
     assert 'flashsale_lag_records{partition="1",topic="order-placed"} 3.0' in scraped
     assert 'flashsale_position_offset{partition="1",topic="order-placed"} 39.0' in scraped
     assert 'partition="0"' not in scraped
+
+
+def test_what_an_alert_waits_for_is_shown_before_it_happens_for_the_first_time(metrics: Metrics) -> None:
+    meters = Meters()
+    metrics.registry.register(FluentCollector(meters))
+    meters.logins["password ok"] += 1
+    scraped = text(metrics)
+    assert 'flashsale_fluent_logins_total{login="password refused"} 0.0' in scraped
+    assert 'flashsale_fluent_logins_total{login="password ok"} 1.0' in scraped
+    assert 'flashsale_fluent_dropped_total{why="no room"} 0.0' in scraped
+    meters.dropped["no room"] += 2
+    assert 'flashsale_fluent_dropped_total{why="no room"} 2.0' in text(metrics)
