@@ -172,7 +172,8 @@ class Gateway:
         )
 
     async def _once(self, request: FluentRequest, deadline: float, may_wait: bool) -> SkuCommand:
-        stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline)
+        trace = request.trace if isinstance(request, HoldRequest) else ""
+        stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline, trace)
         pause_s = self.options.read_back_pause_s
         match request:
             case HoldRequest():
@@ -185,6 +186,8 @@ class Gateway:
             case VerifyRequest():
                 return await verify(stock, request, pause_s)
 
-    def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
-        """One reservation's stock, for what the ledger does not ask (checks, reconciliation)."""
-        return Stock(self.client, self.profile, promotion_id, sku, stem, deadline)
+    def stock(
+        self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf"), trace: str = ""
+    ) -> Stock:
+        """One reservation's stock, for what the ledger does not ask (checks, reconciliation), too."""
+        return Stock(self.client, self.profile, promotion_id, sku, stem, deadline, trace)

@@ -45,10 +45,20 @@ def _readable(read: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any
 
 
 class Stock:
-    """`deadline` (the client's clock): what is not sent by then is not sent."""
+    """`deadline` (the client's clock): what is not sent by then is not sent.
+
+    `trace` is a W3C trace context that goes with every call, or empty.
+    """
 
     def __init__(
-        self, client: FluentClient, profile: Profile, promotion_id: str, sku: str, stem: str, deadline: float
+        self,
+        client: FluentClient,
+        profile: Profile,
+        promotion_id: str,
+        sku: str,
+        stem: str,
+        deadline: float,
+        trace: str = "",
     ) -> None:
         self.profile = profile
         self.promotion_id = promotion_id
@@ -56,6 +66,7 @@ class Stock:
         self.stem = stem
         self.deadline = deadline
         self._client = client
+        self._trace = trace
         self._fixed = {
             "catalogue": client.options.catalogue,
             "retailerId": client.options.retailer_id,
@@ -173,7 +184,8 @@ class Stock:
 
     async def _read(self, name: str, **values: Any) -> Any:
         mapped = self.profile.operations[name]
-        data = await self._client.call(mapped.operation, mapped.bind(self._fixed | values), self.deadline)
+        given = mapped.bind(self._fixed | values)
+        data = await self._client.call(mapped.operation, given, self.deadline, self._trace)
         return mapped.read(data)
 
     # --- writing ----------------------------------------------------------------------------------

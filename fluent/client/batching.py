@@ -30,14 +30,16 @@ Data = dict[str, Any]
 
 Results = list[Data | FluentError]
 
-Send = Callable[[Operation, list[dict[str, Any]]], Awaitable[Results]]
+Send = Callable[[Operation, list[dict[str, Any]], str], Awaitable[Results]]
+"""With the trace context of the calls, empty where they have none."""
 
 
 class _Call:
-    __slots__ = ("future", "sent", "size", "variables")
+    __slots__ = ("future", "sent", "size", "trace", "variables")
 
-    def __init__(self, variables: dict[str, Any]) -> None:
+    def __init__(self, variables: dict[str, Any], trace: str) -> None:
         self.variables = variables
+        self.trace = trace
         self.size = len(msgspec.json.encode(variables))
         self.sent = False
         self.future: asyncio.Future[Data] = asyncio.get_running_loop().create_future()
@@ -62,7 +64,9 @@ class Batcher:
         self._sending: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def call(self, operation: Operation, variables: dict[str, Any], deadline: float) -> Data:
+    async def call(
+        self, operation: Operation, variables: dict[str, Any], deadline: float, trace: str = ""
+    ) -> Data:
         """The call's data. Raises what Fluent or the way there made of it.
 
         A call that is still waiting at `deadline` (the clock's seconds) is never sent: BudgetSpent. One that
@@ -70,7 +74,7 @@ class Batcher:
         """
         if self._closed:
             raise BudgetSpent(f"{operation.name}: the client is closed")
-        call = _Call(variables)
+        call = _Call(variables, trace)
         if call.size > self._max_bytes:
             raise Refused(f"{operation.name}: {call.size} bytes are more than a request may have")
         self._waiting.setdefault(operation.name, deque()).append(call)
@@ -128,7 +132,9 @@ class Batcher:
 
     async def _deliver(self, operation: Operation, batch: list[_Call]) -> None:
         try:
-            results = await self._send(operation, [call.variables for call in batch])
+            # A request has one trace context; the calls of a promotion, which go out together, have the same.
+            trace = next((call.trace for call in batch if call.trace), "")
+            results = await self._send(operation, [call.variables for call in batch], trace)
         except BaseException as error:
             for call in batch:
                 if not call.future.done():

@@ -69,8 +69,10 @@ class FluentClient:
         """Gets a token if there is none. Raises LoginFailed."""
         await self._tokens.current()
 
-    async def call(self, operation: Operation, variables: dict[str, Any], deadline: float = FOREVER) -> Data:
-        """The data of one call: top-level field → value.
+    async def call(
+        self, operation: Operation, variables: dict[str, Any], deadline: float = FOREVER, trace: str = ""
+    ) -> Data:
+        """The data of one call: top-level field → value. `trace` goes with it as its `traceparent`.
 
         Queries, and writes that surely were not applied, are tried `max_retries` times more, those refused
         for the rate until `deadline`; after a write whose result is unclear the caller has to read first.
@@ -80,7 +82,7 @@ class FluentClient:
         attempt = 0
         while True:
             try:
-                return await self._batcher.call(operation, variables, deadline)
+                return await self._batcher.call(operation, variables, deadline, trace)
             except (BudgetSpent, LeaseTooShort, LoginRefused):
                 raise
             except Unanswered as error:
@@ -103,14 +105,14 @@ class FluentClient:
             attempt, base_s=options.backoff_base_s, cap_s=options.backoff_cap_s, at_most_s=asked_s
         )
 
-    async def _send(self, operation: Operation, calls: list[dict[str, Any]]) -> Results:
+    async def _send(self, operation: Operation, calls: list[dict[str, Any]], trace: str) -> Results:
         """One request; an error of the whole is the error of each call.
 
         Whatever comes of it, the gate is told: a probe of the breaker that nobody ends would stop all calls.
         """
         outcome: FluentError | None = BudgetSpent("the request was broken off")
         try:
-            results = await self._results(operation, calls)
+            results = await self._results(operation, calls, trace)
             outcome = next((result for result in results if isinstance(result, RateLimited)), None)
         except FluentError as error:
             outcome, results = error, [error] * len(calls)
@@ -123,10 +125,10 @@ class FluentClient:
         self._count(operation, results)
         return results
 
-    async def _results(self, operation: Operation, calls: list[dict[str, Any]]) -> Results:
+    async def _results(self, operation: Operation, calls: list[dict[str, Any]], trace: str) -> Results:
         await self._tokens.current()
         self._lease.check(operation)
-        answer = await self._transport.post(msgspec.json.encode(operation.request(calls)))
+        answer = await self._transport.post(msgspec.json.encode(operation.request(calls)), trace)
         return _results(answer, len(calls))
 
     def _report(self, error: FluentError | None) -> None:

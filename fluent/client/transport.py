@@ -63,12 +63,16 @@ class Transport:
         self._auth = auth
         self._options = options
 
-    async def post(self, body: bytes) -> Answer:
-        """The GraphQL answer, errors in it included. Raises an Unanswered or a Refused."""
+    async def post(self, body: bytes, trace: str = "") -> Answer:
+        """The GraphQL answer, errors in it included; `trace` is a W3C trace context, or empty.
+
+        Raises an Unanswered or a Refused.
+        """
         request_id = str(uuid.uuid4())
+        about = {"x-request-id": request_id} | ({"traceparent": trace} if trace else {})
         try:
             async with asyncio.timeout(self._options.call_timeout_s):
-                status, headers, content = await self._exchange(body, request_id)
+                status, headers, content = await self._exchange(body, about)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise ConnectFailed(f"no connection to {self._options.base_url}: {error}") from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -79,12 +83,12 @@ class Transport:
             raise ConnectionLost(f"{type(error).__name__}: {error} (request {request_id})") from error
         return _read(status, headers, content)
 
-    async def _exchange(self, body: bytes, request_id: str) -> tuple[int, httpx.Headers, bytes]:
+    async def _exchange(self, body: bytes, about: dict[str, str]) -> tuple[int, httpx.Headers, bytes]:
         request = self._http.build_request(
             "POST",
             "/graphql",
             content=body,
-            headers={"content-type": "application/json", "x-request-id": request_id},
+            headers={"content-type": "application/json", **about},
         )
         response = await self._http.send(request, auth=self._auth, stream=True)
         try:

@@ -14,9 +14,11 @@ from fluent.stock import Stock
 class ClockGateway(Gateway):
     """Refs as the template made them, with `Date.now()`: another one at every try."""
 
-    def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
+    def stock(
+        self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf"), trace: str = ""
+    ) -> Stock:
         return super().stock(
-            promotion_id, sku, f"{promotion_id}-{sku}-{time.time_ns() // 1_000_000}", deadline
+            promotion_id, sku, f"{promotion_id}-{sku}-{time.time_ns() // 1_000_000}", deadline, trace
         )
 
 
@@ -39,5 +41,7 @@ class BlindStock(Stock):
 class BlindGateway(Gateway):
     """The gateway with all its retries, over a blind stock."""
 
-    def stock(self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf")) -> Stock:
-        return BlindStock(self.client, self.profile, promotion_id, sku, stem, deadline)
+    def stock(
+        self, promotion_id: str, sku: str, stem: str, deadline: float = float("inf"), trace: str = ""
+    ) -> Stock:
+        return BlindStock(self.client, self.profile, promotion_id, sku, stem, deadline, trace)

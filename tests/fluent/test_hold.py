@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import msgspec
 import pytest
 
@@ -216,3 +217,22 @@ def test_what_is_sold_comes_off_the_first_part_and_what_is_too_much_off_the_last
     assert left_by_part([60, 40], 30) == [0, 30]
     assert left_by_part([60, 40], 110) == [70, 40]
     assert shed([60, 40], 50) == [50, 0]
+
+
+async def test_the_trace_of_a_start_goes_with_the_calls_that_make_its_hold_and_with_no_others(
+    new_gateway: NewGateway, one: Requests
+) -> None:
+    seen: list[str | None] = []
+
+    def noted(request: httpx.Request) -> None:
+        if request.url.path == "/graphql" and b"introspection" not in request.content:
+            seen.append(request.headers.get("traceparent"))
+
+    gateway = new_gateway(transport=Network(instead=noted))
+    hold = one.hold(5)
+    hold.trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert isinstance(await gateway.handle(hold), HoldConfirmed)
+    assert len(seen) > 1 and set(seen) == {hold.trace}
+    seen.clear()
+    await gateway.handle(one.release())
+    assert set(seen) == {None}
