@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from rehearsal.kafka import EmbeddedKafka
-from tests.faults.test_poison_flood import free_port
+from rehearsal.kafka.config import free_port
 from tests.support.audit import order, promotion_start
 from tests.support.system import system, wait_until
 
