@@ -15,6 +15,9 @@ LEAST_CHARACTERS = 16
 """Of a secret that signs requests to the bridge: 16 random letters and digits are 95 bits."""
 
 
+LEAST_KEY_BYTES = 24
+"""Of a secret of Standard Webhooks, as its specification asks for."""
+
 WEBHOOK_PREFIX = "whsec_"
 """Of a secret of Standard Webhooks; its key in base64 follows."""
 
@@ -23,7 +26,10 @@ def webhook_key(secret: str) -> bytes | None:
     """The key in a secret of Standard Webhooks; None for a secret of another kind. Raises ValueError."""
     if not secret.startswith(WEBHOOK_PREFIX):
         return None
-    return base64.b64decode(secret.removeprefix(WEBHOOK_PREFIX), validate=True)
+    key = base64.b64decode(secret.removeprefix(WEBHOOK_PREFIX), validate=True)
+    if not key:
+        raise ValueError("an empty key")
+    return key
 
 
 def _client_secrets(pairs: object) -> object:
@@ -42,7 +48,7 @@ def _client_secrets(pairs: object) -> object:
         try:
             webhook_key(secret)
         except ValueError:
-            raise ValueError(f"has a whsec_ secret for {client} that is no base64") from None
+            raise ValueError(f"has a whsec_ secret for {client} that is no base64 of a key") from None
         secrets[client] = (*secrets.get(client, ()), SecretStr(secret))
     return secrets
 
@@ -98,11 +104,20 @@ def shared_weaknesses(clients: Mapping[str, tuple[SecretStr, ...]]) -> list[str]
     found, owners = [], dict[SecretStr, str]()
     for client, secrets in clients.items():
         for secret in secrets:
-            if len(secret.get_secret_value()) < LEAST_CHARACTERS:
-                found.append(
-                    f"BRIDGE_SECRETS has a secret of fewer than {LEAST_CHARACTERS} characters for "
-                    f"{client}, which can be guessed; `openssl rand -hex 32` makes a good one."
-                )
+            if (least := _guessable(secret.get_secret_value())) is not None:
+                found.append(f"BRIDGE_SECRETS has {least[0]} for {client}, which can be guessed; {least[1]}.")
             if owners.setdefault(secret, client) != client:
                 found.append(f"BRIDGE_SECRETS gives {owners[secret]} and {client} the same secret.")
     return found
+
+
+def _guessable(secret: str) -> tuple[str, str] | None:
+    """What a secret is that is too short, and what makes a better one."""
+    key = webhook_key(secret)
+    if key is None and len(secret) < LEAST_CHARACTERS:
+        better = "`openssl rand -hex 32` makes a good one"
+        return f"a secret of fewer than {LEAST_CHARACTERS} characters", better
+    if key is not None and len(key) < LEAST_KEY_BYTES:
+        better = '`echo "whsec_$(openssl rand -base64 32)"` makes a good one'
+        return f"a whsec_ secret of fewer than {LEAST_KEY_BYTES} bytes", better
+    return None

@@ -168,9 +168,19 @@ def test_every_key_is_tried_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> N
         assert len(compared) == 3
 
 
-def test_a_secret_that_is_no_base64_is_one_sentence_at_the_start() -> None:
-    with pytest.raises(ConfigurationError, match=r"has a whsec_ secret for shop that is no base64\.$"):
-        load_settings({"BRIDGE_SECRETS": "shop:whsec_no*base64"})
+@pytest.mark.parametrize("secret", ["whsec_no*base64", "whsec_"])
+def test_a_secret_without_a_key_is_one_sentence_at_the_start(secret: str) -> None:
+    """With an empty key anybody could sign."""
+    with pytest.raises(ConfigurationError, match=r"a whsec_ secret for shop that is no base64 of a key\.$"):
+        load_settings({"BRIDGE_SECRETS": f"shop:{secret}"})
+
+
+def test_a_secret_is_as_long_as_its_key_is() -> None:
+    """Of 22 characters, ten bytes are the key."""
+    [notice] = load_settings(
+        {"BRIDGE_SECRETS": "shop:whsec_MTIzNDU2Nzg5MA==", "BRIDGE_CLIENTS": "shop:end"}
+    ).notices
+    assert "a whsec_ secret of fewer than 24 bytes for shop" in notice
 
 
 def test_a_client_whose_webhooks_fit_several_routes_is_worth_a_notice() -> None:
