@@ -15,6 +15,9 @@ LEAST_CHARACTERS = 16
 """Of a secret that signs requests to the bridge: 16 random letters and digits are 95 bits."""
 
 
+PLACEHOLDER = "CHANGE-ME"
+"""In the manifests that are shipped."""
+
 LEAST_KEY_BYTES = 24
 """Of a secret of Standard Webhooks, as its specification asks for."""
 
@@ -43,6 +46,8 @@ def _client_secrets(pairs: object) -> object:
             raise ValueError("must be client:secret pairs with commas between")
         if client != client.strip() or secret != secret.strip() or not pair.isascii():
             raise ValueError("must hold clients and secrets of ASCII characters without spaces around them")
+        if secret == PLACEHOLDER:
+            raise ValueError(f"still has {PLACEHOLDER} for {client}, which everybody knows")
         if SecretStr(secret) in secrets.get(client, ()):
             raise ValueError(f"names the same secret of the client {client} twice")
         try:

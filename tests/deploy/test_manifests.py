@@ -18,7 +18,7 @@ import yaml
 
 from flashsale.cli.commands import Commands
 from schemas.topics import TOPICS, Role
-from streams.settings import ReservationConfig, load_settings
+from streams.settings import ConfigurationError, ReservationConfig, load_settings
 from streams.settings.environment import (
     BridgeEnvironment,
     FluentEnvironment,
@@ -175,7 +175,8 @@ def test_the_configuration_and_the_environment_are_those_that_we_read(tmp_path: 
         mounts = [each["mountPath"] for each in container(name)["volumeMounts"]]
         assert str(Path(given["KAFKA_SSL_CA_LOCATION"]).parent) in mounts
         local = {"RESERVATION_CONFIG": str(file), "KAFKA_SSL_CA_LOCATION": str(authority)}
-        read = load_settings(given | local)
+        filled_in = {name: value.replace(FILLED_IN, "of-our-own-0123456789") for name, value in given.items()}
+        read = load_settings(filled_in | local)
         assert read.require_kafka() == given["KAFKA_BOOTSTRAP_SERVERS"]
         assert (name == "flashsale-bridge") == bool(read.bridge.secrets)
         if name == "flashsale-worker":
@@ -189,6 +190,11 @@ def test_no_secret_is_in_the_files() -> None:
     assert not {
         name for name in OBJECTS["ConfigMap", "flashsale"]["data"] if re.search("SECRET|PASSWORD", name)
     }
+
+
+def test_a_bridge_with_the_shipped_secret_does_not_start() -> None:
+    with pytest.raises(ConfigurationError, match="still has CHANGE-ME for shop"):
+        load_settings(OBJECTS["Secret", "flashsale-bridge"]["stringData"])
 
 
 GUIDE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
