@@ -185,12 +185,14 @@ def test_a_record_at_which_workers_end_is_one_sentence(monkeypatch: pytest.Monke
 def test_a_cancel_that_waits_to_be_decided_is_told(called: InProcess) -> None:
     settings = load_settings(called.environment)
     create_topics(settings)
-    event = {"order": {"ref": "O-9", "promotionId": "P", "items": [{"sku": "A", "quantity": 2}]}}
-    answer = {"orderRef": "O-9", "promotionId": "P", "outcome": "ACCEPTED", "revision": 1}
-    answer["consumeResults"] = [{"sku": "A", "quantity": 2, "consumed": True}]  # type: ignore[assignment]
-    answer["decidedAt"] = "2025-11-28T09:00:00.000Z"
+    event: dict[str, Any] = {
+        "order": {"ref": "O-9", "promotionId": "P", "items": [{"sku": "A", "quantity": 2}]}
+    }
+    answer: dict[str, Any] = {"orderRef": "O-9", "promotionId": "P", "outcome": "ACCEPTED", "revision": 1}
+    answer |= {"decidedAt": "2025-11-28T09:00:00.000Z"}
+    answer |= {"consumeResults": [{"sku": "A", "quantity": 2, "consumed": True}]}
     source = {"topic": settings.prefixed("order-placed"), "partition": "0", "offset": "0"}
-    headers = [(f"source-{name}", value) for name, value in source.items()]
+    headers: dict[str, str | bytes | None] = {f"source-{name}": value for name, value in source.items()}
     producer = Producer({"bootstrap.servers": settings.require_kafka(), "partitioner": "murmur2_random"})
     producer.produce(settings.prefixed("order-placed"), json.dumps(event), partition=0)
     producer.produce(settings.prefixed("order-outcomes"), json.dumps(answer), "O-9", headers=headers)
