@@ -195,6 +195,7 @@ def test_a_cancel_that_waits_to_be_decided_is_told(called: InProcess) -> None:
     headers: dict[str, str | bytes | None] = {f"source-{name}": value for name, value in source.items()}
     producer = Producer({"bootstrap.servers": settings.require_kafka(), "partitioner": "murmur2_random"})
     producer.produce(settings.prefixed("order-placed"), json.dumps(event), partition=0)
+    assert producer.flush(20) == 0, "the cancel comes later"
     producer.produce(settings.prefixed("order-outcomes"), json.dumps(answer), "O-9", headers=headers)
     event["order"]["cancellationRef"] = "C-1"
     producer.produce(settings.prefixed("order-cancelled"), json.dumps(event), "O-9")
