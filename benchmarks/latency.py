@@ -9,7 +9,7 @@ from functools import partial
 
 from benchmarks import prefill
 from benchmarks.jit import warm_up
-from benchmarks.reader import reader
+from benchmarks.reader import next_record, reader
 from benchmarks.result import Arena, Result, p50_and_p99_ms
 from benchmarks.workers import MeasuredWorker
 from rehearsal.kafka.config import free_port
@@ -70,10 +70,8 @@ def _receive(arena: Arena, topic: str, partitions: int) -> list[float]:
     )
     try:
         while len(taken) < RATE * SECONDS:
-            for message in consumer.consume(500, 0.02):
-                key = message.key()
-                if message.error() is None and key is not None:
-                    taken.append(time.time() - float(key.rpartition(b"/")[2]))
+            if (message := next_record(consumer)) is not None:
+                taken.append(time.time() - float((message.key() or b"").rpartition(b"/")[2]))
             if time.time() > deadline:
                 raise RuntimeError(f"only {len(taken)} of {RATE * SECONDS} outcomes came")
     finally:

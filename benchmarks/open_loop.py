@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Producer
 
 from benchmarks import prefill
+from benchmarks.reader import next_record
 from benchmarks.result import Arena, Result, p50_and_p99_ms
 from benchmarks.subject import Subject
 from benchmarks.trial import Measure, Trial
@@ -70,11 +71,11 @@ def offer(trial: Trial, rate: int, seconds: int, *, skus: int = SKUS) -> Offered
     left, deadline = count, began + seconds + WAIT_S
     try:
         while left and time.time() < deadline:
-            for message in outcomes.consume(500, 0.02):
-                number = None if message.error() is not None else number_of.get(message.key() or b"")
-                if number is not None and not came[number]:
-                    came[number] = time.time()
-                    left -= 1
+            message = next_record(outcomes)
+            number = None if message is None else number_of.get(message.key() or b"")
+            if number is not None and not came[number]:
+                came[number] = time.time()
+                left -= 1
     finally:
         outcomes.close()
         sender.join(WAIT_S)
