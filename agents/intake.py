@@ -17,7 +17,7 @@ from agents.shell import CommandStage, WireName, channel, measure, take
 from schemas.fields import FIRST_EVENT_MS, LAST_EVENT_MS
 from schemas.invalid import InvalidEvent
 from schemas.normalised import Cancelled, Normalised, Placed, read
-from schemas.promotions import PromotionEnd, PromotionStart
+from schemas.promotions import PromotionStart
 from schemas.reasons import Reason
 from schemas.topics import (
     INPUTS,
@@ -31,7 +31,7 @@ from schemas.topics import (
 )
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
-from streams.engine.partitioner import partition_of
+from streams.engine.partitioner import learn, partition_of
 from streams.engine.stage import LOG_APPEND_TIME, Record, remember_seen_ms, seen_ms
 from streams.ledger.commands import encode
 from streams.ledger.dead_letters import dead_letter
@@ -53,6 +53,9 @@ HOME_OF = {
 _OF_ORDERS = (Placed, Cancelled)
 
 Mapper = Callable[[bytes | None], bytes]
+
+Read = tuple[bytes, Normalised, bytes | None]
+"""The key of an event's subject, the event, and its bytes in our shape where a mapping made them."""
 
 
 def register(app: EngineApp, topic: str, limit: DeadLetterLimit = NO_LIMIT) -> None:
@@ -105,26 +108,26 @@ class Intake:
         """Decide each record, pass it on, or reject it, in order."""
         now_ms, task = seen_ms(rows, self.topic), partition % self.tasks
         letters = sum(effects.dead_letters.values())
-        at_home = self.home.at_home(self.topic, rows, effects)
-        for record in records:
+        at_home = self.home.at_home(self.topic, self.terms, rows, effects)
+        for record, found in zip(records, self._read_all(records), strict=True):
             trace = trace_in(record.headers) if record.headers else ""
             source = Source(self.wire_topic, partition, record.offset, record.key, trace)
             try:
                 placed_at_ms = _timestamp(record)
                 if placed_at_ms > now_ms:
                     now_ms = placed_at_ms
-                event, mapped = self._read(record)
-                if isinstance(event, _OF_ORDERS):
-                    key = event.order_ref.encode()
-                else:
-                    key = event.identity.encode()
+                if isinstance(found, InvalidEvent):
+                    raise found
+                key, event, mapped = found
+                if isinstance(event, PromotionStart):
                     _warn_of_unusual(event, effects)
-                envelope = Envelope(source, placed_at_ms, self.terms, mapped)
                 if partition_of(key, self.tasks) == task and record.timestamp_type == LOG_APPEND_TIME:
-                    at_home.decide(envelope, event, record.value or b"")
+                    at_home.decide(source, placed_at_ms, event, record.value or b"")
                 else:
-                    header = (ENVELOPE_HEADER, encode(envelope))
-                    effects.sends.append(Send(self.home.topic, key, record.value, [header]))
+                    header = encode(Envelope(source, placed_at_ms, self.terms, mapped))
+                    effects.sends.append(
+                        Send(self.home.topic, key, record.value, [(ENVELOPE_HEADER, header)])
+                    )
             except InvalidEvent as invalid:
                 failed_at_ms = max(now_ms, at_home.now_ms)
                 dead_letter(source, record.value, invalid.reason, invalid.error, failed_at_ms, effects)
@@ -147,14 +150,26 @@ class Intake:
         """Not for a watermark either."""
         return None
 
-    def _read(self, record: Record) -> tuple[Normalised, bytes | None]:
-        """The event, and its bytes in our shape where a mapping made them. Raises InvalidEvent."""
-        if self.mapper is None:
-            return read(self.topic, record.value), None
-        mapped = self.mapper(record.value)
-        if len(mapped) + len(record.value or b"") + len(record.key or b"") > MAX_MAPPED_BYTES:
-            raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
-        return read(self.topic, mapped), mapped
+    def _read_all(self, records: Sequence[Record]) -> list[Read | InvalidEvent]:
+        """What each record says, or what is wrong with it. The keys of a batch are hashed together."""
+        found = [self._read(record.value, record.key) for record in records]
+        learn([each[0] for each in found if not isinstance(each, InvalidEvent)])
+        return found
+
+    def _read(self, value: bytes | None, key: bytes | None) -> Read | InvalidEvent:
+        mapped = None
+        try:
+            if self.mapper is None:
+                event = read(self.topic, value)
+            else:
+                mapped = self.mapper(value)
+                if len(mapped) + len(value or b"") + len(key or b"") > MAX_MAPPED_BYTES:
+                    raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
+                event = read(self.topic, mapped)
+        except InvalidEvent as invalid:
+            return invalid
+        subject = event.order_ref if isinstance(event, _OF_ORDERS) else event.identity
+        return subject.encode(), event, mapped
 
 
 def _timestamp(record: Record) -> int:
@@ -167,8 +182,8 @@ def _timestamp(record: Record) -> int:
     )
 
 
-def _warn_of_unusual(event: PromotionStart | PromotionEnd, effects: Effects) -> None:
-    if isinstance(event, PromotionStart) and (minutes := event.unusual_minutes) is not None:
+def _warn_of_unusual(event: PromotionStart, effects: Effects) -> None:
+    if (minutes := event.unusual_minutes) is not None:
         fields: dict[str, str | int] = {
             "promotion": event.identity,
             "minutes": minutes,

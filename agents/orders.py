@@ -11,7 +11,7 @@ from streams.engine.host.app import EngineApp
 from streams.ledger import orders as core
 from streams.ledger.commands import decode_order_command
 from streams.ledger.inputs import CancelOrder, PlaceOrder
-from streams.ledger.terms import Envelope
+from streams.ledger.terms import Source, Terms
 
 
 def register(app: EngineApp) -> None:
@@ -28,23 +28,17 @@ def stage(wire_name: WireName) -> CommandStage:
     return CommandStage(ORDER_COMMANDS, wire_name(ORDER_COMMANDS), decode, EVENTS, core)
 
 
-def _place(envelope: Envelope, order: Placed, original: bytes) -> PlaceOrder:
-    return PlaceOrder(
-        envelope.source,
-        envelope.terms,
-        envelope.placed_at_ms,
-        order.order_ref,
-        order.promotion_id,
-        order.lines,
-        original,
-    )
+def _place(source: Source, terms: Terms, placed_at_ms: int, order: Placed, original: bytes) -> PlaceOrder:
+    return PlaceOrder(source, terms, placed_at_ms, order.order_ref, order.promotion_id, order.lines, original)
 
 
-def _cancel(envelope: Envelope, order: Cancelled, original: bytes) -> CancelOrder:
+def _cancel(
+    source: Source, terms: Terms, placed_at_ms: int, order: Cancelled, original: bytes
+) -> CancelOrder:
     return CancelOrder(
-        envelope.source,
-        envelope.terms,
-        envelope.placed_at_ms,
+        source,
+        terms,
+        placed_at_ms,
         order.order_ref,
         order.promotion_id,
         order.cancellation_ref,

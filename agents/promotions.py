@@ -12,7 +12,7 @@ from streams.engine.host.app import EngineApp
 from streams.ledger import promotions as core
 from streams.ledger.commands import decode_promotion_command
 from streams.ledger.inputs import EndPromotion, StartPromotion
-from streams.ledger.terms import Envelope
+from streams.ledger.terms import Source, Terms
 
 
 def register(app: EngineApp) -> None:
@@ -29,12 +29,14 @@ def stage(wire_name: WireName) -> CommandStage:
     return CommandStage(PROMOTION_COMMANDS, wire_name(PROMOTION_COMMANDS), decode, EVENTS, core)
 
 
-def _start(envelope: Envelope, event: PromotionStart, original: bytes) -> StartPromotion:
+def _start(
+    source: Source, terms: Terms, placed_at_ms: int, event: PromotionStart, original: bytes
+) -> StartPromotion:
     promotion = event.promotion
     return StartPromotion(
-        source=envelope.source,
-        terms=envelope.terms,
-        placed_at_ms=envelope.placed_at_ms,
+        source=source,
+        terms=terms,
+        placed_at_ms=placed_at_ms,
         promotion_id=promotion.id,
         lines=event.normalised_items(),
         duration_ms=(promotion.duration_minutes or 0) * MS_PER_MINUTE,
@@ -44,11 +46,13 @@ def _start(envelope: Envelope, event: PromotionStart, original: bytes) -> StartP
     )
 
 
-def _end(envelope: Envelope, event: PromotionEnd, original: bytes) -> EndPromotion:
+def _end(
+    source: Source, terms: Terms, placed_at_ms: int, event: PromotionEnd, original: bytes
+) -> EndPromotion:
     return EndPromotion(
-        source=envelope.source,
-        terms=envelope.terms,
-        placed_at_ms=envelope.placed_at_ms,
+        source=source,
+        terms=terms,
+        placed_at_ms=placed_at_ms,
         promotion_id=event.identity,
         reason=event.promotion.reason or "",
         original=original,

@@ -22,7 +22,7 @@ from streams.ledger.commands import Claim
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Batch, Effects
 from streams.ledger.rows import Rows
-from streams.ledger.terms import Envelope, Source
+from streams.ledger.terms import Envelope, Source, Terms
 from streams.log import get_logger
 
 log = get_logger("agents")
@@ -36,8 +36,9 @@ WireName = Callable[[str], str]
 """A topic's name on the wire: TOPIC_PREFIX in front."""
 
 Decode = Callable[[bytes, bytes | None], Any]
-MakeCommand = Callable[[Envelope, Any, bytes], Any]
-"""Makes the command out of an input event: its envelope, the event as it was read, the bytes that came."""
+MakeCommand = Callable[[Source, Terms, int, Any, bytes], Any]
+"""Makes the command out of an input event: its source, the terms, when it was placed (Unix ms), the event as
+it was read, the bytes that came."""
 
 Events = Mapping[str, MakeCommand]
 """By input topic."""
@@ -131,9 +132,9 @@ class CommandStage:
             source = _decode_envelope(record.headers[0][1]).source
         dead_letter(source, record.value, Reason.UNPROCESSABLE, why, seen_ms(rows, self.topic), effects)
 
-    def at_home(self, topic: str, rows: Rows, effects: Effects) -> AtHome:
+    def at_home(self, topic: str, terms: Terms, rows: Rows, effects: Effects) -> AtHome:
         """Decides events of an input topic without a detour through this stage's own topic."""
-        return AtHome(self, self.events[topic], rows, effects, seen_ms(rows, self.topic))
+        return AtHome(self, self.events[topic], terms, rows, effects, seen_ms(rows, self.topic))
 
     def earliest_deadline_ms(self, rows: Rows) -> int | None:
         """When this stage needs its next Tick."""
@@ -150,14 +151,16 @@ class AtHome:
 
     stage: CommandStage
     make: MakeCommand
+    terms: Terms
     rows: Rows
     effects: Effects
     now_ms: int
 
-    def decide(self, envelope: Envelope, event: Normalised, original: bytes) -> None:
+    def decide(self, source: Source, placed_at_ms: int, event: Normalised, original: bytes) -> None:
         """Decide one event; `original` are the bytes that came."""
-        command = self.make(envelope, event, original)
-        self.now_ms = max(self.now_ms, envelope.placed_at_ms)
+        if placed_at_ms > self.now_ms:
+            self.now_ms = placed_at_ms
+        command = self.make(source, self.terms, placed_at_ms, event, original)
         self.stage.core.decide(self.rows, command, self.now_ms, self.effects)
 
     def close(self) -> None:
@@ -189,7 +192,8 @@ def decoder(decode_command: Callable[[bytes], Any], events: Events) -> Decode:
         event = value if envelope.mapped is None else envelope.mapped
         for topic, make in events.items():
             if envelope.source.topic.endswith(topic):  # TOPIC_PREFIX may stand in front
-                return make(envelope, read(topic, event), value)
+                come = read(topic, event)
+                return make(envelope.source, envelope.terms, envelope.placed_at_ms, come, value)
         raise msgspec.ValidationError(f"{envelope.source.topic} is none of {', '.join(events)}")
 
     return decode

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import length_hint
 from typing import Protocol, overload
 
 import msgspec
@@ -73,16 +74,21 @@ class TooManyGivenUp(Exception):
 
 
 class _Noting(Sequence[Record]):
-    """Records in order, and how far they were taken."""
+    """Records in order, and how far they were taken: what is left of them says it, so nothing is noted."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._records = records
-        self.offset = records[0].offset
+        self._records = list(records)
+        self._left = iter(self._records)
+
+    @property
+    def offset(self) -> int:
+        """The offset of the record that was taken last."""
+        taken = len(self._records) - length_hint(self._left)
+        return self._records[max(0, taken - 1)].offset
 
     def __iter__(self) -> Iterator[Record]:
-        for record in self._records:
-            self.offset = record.offset
-            yield record
+        self._left = iter(self._records)
+        return self._left
 
     def __len__(self) -> int:
         return len(self._records)

@@ -36,7 +36,8 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def orders_kept_ms(self) -> int:
         """How long the orders stage remembers an order: in any case until its claim has been decided, which
         may wait for a start in a backlog and then for Fluent."""
-        return max(self.retention_ms, self.max_backlog_ms + self.claim_grace_ms + self.hold_timeout_ms)
+        undecided_ms = self.max_backlog_ms + self.claim_grace_ms + self.hold_timeout_ms
+        return self.retention_ms if self.retention_ms > undecided_ms else undecided_ms
 
     @property
     def claims_kept_ms(self) -> int:
@@ -57,7 +58,8 @@ class Source(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The three headers by which a reader matches an answer to its own event, and its trace."""
-        found = [*_log_headers(self.topic, self.partition), ("source-offset", b"%d" % self.offset)]
+        topic, partition = _log_headers(self.topic, self.partition)
+        found = [topic, partition, ("source-offset", b"%d" % self.offset)]
         if self.trace:
             found.append(("traceparent", self.trace.encode()))
         return found

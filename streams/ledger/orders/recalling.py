@@ -34,8 +34,9 @@ def hand_over(turn: OrderTurn, command: PlaceOrder) -> None:
     """Have the ledger decide and answer a new order of one SKU."""
     ((sku, quantity),) = command.lines
     terms, now_ms = command.terms, turn.now_ms
-    turn.rows.put(ORDERS, turn.key, Handed(sku, quantity, terms.orders_kept_ms, now_ms))
-    shelve(turn, now_ms + terms.orders_kept_ms)
+    kept_ms = terms.orders_kept_ms
+    turn.rows.put(ORDERS, turn.key, Handed(sku, quantity, kept_ms, now_ms))
+    shelve(turn, now_ms + kept_ms)
     claim = Claim(
         command.promotion_id,
         sku,

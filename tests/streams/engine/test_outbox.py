@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import pytest
 from aiokafka.partitioner import murmur2 as reference
 from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams.engine.broker.producer import BATCH_BYTES
 from streams.engine.outbox import Outbox
-from streams.engine.partitioner import murmur2, partition_of
+from streams.engine.partitioner import FEW, learn, murmur2, partition_of
 from streams.ledger.effects import Send
 
 PARTITIONS = 5
@@ -31,6 +34,21 @@ def sent(*sends: Send, own: int = 3) -> list[tuple[tuple[str, int], list[bytes |
 def test_a_key_is_hashed_as_javas_producer_does(key: bytes) -> None:
     assert murmur2(key) == reference(key) & 0xFFFFFFFF
     assert partition_of(key, 12) == (reference(key) & 0x7FFFFFFF) % 12
+
+
+@given(st.lists(st.integers(0, 9), max_size=60), st.randoms(use_true_random=False))
+def test_the_keys_of_a_batch_are_hashed_together_as_each_alone(lengths: list[int], chance: Random) -> None:
+    keys = [chance.randbytes(length) for length in lengths + lengths]
+    learn(keys)
+    assert [partition_of(key, 2**31) for key in keys] == [reference(key) & 0x7FFFFFFF for key in keys]
+
+
+@pytest.mark.parametrize("length", [*range(1, 40), 255, 256])
+def test_keys_of_any_length_are_hashed_together(length: int) -> None:
+    chance = Random(length)
+    keys = [chance.randbytes(length) for _ in range(4 * FEW)] + [b"\xff" * length, b"\0" * length]
+    learn(keys)
+    assert [partition_of(key, 2**31) for key in keys] == [murmur2(key) & 0x7FFFFFFF for key in keys]
 
 
 def test_records_go_to_their_keys_partition_in_order_and_rows_to_the_tasks() -> None:

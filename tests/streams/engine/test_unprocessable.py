@@ -53,6 +53,17 @@ class Failing(Counting):
 STAGE, SOURCE = Failing(ORDER_COMMANDS), "orders/0"
 
 
+@dataclass
+class ReadingFirst(Counting):
+    """Looks at all records before it decides about the first, and fails at a bad key."""
+
+    def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+        values = [record.value for record in records]
+        for record, _ in zip(records, values, strict=True):
+            if record.key == BAD:
+                raise ValueError
+
+
 def rows_after(count: int, offset: int = 6) -> Rows:
     rows = Rows(MemoryStore())
     rows.put(FAILURES, SOURCE.encode(), Failures(offset, count, "ValueError: of no use"))
@@ -68,6 +79,12 @@ def test_a_record_is_tried_by_every_process_however_often_it_has_failed_before(c
     with pytest.raises(RecordFailed, match="orders/0/6 could not be decided") as failed:
         decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows_after(count), Effects())
     assert (failed.value.offset, failed.value.why) == (6, "ValueError: of no use")
+
+
+def test_the_record_that_failed_is_named_where_a_stage_has_looked_at_those_behind_it() -> None:
+    with pytest.raises(RecordFailed) as failed:
+        decide(ReadingFirst(ORDER_COMMANDS), SOURCE, batch(b"a", BAD, b"b"), rows_after(0), Effects())
+    assert failed.value.offset == 6
 
 
 def test_a_mended_version_decides_what_a_former_one_failed_at_three_times() -> None:
