@@ -16,7 +16,7 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-half test-other-half check format bench bench-growth prove bench-peers peers soak audit lock clean
+.PHONY: help setup demo test test-fast check format bench bench-growth prove bench-peers peers soak audit lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -38,22 +38,15 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## a whole flash sale on the embedded Kafka and the Fluent simulator
 	$(BIN)/flashsale demo
 
+# Two processes, each with a broker of its own: a test waits more than it computes. A file's tests share fixtures.
+PYTEST := $(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+
 test: setup ## every test, against a real broker
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
-# In two halves side by side. EMBEDDED_KAFKA_JAVA names nothing, so a test that starts a broker and does not carry
-# the marker fails here at once.
-FAST := EMBEDDED_KAFKA_JAVA=/none-in-test-fast $(BIN)/python -m pytest -q -m "not kafka and not slow"
-HALF := tests/fluent tests/simulation tests/bridge
-
+# EMBEDDED_KAFKA_JAVA names nothing, so a test that starts a broker and does not carry the marker fails here at once.
 test-fast: setup ## every test that needs no broker and less than ten seconds
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-half test-other-half
-
-test-half:
-	@$(FAST) -p no:cacheprovider $(HALF)
-
-test-other-half:
-	@$(FAST) $(addprefix --ignore=,$(HALF))
+	EMBEDDED_KAFKA_JAVA=/none-in-test-fast $(PYTEST) -m "not kafka and not slow"
 
 check: setup ## style, formatting and types
 	$(BIN)/ruff check .

@@ -64,8 +64,18 @@ class Committed(NamedTuple):
     at: float
     """The last one."""
     half_at: float
-    half: int
-    """So many of them at `half_at`, about half."""
+    """About half of them."""
+    half: float
+    """The exact share of the log, 0 to 1, at `half_at`."""
+
+    def later_rate(self, began: float, count: int) -> float:
+        """Records a second of the second half, of `count` since `began`.
+
+        When one look has seen both halves there is no second one: the rate of the whole.
+        """
+        if self.half_at >= self.at:
+            return count / (self.at - began)
+        return count * (1 - self.half) / (self.at - self.half_at)
 
 
 def wait_committed(
@@ -90,7 +100,7 @@ def wait_committed(
         if end >= count and quiet_s >= QUIET_S and not found:
             found = sum(1 for _ in committed(client, topic, partitions))
             if found == count:
-                return Committed(grown_at, half_at, half)
+                return Committed(grown_at, half_at, half / end)
         if found > count or (found and quiet_s >= PATIENCE_S):
             raise RuntimeError(f"{found} outcomes for {count} orders")
     raise RuntimeError(f"not {count} outcomes within {timeout_s:.0f} s")

@@ -19,7 +19,7 @@ from benchmarks import prefill
 from benchmarks.peers.audit import find_faults
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.workload import SKUS, Orders
-from benchmarks.reader import LOOK_EVERY_S, Committed, committed, wait_committed
+from benchmarks.reader import Committed, committed, wait_committed
 from benchmarks.result import Arena
 from benchmarks.subject import HERE, TODAY
 from benchmarks.trial import Trial
@@ -66,14 +66,14 @@ class Meter:
     def measured(self, began: float, ended: Committed, events: int, faults: Sequence[str]) -> Measured:
         """What has been used since."""
         client, servers = (now - then for now, then in zip(self._now(), self._began, strict=True))
-        per_order, later_s = 1e6 / events, max(ended.at - ended.half_at, LOOK_EVERY_S)
+        per_order = 1e6 / events
         return Measured(
             ended.at - began,
             events,
             client * per_order,
             servers * per_order,
             rss_mb(self._client),
-            (events - ended.half) / later_s,
+            ended.later_rate(began, events),
             faults,
         )
 

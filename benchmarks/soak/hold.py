@@ -39,7 +39,11 @@ KEPT_MS = 300_000
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, how many orders a second, and what follows from that."""
+    """How long, how many orders a second, and what follows from that.
+
+    The quarters that are compared have the same sales and rebalances in them, the shortest soak one of each:
+    otherwise the lag of a second worker that joins would be growth.
+    """
 
     seconds: float
     rate: float
@@ -47,12 +51,12 @@ class Plan:
     @property
     def sale_s(self) -> float:
         """A sale begins so often."""
-        return min(60.0, max(6.0, self.seconds / 10))
+        return min(60.0, self.seconds / 4)
 
     @property
     def rebalance_s(self) -> float:
         """A second worker joins so often, and leaves half-way to the next time."""
-        return min(120.0, max(10.0, self.seconds / 6))
+        return min(120.0, self.seconds / 2)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -71,6 +71,28 @@ def test_the_page_gets_the_verdicts_and_a_plot_of_each_figure() -> None:
     assert plot(held).count("<path d=") == 4 * 4, "a line and three of the grid in each"
 
 
+@pytest.mark.parametrize("seconds", [30.0, 60.0, 240.0])
+def test_the_quarters_of_a_short_soak_that_are_compared_have_the_same_sales_and_rebalances(
+    seconds: float,
+) -> None:
+    plan = Plan(seconds, RATE)
+
+    def events(quarter: int) -> tuple[list[float], list[float]]:
+        """When, in this quarter, sales begin and the second worker joins."""
+        begins_s, ends_s = (quarter - 1) * seconds / 4, quarter * seconds / 4
+        joins_s = plan.rebalance_s / 2
+        sales = [n * plan.sale_s - begins_s for n in range(100) if begins_s <= n * plan.sale_s < ends_s]
+        joins = [
+            at_s - begins_s
+            for n in range(100)
+            if begins_s <= (at_s := joins_s + n * plan.rebalance_s) < ends_s
+        ]
+        return sales, joins
+
+    assert events(2) == events(4)
+    assert all(events(2))
+
+
 @pytest.mark.kafka
 @pytest.mark.slow
 def test_in_half_a_minute_of_sales_and_rebalances_nothing_grows_and_every_event_is_answered(
