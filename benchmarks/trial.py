@@ -89,14 +89,29 @@ class Trial:
 
     def start_worker(self, disk: str = "data") -> float:
         """Start a worker; returns the Unix time at which it said that it is ready. `worker` is the newest."""
+        self._launch(disk).said(READY, START_TIMEOUT_S)
+        return time.time()
+
+    def start_workers(self, count: int) -> tuple[float, list[int]]:
+        """Start some at once; returns the Unix time at which the first one was ready, and their processes."""
+        started = [self._launch(f"data-{number}" if number else "data") for number in range(count)]
+
+        def ready() -> bool:
+            for each in started:
+                each.check()
+            return any(READY.search(each.output) for each in started)
+
+        wait_for(ready, "a worker is ready", START_TIMEOUT_S)
+        return time.time(), [each.pid for each in started]
+
+    def _launch(self, disk: str) -> Process:
         self._starts += 1
         log = self._directory / f"worker-{self._starts}.log"
         environment = {**self._environment, "DATA_DIR": str(self._directory / disk)}
         worker = Process(self._subject.command("worker"), environment, log, cwd=self._subject.tree)
         self.worker = worker
         self._exit.callback(worker.kill)
-        worker.said(READY, START_TIMEOUT_S)
-        return time.time()
+        return worker
 
     def stop_worker(self) -> None:
         """Stop it in order."""

@@ -41,6 +41,8 @@ class Peer:
     """None: it is this software, which is measured as `make bench` does it."""
     missing: Callable[[], str] = str
     server: Callable[[], AbstractContextManager[Server]] | None = None
+    workers: int = 1
+    """Processes of ours that share the partitions."""
 
 
 def _own(module: str, *arguments: str) -> Command:
@@ -92,6 +94,13 @@ PEERS: tuple[Peer, ...] = (
         "number of partitions; time by the broker, waiting for Fluent, cancels, expiry, reports",
     ),
     Peer("ours-sku", "ours, keyed by SKU", "sku", "the same: an order of another key is sent home once"),
+    Peer(
+        "ours-two",
+        "ours, keyed by ref, two workers",
+        "ref",
+        "the same: partitions move between them",
+        workers=2,
+    ),
     Peer(
         "streams",
         "Kafka Streams exactly_once_v2, keyed by SKU",

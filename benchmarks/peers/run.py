@@ -59,8 +59,8 @@ class Measured:
 class Meter:
     """Processor time of some processes, from its making on."""
 
-    def __init__(self, client: int, servers: Sequence[int]) -> None:
-        self._client, self._servers = client, servers
+    def __init__(self, clients: Sequence[int], servers: Sequence[int]) -> None:
+        self._clients, self._servers = clients, servers
         self._began = self._now()
 
     def measured(self, began: float, ended: Committed, events: int, faults: Sequence[str]) -> Measured:
@@ -72,13 +72,13 @@ class Meter:
             events,
             client * per_order,
             servers * per_order,
-            rss_mb(self._client),
+            sum(map(rss_mb, self._clients)),
             ended.later_rate(began, events),
             faults,
         )
 
     def _now(self) -> tuple[float, float]:
-        return cpu_s(self._client), sum(map(cpu_s, self._servers))
+        return sum(map(cpu_s, self._clients)), sum(map(cpu_s, self._servers))
 
 
 def measure(arena: Arena, peer: Peer, workload: str, orders: Orders) -> Measured:
@@ -90,9 +90,8 @@ def _ours(arena: Arena, peer: Peer, orders: Orders) -> Measured:
     with Trial(arena, TODAY, PARTITIONS, SKUS, orders.units) as trial:
         topic, count = trial.topic(ORDER_OUTCOMES), len(orders.events)
         prefill.send(trial.client, trial.topic(ORDER_PLACED), orders.records(peer.key))
-        began = trial.start_worker()
-        assert trial.worker is not None
-        meter = Meter(trial.worker.pid, [arena.broker_pid])
+        began, workers = trial.start_workers(peer.workers)
+        meter = Meter(workers, [arena.broker_pid])
         ended = wait_committed(trial.client, topic, PARTITIONS, count, TIMEOUT_S)
         faults = find_faults(orders, committed(trial.client, topic, PARTITIONS))
         return meter.measured(began, ended, count, faults)
@@ -121,7 +120,7 @@ def _theirs(arena: Arena, peer: Peer, workload: str, orders: Orders) -> Measured
         }
         process, log = closing.enter_context(_running(command, told, folder / "peer.log"))
         began = _started(process, log)
-        meter = Meter(process.pid, [arena.broker_pid, *([server.pid] if server else [])])
+        meter = Meter([process.pid], [arena.broker_pid, *([server.pid] if server else [])])
         try:
             ended = wait_committed(arena.client, outcomes, PARTITIONS, count, TIMEOUT_S)
         except RuntimeError as error:
