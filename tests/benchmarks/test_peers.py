@@ -112,7 +112,7 @@ def test_a_peer_that_there_is_not_is_named_with_those_that_there_are(
     with pytest.raises(SystemExit) as ended:
         main(["storm"])
     assert ended.value.code == 2
-    assert "storm; there are: ours, ours-sku, streams" in capsys.readouterr().err
+    assert "storm; there are: ours, ours-sku, ours-two, streams" in capsys.readouterr().err
 
 
 def test_the_table_has_ratios_to_ours_and_what_the_audit_found() -> None:
