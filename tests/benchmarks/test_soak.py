@@ -100,5 +100,7 @@ def test_in_half_a_minute_of_sales_and_rebalances_nothing_grows_and_every_event_
 ) -> None:
     held = hold(Arena(kafka.bootstrap, os.getpid(), tmp_path), Plan(SECONDS, RATE))
     print(*held.findings, sep="\n")
-    assert held.good
-    assert {finding.name for finding in held.findings} >= {"memory", "lag", "answers", "reports"}
+    found = {finding.name: finding.good for finding in held.findings}
+    # How long orders wait in half a minute says how fast the machine is; that none waits for ever, "answers".
+    found.pop("lag")
+    assert found == dict.fromkeys(("memory", "open files", "disk", "answers", "reports"), True)
