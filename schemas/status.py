@@ -36,7 +36,8 @@ class SkuStatus(_Part):
 
 
 class PromotionStatus(_Part):
-    """A promotion that runs, or ended within a day. The figures are those of its newest report.
+    """A promotion that runs, or ended within a day. The figures are those of its newest report, and of
+    `sale-figures` since then.
 
     `figuresOf` is when they held; `lines` are given for a promotion that was asked for by name.
     """
@@ -60,11 +61,15 @@ class PromotionStatus(_Part):
 
 
 class TopicStatus(_Part):
-    """Records of a topic that are not decided yet, and how long ago the oldest of them was written."""
+    """Records of a topic that are not decided yet, and how long ago the oldest of them was written.
+
+    Every record that was written before `decidedUpTo` is decided.
+    """
 
     topic: str
     behind: Count
     seconds_behind: float | None = None
+    decided_up_to: Moment | None = None
 
 
 class WorkerStatus(_Part):

@@ -1,18 +1,23 @@
-"""`flashsale report`: the newest reconciliation report of a promotion, its pages put together."""
+"""`flashsale report`: the newest reconciliation report of a promotion, its pages put together.
+
+Before the first report, and beside one that was made while the sale ran, it shows what `sale-figures` says.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
 from csv import DictWriter
+from json import dumps
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from flashsale.cli.console import complain, connected, print_table, say, say_json, write
+from flashsale.standing import COLUMNS, Standing, standing_of
 from schemas.fields import Message
-from schemas.reports import ReconciliationReport, ReportLine, Waits
+from schemas.reports import ReconciliationReport, ReportLine, SaleFigures, Waits
 from schemas.topics import RECONCILIATION_REPORTS
 from streams.reader import read_to_end
 from streams.settings import Settings
@@ -29,14 +34,24 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="One row per SKU.")] = False,
 ) -> int:
-    """Print the newest report; 1 when there is none. Raises ConfigurationError."""
+    """Print the newest report, or what is known without one; 1 where that is nothing.
+
+    Raises ConfigurationError.
+    """
     if json and csv:
         raise typer.BadParameter("--json and --csv exclude each other.")
-    found = newest_report(connected(), promotion)
-    if found is None:
+    settings = connected()
+    found = newest_report(settings, promotion)
+    known = standing_of(settings, promotion) if found is None or found.kind == "INTERIM" else None
+    if found is not None:
+        (print_json if json else print_csv if csv else print_text)(found)
+        if known is not None and known.at > found.generated_at and not (json or csv):
+            say(_since(known))
+    elif known is not None:
+        (known_as_json if json else known_as_csv if csv else known_as_text)(known)
+    else:
         complain(f"There is no report of {promotion}: it is not known, or nothing of it was decided yet.")
         return 1
-    (print_json if json else print_csv if csv else print_text)(found)
     return 0
 
 
@@ -89,13 +104,17 @@ def print_json(report: ReconciliationReport) -> None:
 
 def print_csv(report: ReconciliationReport) -> None:
     """A header and one row per SKU. Raises ReaderLeft."""
+    _write_csv(map(_flat, report.lines))
+
+
+def _write_csv(rows: Iterable[dict[str, object]]) -> None:
     fluent = [f"fluent{name}" for name in ("Ref", "Status", "Held", "CheckedAt")]
     columns = ["sku", *FIGURES, "driftKind", "driftAction", "waitsFor", *fluent]
-    rows = io.StringIO()
-    writer = DictWriter(rows, columns, lineterminator="\n")
+    text = io.StringIO()
+    writer = DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_flat, report.lines))
-    write(rows.getvalue().encode())
+    writer.writerows(rows)
+    write(text.getvalue().encode())
 
 
 def _flat(line: ReportLine) -> dict[str, object]:
@@ -140,3 +159,50 @@ def print_text(report: ReconciliationReport) -> None:
 def _figures(figures: Message) -> list[str]:
     values = figures.model_dump(by_alias=True)
     return [f"{values[name]:,}" for name in FIGURES]
+
+
+KNOWN = FIGURES[:-1]
+"""Figures that need no report: all but what Fluent was found to hold."""
+
+
+def known_as_json(known: Standing) -> None:
+    """What is known without a report, as one JSON object: it has no `kind`. Raises ReaderLeft."""
+    body = {
+        "promotionId": known.promotion_id,
+        "status": known.status,
+        "lines": [{"sku": sku, **_known_figures(each)} for sku, each in sorted(known.skus.items())],
+        "totals": dict(zip(KNOWN, map(known.total, COLUMNS), strict=True)),
+        "generatedAt": known.at,
+    }
+    say_json(dumps(body, ensure_ascii=False, separators=(",", ":")))
+
+
+def known_as_csv(known: Standing) -> None:
+    """The same columns as of a report; those that need one are empty. Raises ReaderLeft."""
+    _write_csv({"sku": _defused(sku), **_known_figures(each)} for sku, each in sorted(known.skus.items()))
+
+
+def known_as_text(known: Standing) -> None:
+    """A table with totals. Raises ReaderLeft."""
+    without = "it is over, and there is no report" if known.is_over else "the sale runs, no report yet"
+    say(f"{known.promotion_id}: {without}; {known.status}, figures of {known.at}")
+    columns = ("SKU", "reserved", "sold", "cancelled", "released", "refused", "orders refused")
+    rows = [
+        (sku, *(f"{figure:,}" for figure in _known_figures(each).values()), each.status)
+        for sku, each in sorted(known.skus.items())
+    ]
+    totals = ("total", *(f"{known.total(column):,}" for column in COLUMNS), "")
+    print_table((*columns, "status"), rows, numbers=columns[1:], totals=totals)
+
+
+def _known_figures(figures: SaleFigures) -> dict[str, int]:
+    values = figures.model_dump(by_alias=True)
+    return {name: values[name] for name in KNOWN}
+
+
+def _since(known: Standing) -> str:
+    left = known.total("reserved") - known.total("consumed") - known.total("released")
+    return (
+        f"Since then, by {known.at}: {known.total('consumed'):,} sold, {left:,} left, "
+        f"{known.total('rejected_units'):,} refused"
+    )

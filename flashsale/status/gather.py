@@ -12,12 +12,13 @@ from confluent_kafka import Message
 
 from flashsale.dead_letters.letter import DeadLetter, newest_dead_letters
 from flashsale.status.asked import asked_again
-from flashsale.status.promotions import Promotion, decode_head
+from flashsale.status.promotions import Promotion, decode_figures, decode_head
 from flashsale.status.waiting import Waiting, what_waits
+from schemas.fields import milliseconds
 from schemas.invalid import InvalidEvent
 from schemas.parsing import parse
 from schemas.promotions import PromotionStart
-from schemas.topics import PROMOTION_RESULTS, PROMOTION_START, RECONCILIATION_REPORTS
+from schemas.topics import PROMOTION_RESULTS, PROMOTION_START, RECONCILIATION_REPORTS, SALE_FIGURES
 from streams.reader import reading
 from streams.settings import Settings
 from streams.settings.mapping import map_message
@@ -29,6 +30,9 @@ DAY_MS = 24 * HOUR_MS
 BACK_MS = (10 * MINUTE_MS, 2 * HOUR_MS, None)
 """How far back reports are read, until every promotion that is shown has one: they are published again and
 again while a sale runs, with all their lines, and only the newest is wanted."""
+
+CLOCKS_DIFFER_MS = MINUTE_MS
+"""Figures are stamped by the workers, and what they say is of the brokers' time."""
 
 MOST_LETTERS = 5_000
 """Of a partition of `dead-letters`, the newest: a flood of a million is not read to say that there is one."""
@@ -73,6 +77,7 @@ def gather(settings: Settings, now_ms: int, promotion: str | None = None) -> Fac
     if promotion is not None:
         facts.promotions = {promotion: facts.promotions.get(promotion, Promotion(promotion))}
     _read_reports(settings, facts)
+    _read_figures(settings, facts)
     facts.promotions = {
         each.id: each
         for each in facts.promotions.values()
@@ -121,6 +126,23 @@ def _read_reports(settings: Settings, facts: Facts) -> None:
                     value = message.value() or b""
                     head = decode_head(value)
                     facts.promotions[head.promotion_id].take_report(head, value, message.timestamp()[1])
+
+
+def _read_figures(settings: Settings, facts: Facts) -> None:
+    """What has changed since the newest report, or since the start where there is none."""
+    still_open = {each.id: each for each in facts.promotions.values() if each.is_open}
+    if not still_open:
+        return
+    since_ms = min(map(_figures_of_ms, still_open.values()))
+    for message in _records(settings, since_ms - CLOCKS_DIFFER_MS, SALE_FIGURES):
+        with suppress(msgspec.MsgspecError):
+            figures = decode_figures(message.value() or b"")
+            if figures.promotion_id in still_open:
+                still_open[figures.promotion_id].take_figures(figures)
+
+
+def _figures_of_ms(promotion: Promotion) -> int:
+    return promotion.began_ms if promotion.head is None else milliseconds(promotion.head.generated_at)
 
 
 def _records(settings: Settings, since_ms: int, topic: str) -> Iterable[Message]:

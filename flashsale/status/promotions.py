@@ -1,4 +1,4 @@
-"""The promotions as the topics tell them: started, set aside, and what the newest report says."""
+"""The promotions as the topics tell them: started, set aside, the newest report, and figures since then."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from flashsale.standing import status_of
 from schemas.fields import milliseconds
 from schemas.status import PromotionStatus, SkuStatus
 from schemas.structs import (
@@ -16,6 +17,7 @@ from schemas.structs import (
     ReportHead,
     ReportLine,
     Reserved,
+    SaleFigures,
 )
 
 OPEN = ("PENDING", "ACTIVE", "CLOSING")
@@ -35,14 +37,18 @@ class Promotion:
     last_told_ms: int = 0
     """When its results were published first, and anything about it last."""
     head: ReportHead | None = None
+    newer: dict[str, SaleFigures] = field(default_factory=dict)
+    """Figures of SKUs that have changed since the newest report was made."""
     _pages: dict[tuple[str, int], dict[int, tuple[ReportHead, bytes]]] = field(default_factory=dict)
     _newest: list[bytes] = field(default_factory=list)
 
     @property
     def status(self) -> str:
-        """As the newest report says; before it: PENDING until its results, then ACTIVE or REJECTED."""
+        """As the newest report says; before it as figures and results do."""
         if self.head is not None:
             return self.head.status
+        if self.newer:
+            return status_of({figures.status for figures in self.newer.values()})
         if not self.reserved and not self.refused:
             return "PENDING"
         return "ACTIVE" if self.reserved else "REJECTED"
@@ -100,17 +106,19 @@ class Promotion:
             self._newest = [value for _, value in (pages[number] for number in sorted(pages))]
             self.last_told_ms = max(self.last_told_ms, at_ms)
 
+    def take_figures(self, figures: SaleFigures) -> None:
+        """A record of `sale-figures`; the newest report shows what is older than itself."""
+        if self.head is None or figures.at > self.head.generated_at:
+            self.newer[figures.sku] = figures
+
     def report_lines(self) -> list[ReportLine]:
         """The lines of the newest report."""
         return [line for value in self._newest for line in _decode_report(value).lines]
 
     def shown(self, now_ms: int, *, with_lines: bool) -> PromotionStatus:
         """How it stands."""
-        expires_at_ms, head = self.expires_at_ms, self.head
+        expires_at_ms = self.expires_at_ms
         left_s = None if expires_at_ms is None else max(0, (expires_at_ms - now_ms) // 1_000)
-        figures: dict[str, Any] = {"reserved": sum(line.quantity for line in self.reserved.values())}
-        if head is not None:
-            figures = _figures(head.totals) | {"figures_of": head.generated_at}
         return PromotionStatus(
             promotion_id=self.id,
             status=self.status,
@@ -119,27 +127,52 @@ class Promotion:
             expires_at=next((line.expires_at for line in self.reserved.values()), None),
             seconds_left=left_s if self.is_open else None,
             lines=self._lines() if with_lines else None,
-            **figures,
+            **self._totals(),
         )
+
+    def _totals(self) -> dict[str, Any]:
+        """The newest report's, and what has changed since."""
+        if self.head is None and not self.newer:
+            return {"reserved": sum(line.quantity for line in self.reserved.values())}
+        totals = dict.fromkeys(FIGURES, 0) if self.head is None else _figures(self.head.totals)
+        before = {line.sku: line for line in self.report_lines()} if self.newer else {}
+        for sku, figures in self.newer.items():
+            for name in FIGURES:
+                totals[name] += getattr(figures, name) - getattr(before.get(sku), name, 0)
+        times = [figures.at for figures in self.newer.values()]
+        if self.head is not None:
+            totals["drift"] = self.head.totals.drift
+            times.append(self.head.generated_at)
+        return totals | {"left": _left(totals), "figures_of": max(times)}
 
     def _lines(self) -> list[SkuStatus]:
         reasons = {sku: refusal.reason for sku, refusal in self.refused.items()}
-        lines = [
-            SkuStatus(sku=line.sku, reason=reasons.get(line.sku), **_figures(line))
-            for line in self.report_lines()
+        known: dict[str, dict[str, Any]] = {}
+        if self.head is None:
+            known = {sku: {"reserved": line.quantity} for sku, line in self.reserved.items()}
+            known |= {sku: {"reserved": 0} for sku in reasons}
+        for line in self.report_lines():
+            known[line.sku] = _figures(line) | {"drift": line.drift}
+        for sku, figures in self.newer.items():
+            known[sku] = known.get(sku, {}) | _figures(figures)
+        return [
+            SkuStatus(
+                sku=sku, reason=reasons.get(sku), **each, left=_left(each) if "consumed" in each else None
+            )
+            for sku, each in known.items()
         ]
-        if lines:
-            return lines
-        held = [SkuStatus(sku=sku, reserved=line.quantity) for sku, line in self.reserved.items()]
-        return held + [SkuStatus(sku=sku, reserved=0, reason=reason) for sku, reason in reasons.items()]
 
 
-FIGURES = ("reserved", "consumed", "cancelled", "released", "rejected_units", "rejected_orders", "drift")
+FIGURES = ("reserved", "consumed", "cancelled", "released", "rejected_units", "rejected_orders")
 
 
-def _figures(totals: Any) -> dict[str, Any]:
-    figures = {name: getattr(totals, name) for name in FIGURES}
-    return figures | {"left": max(0, totals.reserved - totals.consumed - totals.released)}
+def _figures(shown: Any) -> dict[str, Any]:
+    return {name: getattr(shown, name) for name in FIGURES}
+
+
+def _left(figures: dict[str, Any]) -> int:
+    left: int = figures["reserved"] - figures["consumed"] - figures["released"]
+    return max(0, left)
 
 
 class _Success(msgspec.Struct):
@@ -148,4 +181,5 @@ class _Success(msgspec.Struct):
 
 _decode_results = msgspec.json.Decoder(PromotionResults).decode
 _decode_report = msgspec.json.Decoder(ReconciliationReport).decode
+decode_figures = msgspec.json.Decoder(SaleFigures).decode
 decode_head = msgspec.json.Decoder(ReportHead).decode

@@ -45,7 +45,10 @@ def report_of(settings: Settings, facts: Facts, *, with_lines: bool) -> StatusRe
 def _topic(settings: Settings, facts: Facts, topic: str) -> TopicStatus:
     behind, oldest_ms = facts.waiting.of(settings.prefixed(topic))
     seconds = None if oldest_ms is None else max(0.0, (facts.at_ms - oldest_ms) / 1_000)
-    return TopicStatus(topic=topic, behind=behind, seconds_behind=seconds)
+    watermark_ms = oldest_ms if behind else facts.at_ms
+    return TopicStatus(
+        topic=topic, behind=behind, seconds_behind=seconds, decided_up_to=_moment(watermark_ms)
+    )
 
 
 def _group(settings: Settings, facts: Facts) -> GroupStatus:

@@ -258,6 +258,8 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
     drift_kind: DriftKind | None = None
     of_age_at_ms: int = 0
     """While RELEASING: until then units stay held because they were sold too short a time ago (0: none)."""
+    at_ms: int = 0
+    """When they held; 0 in rows of a version that did not say."""
 
 
 class LineFigures(_AboutReservation, tag=41):

@@ -102,8 +102,8 @@ LINES = CounterOf(
 UNITS = CounterOf(
     "flashsale_units",
     "Units `reserved` at starts, `taken` by orders, `returned` by cancels and all-or-nothing orders, "
-    "`released` at closes and `refused` to orders, as reports show them: up to "
-    "`reconciliationIntervalSeconds` late. Sold are those taken less those returned.",
+    "`released` at closes and `refused` to orders, a second or two late. Sold are those taken less those "
+    "returned.",
     labels=("what",),
 )
 DEAD_LETTERS = CounterOf(

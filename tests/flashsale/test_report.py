@@ -12,6 +12,8 @@ import pytest
 from confluent_kafka import Producer
 
 from flashsale.cli.report import newest, print_csv
+from flashsale.standing import Standing
+from schemas.reports import SaleFigures
 from streams.kafka import client_config
 from streams.settings import load_settings
 from tests.flashsale.command import TIMEOUT_S, Command, InProcess
@@ -150,3 +152,77 @@ def test_an_unknown_promotion_exits_1(called_with_topics: InProcess) -> None:
 
 def test_a_missing_topic_is_one_sentence(called: InProcess) -> None:
     assert called("report", "FLASH-1").refused("reconciliation-reports does not exist")
+
+
+def figures_of(sku: str, consumed: int, *, at: str = "2025-11-28T11:00:09.000Z", **more: Any) -> Page:
+    """Value of a `sale-figures` record."""
+    refused = {"rejectedUnits": 3, "rejectedOrders": 1}
+    figures = {"reserved": 1_500, "consumed": consumed, "cancelled": 0, "released": 0, **refused}
+    times = {"expiresAt": "2025-11-28T12:00:00.000Z", "at": at}
+    return {"promotionId": "FLASH-1", "sku": sku, "status": "ACTIVE", **figures, **times, **more}
+
+
+def publish_figures(command: Command, *values: Page) -> None:
+    settings = load_settings(command.environment)
+    producer = Producer(client_config(settings))
+    for value in values:
+        key = f"{value['promotionId']}/{value['sku']}"
+        producer.produce(settings.prefixed("sale-figures"), json.dumps(value).encode(), key)
+    assert producer.flush(TIMEOUT_S) == 0
+
+
+@pytest.fixture
+def selling(with_topics: Command) -> Command:
+    """`flashsale` where SALE runs and has no report yet; another has an id that begins alike."""
+    of_sale = [figures_of("B", 1), figures_of("B", 40), figures_of("A", 2)]
+    other = figures_of("A", 77) | {"promotionId": "SALE/B"}
+    publish_figures(with_topics, other, *(each | {"promotionId": "SALE"} for each in of_sale))
+    return with_topics
+
+
+def test_without_a_report_it_says_that_the_sale_runs_and_shows_what_is_known(selling: Command) -> None:
+    done = selling("report", "SALE")
+    assert (done.status, done.err) == (0, "")
+    head = "SALE: the sale runs, no report yet; ACTIVE, figures of 2025-11-28T11:00:09.000Z"
+    assert done.lines[0] == head
+    cells = [row.split() for row in done.lines[1:] if row]
+    assert ["B", "1,500", "40", "0", "0", "3", "1", "ACTIVE"] in cells
+    assert ["total", "3,000", "42", "0", "0", "6", "2"] in cells
+
+
+def test_what_is_known_without_a_report_comes_as_json_and_csv_as_well(selling: Command) -> None:
+    found = json.loads(selling("report", "SALE", "--json").out)
+    assert "kind" not in found
+    assert (found["status"], found["generatedAt"]) == ("ACTIVE", "2025-11-28T11:00:09.000Z")
+    assert [(each["sku"], each["consumed"]) for each in found["lines"]] == [("A", 2), ("B", 40)]
+    assert found["totals"]["consumed"] == 42
+    rows = list(csv.DictReader(io.StringIO(selling("report", "SALE", "--csv").out)))
+    assert [(row["sku"], row["consumed"], row["drift"]) for row in rows] == [("A", "2", ""), ("B", "40", "")]
+
+
+def test_beside_a_report_of_the_running_sale_stands_what_is_newer(selling: Command) -> None:
+    settings = load_settings(selling.environment)
+    producer = Producer(client_config(settings))
+    for value in values(pages(1, [line("A", 0), line("B", 20)], kind="INTERIM", promotionId="SALE")):
+        producer.produce(settings.prefixed("reconciliation-reports"), value, "SALE")
+    assert producer.flush(TIMEOUT_S) == 0
+    done = selling("report", "SALE")
+    assert done.lines[0].startswith("SALE: INTERIM report")
+    since = "Since then, by 2025-11-28T11:00:09.000Z: 42 sold, 2,958 left, 6 refused"
+    assert done.lines[-1] == since
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        (("ACTIVE", "PENDING"), "PENDING"),
+        (("ACTIVE", "REJECTED"), "ACTIVE"),
+        (("ACTIVE", "CLOSED"), "CLOSING"),
+        (("CLOSING", "REJECTED"), "CLOSING"),
+        (("CLOSED", "REJECTED"), "CLOSED"),
+        (("REJECTED", "REJECTED"), "REJECTED"),
+    ],
+)
+def test_a_promotion_stands_as_its_skus_do_together(states: tuple[str, ...], status: str) -> None:
+    skus = {str(n): SaleFigures(**figures_of(str(n), 0, status=state)) for n, state in enumerate(states)}
+    assert Standing("FLASH-1", skus).status == status

@@ -7,7 +7,7 @@ from streams.ledger.commands import Figures, LineFigures, LineReserved, reservat
 from streams.ledger.effects import HELD, Effects
 from streams.ledger.promotions.publishing import answer_start, publish_refused, publish_reserved
 from streams.ledger.promotions.state import CLOSING_STATES, LINES, Line
-from streams.ledger.promotions.turn import PromotionTurn, begin_closing, hurry, note_change
+from streams.ledger.promotions.turn import PromotionTurn, begin_closing, hurry, note_change, report_first
 from streams.ledger.reservations.state import ACTIVE
 
 
@@ -28,10 +28,13 @@ def on_line_reserved(turn: PromotionTurn, command: LineReserved) -> None:
         publish_reserved(turn, line.index, command)
         turn.effects.waits.append((HELD, turn.now_ms - promotion.started_at_ms))
         if line.figures.version == 0:
-            _replace_figures(turn, line, Figures(state=ACTIVE, reserved=command.quantity))
+            known = Figures(state=ACTIVE, reserved=command.quantity, at_ms=turn.now_ms)
+            _replace_figures(turn, line, known)
     _store(turn, command.sku, line, was_closed)
     if promotion.all_decided:
         answer_start(turn)
+        report_first(turn)
+        turn.finish()
 
 
 def on_line_figures(turn: PromotionTurn, command: LineFigures) -> None:
@@ -59,6 +62,7 @@ def _line(turn: PromotionTurn, sku: str) -> Line | None:
 
 def _replace_figures(turn: PromotionTurn, line: Line, figures: Figures) -> None:
     turn.row.totals.replace(line.figures, figures)
+    turn.row.shown_at_ms = max(turn.row.shown_at_ms, figures.at_ms)
     _count_units(turn.effects, line.figures, figures)
     line.figures = figures
 

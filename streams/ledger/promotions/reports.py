@@ -19,6 +19,9 @@ from streams.ledger.reservations.state import ACTIVE, PENDING
 
 _json = msgspec.json.Encoder().encode
 
+TOLD_WITHIN_MS = 2_000
+"""The ledgers tell of a change within a second, and a Tick may come a moment late."""
+
 REPORT_IT = "report it with the lines of the FINAL report: reserved is not consumed + released"
 REPAIR_IT = "the drift of each SKU in the report says what to do; flashsale reconcile compares and repairs"
 
@@ -27,7 +30,7 @@ _Lines = list[tuple[str, Line]]
 
 def publish_report(turn: PromotionTurn) -> None:
     """Publish what stands now: a FINAL report once every line is closed, an INTERIM one before."""
-    promotion, generated_at = turn.row, iso_utc(turn.now_ms)
+    promotion, generated_at = turn.row, iso_utc(_shown_ms(turn))
     lines = _lines(turn)
     if promotion.all_closed:
         promotion.final_revision += 1
@@ -57,6 +60,11 @@ def publish_report(turn: PromotionTurn) -> None:
                     shown.waits_for = _waits_for(line, turn.now_ms)
         turn.send(RECONCILIATION_REPORTS, turn.key, _json(report))
     reported(turn)
+
+
+def _shown_ms(turn: PromotionTurn) -> int:
+    """The moment that the figures show: that of the newest. Where none came for long, nothing has changed."""
+    return min(turn.now_ms, max(turn.row.shown_at_ms, turn.now_ms - TOLD_WITHIN_MS))
 
 
 def _lines(turn: PromotionTurn) -> _Lines:

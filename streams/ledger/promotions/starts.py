@@ -84,6 +84,7 @@ def _start_new(turn: PromotionTurn, command: StartPromotion) -> None:
         command.expires_at_ms or command.placed_at_ms + duration_ms,
         len(command.lines),
         reported_at_ms=turn.now_ms,
+        shown_at_ms=turn.now_ms,
     )
     early = take_early_end(turn)
     if early is not None:

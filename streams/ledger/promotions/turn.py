@@ -1,9 +1,10 @@
 """A command's turn at one promotion: its row in hand, and the two deadlines of the row.
 
-While a line is open, a change makes an INTERIM report due, one interval after the last report. When the last
-line closes, the FINAL report is due after the grace for late claims. What still changes after it makes the
-next revision due, again at most one per interval. Closing that takes too long is a deadline of its own, which
-counts from the expiry or the end, and from the moment when the units that were sold last are of age.
+The first INTERIM report is due when every SKU has its answer, or seconds after the start where that takes
+longer. While a line is open, a change makes another one due, one interval after the last report. When the
+last line closes, the FINAL report is due after the grace for late claims. What still changes after it makes
+the next revision due, again at most one per interval. Closing that takes too long is a deadline of its own,
+which counts from the expiry or the end, and from the moment when the units that were sold last are of age.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from streams.ledger.effects import Effects
 from streams.ledger.promotions.state import BY_CLOCK, CLOSE_DUE, PROMOTIONS, REPORT_DUE, Promotion
 from streams.ledger.rows import Rows
 from streams.ledger.turn import Turn
+
+FIRST_REPORT_MS = 5_000
+"""The first report comes so long after the start at the latest,"""
+
+ANSWERED_MS = 1_000
+"""and so long after the last SKU was answered: what was ordered meanwhile has been told by then."""
 
 DRIFT_SHARE = 6
 """Reports of drift come at most this many times in an interval."""
@@ -87,12 +94,13 @@ def note_change(turn: PromotionTurn) -> None:
 def hurry(turn: PromotionTurn) -> None:
     """Drift was found or is gone: while the promotion is open, a report of it does not wait long."""
     promotion = turn.row
-    if promotion.all_closed:
-        return
-    due_ms = max(turn.now_ms, promotion.reported_at_ms + promotion.terms.report_interval_ms // DRIFT_SHARE)
-    if promotion.report_due_ms == 0 or due_ms < promotion.report_due_ms:
-        clear_report(turn)
-        _set_report(turn, due_ms)
+    _report_by(turn, promotion.reported_at_ms + promotion.terms.report_interval_ms // DRIFT_SHARE)
+
+
+def report_first(turn: PromotionTurn) -> None:
+    """Every SKU has its answer: while there is no report, one does not wait long."""
+    if not turn.row.reports:
+        _report_by(turn, turn.now_ms + ANSWERED_MS)
 
 
 def reported(turn: PromotionTurn) -> None:
@@ -136,7 +144,16 @@ def _opened_again(turn: PromotionTurn) -> None:
 def _report_unless_due(turn: PromotionTurn) -> None:
     promotion = turn.row
     if promotion.report_due_ms == 0:
-        due_ms = max(turn.now_ms, promotion.reported_at_ms + promotion.terms.report_interval_ms)
+        interval_ms = promotion.terms.report_interval_ms
+        wait_ms = interval_ms if promotion.reports else min(interval_ms, FIRST_REPORT_MS)
+        _set_report(turn, max(turn.now_ms, promotion.reported_at_ms + wait_ms))
+
+
+def _report_by(turn: PromotionTurn, at_ms: int) -> None:
+    """While the promotion is open, have a report at `at_ms` at the latest."""
+    promotion, due_ms = turn.row, max(turn.now_ms, at_ms)
+    if not promotion.all_closed and (promotion.report_due_ms == 0 or due_ms < promotion.report_due_ms):
+        clear_report(turn)
         _set_report(turn, due_ms)
 
 

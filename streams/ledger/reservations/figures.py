@@ -13,6 +13,7 @@ import msgspec
 from schemas.structs import SaleFigures
 from schemas.topics import SALE_FIGURES
 from streams.ledger.effects import iso_utc
+from streams.ledger.reservations.publishing import report_now
 from streams.ledger.reservations.state import (
     BY_CLOCK,
     CHANGED,
@@ -54,8 +55,10 @@ def publish_changed(turn: Turn) -> None:
         CHANGED.clear(turn.rows, at_ms, kind, subject)
         reservation = take_by_key(turn, subject)
         reservation.row.figures_noted = False
-        reservation.finish()
         _publish(reservation)
+        if reservation.row.report_at_ms:
+            report_now(reservation)
+        reservation.finish()
     if CHANGED.earliest_ms(turn.rows) is None:
         turn.rows.delete(FIGURES_DUE, b"")
     else:

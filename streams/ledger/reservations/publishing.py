@@ -92,6 +92,7 @@ def report_now(turn: ReservationTurn) -> None:
         row.drift_units,
         row.drift_kind,
         max(row.unripe_at_ms[-1], row.settle_at_ms) if row.state is RELEASING and row.unripe_at_ms else 0,
+        turn.now_ms,
     )
     told = LineFigures(turn.promotion_id, turn.sku, figures)
     turn.send(PROMOTION_COMMANDS, turn.promotion_id.encode(), encode_command(told))

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.drift import DriftKind
 from streams.ledger.effects import Send
+from streams.ledger.promotions.turn import FIRST_REPORT_MS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.promotions.stage import (
     NOON_MS,
@@ -97,9 +98,9 @@ def test_a_line_that_turns_out_not_to_be_closed_puts_final_off() -> None:
     stage = Stage()
     stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
     stage.take(figures("SKU-1", 1, "RELEASING"))
-    assert stage.deadline_ms() == INTERVAL_MS
-    assert [report["kind"] for report in reports(stage.wait(INTERVAL_MS))] == ["INTERIM"]
-    assert stage.deadline_ms() == TIMEOUT_MS - INTERVAL_MS
+    assert stage.deadline_ms() == FIRST_REPORT_MS
+    assert [report["kind"] for report in reports(stage.wait(FIRST_REPORT_MS))] == ["INTERIM"]
+    assert stage.deadline_ms() == TIMEOUT_MS - FIRST_REPORT_MS
     stage.take(figures("SKU-1", 2, "CLOSED"))
     assert [report["kind"] for report in reports(stage.wait(GRACE_MS))] == ["FINAL"]
 

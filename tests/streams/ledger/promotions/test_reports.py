@@ -6,9 +6,12 @@ import msgspec
 import pytest
 
 from schemas.drift import REMEDIES, DriftKind
+from schemas.fields import milliseconds
 from schemas.structs import ReconciliationReport
 from schemas.topics import RECONCILIATION_REPORTS
 from streams.ledger.commands import Tick
+from streams.ledger.promotions.reports import TOLD_WITHIN_MS
+from streams.ledger.promotions.turn import ANSWERED_MS, FIRST_REPORT_MS
 from tests.streams.ledger.promotions.stage import (
     NOON_MS,
     TERMS,
@@ -65,6 +68,7 @@ def test_a_report_shows_every_line_and_the_totals_in_the_contracts_order() -> No
             checked_at_ms=NOON_MS,
             drift_units=2,
             drift_kind=DriftKind.MISSING_HOLD,
+            at_ms=NOON_MS + 59_800,
         )
     )
     (report,) = reports(stage.wait(INTERVAL_MS))
@@ -105,11 +109,53 @@ def test_a_report_shows_every_line_and_the_totals_in_the_contracts_order() -> No
         "page": 1,
         "pages": 1,
         "revision": 1,
-        "generatedAt": "2027-01-15T08:01:00.000Z",
+        "generatedAt": "2027-01-15T08:00:59.800Z",
     }
     fields = [field.encode_name for field in msgspec.structs.fields(ReconciliationReport)]
     assert list(report) == [name for name in fields if name != "waitingFor"]
     assert [send.key for send in of(stage.sends, RECONCILIATION_REPORTS)] == [b"FLASH-1"]
+
+
+def test_the_first_report_comes_a_second_after_every_sku_has_its_answer_and_shows_what_was_sold() -> None:
+    stage = Stage()
+    stage.take(start_of(), held("SKU-1"))
+    stage.now_ms += 1_500
+    stage.take(held("SKU-2", 5))
+    assert stage.deadline_ms() == ANSWERED_MS
+    stage.take(figures("SKU-1", 1, reserved=10, consumed=2, at_ms=stage.now_ms + 100))
+    (report,) = reports(stage.wait(ANSWERED_MS))
+    assert (report["kind"], report["status"], report["totals"]["consumed"]) == ("INTERIM", "ACTIVE", 2)
+    assert report["generatedAt"] == "2027-01-15T08:00:01.600Z"
+    stage.take(figures("SKU-1", 2, reserved=10, consumed=3))
+    assert stage.deadline_ms() == INTERVAL_MS
+
+
+def test_the_first_report_does_not_wait_for_fluent() -> None:
+    stage = Stage()
+    stage.take(start_of(), held("SKU-1"))
+    assert stage.deadline_ms() == FIRST_REPORT_MS
+    (report,) = reports(stage.wait(FIRST_REPORT_MS))
+    assert (report["kind"], report["status"], report["totals"]["reserved"]) == ("INTERIM", "PENDING", 10)
+    stage.take(held("SKU-2", 5))
+    assert stage.deadline_ms() == INTERVAL_MS
+
+
+def test_a_report_says_of_which_moment_its_figures_are() -> None:
+    stage = active_stage()
+    stage.now_ms += INTERVAL_MS - 500
+    stage.take(figures("SKU-1", 1, reserved=10, consumed=1, at_ms=stage.now_ms))
+    stage.take(figures("SKU-2", 1, reserved=5, consumed=1, at_ms=stage.now_ms - 300))
+    (report,) = reports(stage.wait(500))
+    assert milliseconds(report["generatedAt"]) == stage.now_ms - 500
+
+
+def test_a_report_of_figures_that_did_not_change_for_long_is_hardly_older_than_itself() -> None:
+    stage = active_stage()
+    stage.take(figures("SKU-1", 1, reserved=10, consumed=1, at_ms=stage.now_ms))
+    stage.wait(0)
+    stage.take(figures("SKU-1", 2, reserved=10, consumed=2, at_ms=stage.now_ms + 10))
+    (report,) = reports(stage.wait(INTERVAL_MS))
+    assert milliseconds(report["generatedAt"]) == stage.now_ms - TOLD_WITHIN_MS
 
 
 def test_interim_reports_come_only_after_a_change_and_at_most_once_an_interval() -> None:

@@ -118,7 +118,7 @@ def test_a_log_that_waits_less_than_it_takes_to_notice_changes_nothing() -> None
     ripe_at_ms = ledger.row().settle_at_ms
     while ledger.now_ms < ripe_at_ms - BEAT_MS:
         ledger.now_ms += BEAT_MS
-        assert ledger.do(c.Tick(0, ledger.now_ms - LATE_MS)) == []
+        assert of(SettleRequest, ledger.do(c.Tick(0, ledger.now_ms - LATE_MS))) == []
     ledger.now_ms = ripe_at_ms
     assert len(of(SettleRequest, ledger.do(c.Tick(0, ledger.now_ms - LATE_MS)))) == 1
 

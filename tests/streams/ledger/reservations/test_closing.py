@@ -50,7 +50,7 @@ def test_unsold_units_are_released_at_once_and_young_ones_stay_held_until_they_a
     ledger = closing(old=10, young=5)
     assert of(SettleRequest, ledger.end()) == [settle(3, 5, 10)]
     assert released(confirm(ledger)) == [(100, 15, 85, "ENDED")]
-    assert ledger.after(DELAY_MS - 1) == []
+    assert of(ReleaseRequest, ledger.after(DELAY_MS - 1)) == []
     assert of(ReleaseRequest, ledger.after(INTERVAL_MS)) == [ReleaseRequest(*IDS, 4, REF, 15)]
     out = confirm(ledger)
     assert released(out) == [], "one record a SKU"

@@ -1,23 +1,41 @@
 from __future__ import annotations
 
 from streams.ledger import commands as c
+from streams.ledger.reservations.figures import EVERY_MS
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, figures_in
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, TERMS, Ledger, decided, figures_in
 
 REPORT_MS = TERMS.report_interval_ms
 QUIET = Terms(settle_delay_ms=HOUR_MS)
 
 
-def test_changes_of_an_open_reservation_are_reported_once_an_interval() -> None:
+def test_a_promotion_is_told_of_changes_once_a_second_and_of_which_moment_its_figures_are() -> None:
     ledger = Ledger()
     ledger.open(100, terms=QUIET)
+    ledger.after(EVERY_MS)
     out = []
-    for n in range(100):
+    for n in range(30):
         out += figures_in(ledger.claim(f"O-{n}"))
-        out += figures_in(ledger.after(1_000))
-    assert [(figures.version, figures.consumed) for figures in out] == [(2, 60)]
-    out = figures_in(ledger.after(REPORT_MS))
-    assert [(figures.version, figures.consumed) for figures in out] == [(3, 100)]
+        out += figures_in(ledger.after(EVERY_MS // 10))
+    assert [(figures.version, figures.consumed) for figures in out] == [(2, 10), (3, 20), (4, 30)]
+    assert [figures.at_ms for figures in out] == [NOON_MS + n * EVERY_MS for n in (2, 3, 4)]
+
+
+def test_what_is_told_at_once_is_not_told_again_a_second_later() -> None:
+    ledger = Ledger()
+    ledger.reserve(100, terms=QUIET)
+    assert len(figures_in(ledger.do(c.HoldConfirmed(*IDS, 1, 100)))) == 1
+    assert figures_in(ledger.after(EVERY_MS)) == []
+
+
+def test_what_fluent_has_confirmed_is_told_once_an_interval() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.claim("O-1")
+    ledger.of_age()
+    ledger.after(EVERY_MS)
+    ledger.now_ms += EVERY_MS
+    assert [figures.held for figures in figures_in(ledger.after(REPORT_MS))] == [99]
 
 
 def test_an_unchanged_reservation_reports_nothing() -> None:
@@ -36,8 +54,9 @@ def test_every_change_of_state_is_reported_at_once_with_a_higher_version() -> No
     sent = [
         c.decode_promotion_command(s.value or b"") for s in ledger.sent if s.topic == "promotion-commands"
     ]
-    states = [(figures.version, figures.state) for figures in figures_in(sent)]
-    assert states == [(1, "ACTIVE"), (2, "RELEASING"), (3, "CLOSED")]
+    told = figures_in(sent)
+    assert [figures.version for figures in told] == [1, 2, 3, 4]
+    assert list(dict.fromkeys(figures.state for figures in told)) == ["ACTIVE", "RELEASING", "CLOSED"]
 
 
 def test_refusals_after_the_close_are_reported_once_an_interval() -> None:

@@ -47,6 +47,7 @@ def test_a_confirmed_hold_answers_the_reserve_and_reports_the_figures() -> None:
         "version": 1, "state": "ACTIVE", "reserved": 100, "consumed": 0, "cancelled": 0, "released": 0,
         "rejected_units": 0, "rejected_orders": 0, "held": 100, "fluent_status": "ACTIVE",
         "checked_at_ms": NOON_MS, "drift_units": 0, "drift_kind": None, "of_age_at_ms": 0,
+        "at_ms": NOON_MS,
     }  # fmt: skip
 
 
