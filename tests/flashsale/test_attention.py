@@ -244,7 +244,10 @@ def test_the_json_of_every_part_fits_the_schema() -> None:
     report = json.loads(encode(report_of(SETTINGS, seen, with_lines=True)))
     Draft202012Validator(json_schemas()["status"]).validate(report)
     assert [each["promotionId"] for each in report["promotions"]] == ["P", "Q"]
-    assert next(t for t in report["topics"] if t["topic"] == "order-placed")["secondsBehind"] == 45
+    topics = {each["topic"]: each for each in report["topics"]}
+    assert topics["order-placed"]["secondsBehind"] == 45
+    assert topics["order-placed"]["decidedUpTo"] == iso_utc(NOW_MS - 45_000)
+    assert topics["sku-commands"]["decidedUpTo"] == report["at"]
 
 
 @pytest.mark.parametrize(
