@@ -7,8 +7,8 @@ from typing import Any
 from msgspec.json import encode
 
 from flashsale.status.promotions import Promotion, decode_figures, decode_head
-from tests.flashsale.test_report import figures_of, line, pages, values
 from tests.flashsale.test_attention import NOW_MS
+from tests.flashsale.test_report import figures_of, line, pages, values
 
 
 def read(*reports: Any, figures: tuple[Any, ...] = ()) -> Any:
