@@ -19,23 +19,24 @@ from msgspec import MsgspecError
 
 from agents.shell import channel, take
 from fluent import RequestQueue
+from fluent.backlog import Reservation, number_of, reservation_of
 from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.host.consumer import Consumer
 from streams.engine.sender import Sender
-from streams.ledger.commands import SkuCommand, encode
-from streams.ledger.fluent_requests import FluentRequest, decode_request
+from streams.ledger.commands import SkuCommand, Verified, encode
+from streams.ledger.fluent_requests import AnyRequest, decode_request
 from streams.log import get_logger
 from streams.system import now_ms
 
 log = get_logger("agents")
 
 
-OnAnswered = Callable[[FluentRequest, SkuCommand, int], None]
+OnAnswered = Callable[[AnyRequest, SkuCommand, int], None]
 """Told of a request's answer, and when the gateway was asked (Unix ms)."""
 
-Taken = tuple[int, FluentRequest]
+Taken = tuple[int, AnyRequest]
 """A request and its offset."""
 
 
@@ -46,18 +47,18 @@ class Unanswered:
         self._open: OrderedDict[int, None] = OrderedDict()
         self._following = following
         self._replay_ends_at: int | None = None
-        self._newest: dict[tuple[str, str], Taken] = {}
+        self._newest: dict[Reservation, Taken] = {}
 
     def starts_at(self, log_end: int) -> None:
         """What lies below `log_end` at the first fetch is a replay."""
         if self._replay_ends_at is None:
             self._replay_ends_at = log_end
 
-    def keep_newest(self, offset: int, request: FluentRequest) -> None:
+    def keep_newest(self, offset: int, request: AnyRequest) -> None:
         """Keeps a request until the replay is over; one that it outdates needs nothing more."""
-        reservation = (request.promotion_id, request.sku)
+        reservation = reservation_of(request)
         kept = self._newest.pop(reservation, None)
-        if kept is not None and kept[1].number > request.number:
+        if kept is not None and number_of(kept[1]) > number_of(request):
             (offset, request), kept = kept, (offset, request)
         if kept is not None:
             self.answered(kept[0])
@@ -132,7 +133,7 @@ class FluentRequests:
         unanswered.starts_at(log_end or fetched.following)
         for record in fetched.records:
             try:
-                request: FluentRequest = decode_request(record.value or b"")
+                request: AnyRequest = decode_request(record.value or b"")
             except (MsgspecError, RecursionError, ValueError) as error:
                 log.error(
                     "not_a_fluent_request",
@@ -148,11 +149,12 @@ class FluentRequests:
         for offset, request in unanswered.due():
             self._submit(request, unanswered, offset)
 
-    def _submit(self, request: FluentRequest, unanswered: Unanswered, offset: int) -> None:
-        key, asked_at_ms = request.sku.encode(), now_ms()
+    def _submit(self, request: AnyRequest, unanswered: Unanswered, offset: int) -> None:
+        asked_at_ms = now_ms()
 
         def answer(command: SkuCommand) -> None:
-            self._sender.keyed(SKU_COMMANDS, key, encode(command))
+            sku = command.sku if isinstance(command, Verified) else request.sku
+            self._sender.keyed(SKU_COMMANDS, sku.encode(), encode(command))
             self._on_answered(request, command, asked_at_ms)
 
         if not self.queue.submit(request, answer, lambda: unanswered.answered(offset)):

@@ -1,7 +1,8 @@
 """Requests that have not begun, and which of them goes next. No I/O, no clock.
 
 What gives stock back or takes it goes first: a release before a hold before a settle before a verify, among
-the requests of a SKU as among SKUs; of the same kind, the first to come is the first to go.
+the requests of a SKU as among SKUs; of the same kind, the first to come is the first to go. Last of all goes
+a page of verifies, which is of no SKU: it only reads, so none has to wait for it.
 """
 
 from __future__ import annotations
@@ -12,24 +13,26 @@ from dataclasses import dataclass
 
 from streams.ledger.commands import SkuCommand
 from streams.ledger.fluent_requests import (
-    FluentRequest,
+    AnyRequest,
     HoldRequest,
     ReleaseRequest,
     SettleRequest,
+    VerifyPage,
     VerifyRequest,
 )
 
 Reservation = tuple[str, str]
-"""Promotion and SKU."""
+"""Promotion and SKU; for a page of verifies no promotion, and a name that is no SKU's."""
 
 OnAnswer = Callable[[SkuCommand], None]
 OnDone = Callable[[], None]
 
-RANKS: Mapping[type[FluentRequest], int] = {
+RANKS: Mapping[type[AnyRequest], int] = {
     ReleaseRequest: 0,
     HoldRequest: 1,
     SettleRequest: 2,
     VerifyRequest: 3,
+    VerifyPage: 4,
 }
 """The lowest goes first."""
 
@@ -38,7 +41,7 @@ RANKS: Mapping[type[FluentRequest], int] = {
 class Entry:
     """A request, and the callbacks for its answer and its end."""
 
-    request: FluentRequest
+    request: AnyRequest
     on_answer: OnAnswer
     on_done: OnDone | None
     waits_since: float | None = None
@@ -47,7 +50,17 @@ class Entry:
     @property
     def reservation(self) -> Reservation:
         """What it is about."""
-        return self.request.promotion_id, self.request.sku
+        return reservation_of(self.request)
+
+    @property
+    def sku(self) -> str:
+        """Of the requests about one SKU, only one is worked on at a time."""
+        return self.reservation[1]
+
+    @property
+    def number(self) -> int:
+        """The higher one is newer."""
+        return number_of(self.request)
 
     @property
     def rank(self) -> int:
@@ -58,6 +71,18 @@ class Entry:
         """It needs nothing more."""
         if self.on_done is not None:
             self.on_done()
+
+
+def reservation_of(request: AnyRequest) -> Reservation:
+    """What a request is about: a page of the next round takes the place of the same page of this one."""
+    if isinstance(request, VerifyPage):
+        return "", f"\0{request.page}\0{request.sku}"
+    return request.promotion_id, request.sku
+
+
+def number_of(request: AnyRequest) -> int:
+    """The higher one is newer, among the requests about the same."""
+    return request.round if isinstance(request, VerifyPage) else request.number
 
 
 class Backlog:

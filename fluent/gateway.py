@@ -1,4 +1,4 @@
-"""The gateway carries out one request of the ledger. It returns the answer, or None when Fluent cannot tell.
+"""The gateway carries out a request of the ledger. It returns the answer, or None when Fluent cannot tell.
 
 It remembers nothing but how often a request failed in the same way: the ledger owns a request and asks again,
 and every request starts by reading.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import httpx
+import msgspec
 
 from fluent.client import FluentClient
 from fluent.client.lease import no_lease_needed
@@ -24,6 +25,7 @@ from fluent.errors import (
     LoginRefused,
     Unanswered,
     Unclear,
+    UnreadableAnswer,
 )
 from fluent.giving_up import FAILURES, Failures, refusal, stays
 from fluent.hold import Hold
@@ -33,12 +35,14 @@ from fluent.profile import Profile, load_profile
 from fluent.settle import release, settle
 from fluent.stock import Stock
 from fluent.verify import verify
-from streams.ledger.commands import SkuCommand
+from fluent.verify_page import doubtful
+from streams.ledger.commands import PageVerified, SkuCommand, Verified
 from streams.ledger.fluent_requests import (
     FluentRequest,
     HoldRequest,
     ReleaseRequest,
     SettleRequest,
+    VerifyPage,
     VerifyRequest,
 )
 from streams.log import get_logger
@@ -115,6 +119,48 @@ class Gateway:
                 answer = await self._given_up(request, error)
         self.meters.answers[type(request).__name__, type(answer).__name__ if answer else "Unanswered"] += 1
         return answer
+
+    async def verify_page(
+        self, page: VerifyPage, is_outdated: Callable[[VerifyRequest], bool] = lambda _: False
+    ) -> list[SkuCommand]:
+        """An answer for each line that differs, or did before; last PageVerified, if nothing is left open.
+
+        A line that `is_outdated` says nothing any more.
+        """
+        try:
+            differing = await self._doubtful([line for line in page.lines if not is_outdated(line)])
+        except FluentError as error:
+            log.info("fluent_page_unanswered", sku=page.sku, lines=len(page.lines), error=str(error))
+            self.meters.answers[type(page).__name__, "Unanswered"] += 1
+            return []
+        lines = [line for line in differing if not is_outdated(line)]
+        found = await asyncio.gather(*map(self.handle, lines))
+        answers: list[SkuCommand] = [
+            msgspec.structs.replace(answer, round=page.round)
+            for line, answer in zip(lines, found, strict=True)
+            if isinstance(answer, Verified) and (answer.drift_units or line.differed)
+        ]
+        if None not in found:
+            answers.append(PageVerified(page.round, page.page))
+        self.meters.answers[type(page).__name__, type(answers[-1]).__name__ if answers else "Unanswered"] += 1
+        return answers
+
+    async def _doubtful(self, lines: Sequence[VerifyRequest]) -> Sequence[VerifyRequest]:
+        """The lines to look at one by one: all of them where Fluent refuses to show so many at once."""
+        try:
+            return await doubtful(
+                self.client, self.profile, lines, self.client.clock() + self.options.budget_s
+            )
+        except Exception as error:
+            if not stays(error) and not isinstance(error, UnreadableAnswer):
+                raise
+            log.warning(
+                "fluent_page_refused",
+                lines=len(lines),
+                error=f"{type(error).__name__}: {error}",
+                recommendation="run flashsale check; meanwhile each SKU is verified by itself",
+            )
+            return lines
 
     async def _tried(self, request: FluentRequest, may_wait: bool) -> SkuCommand:
         """The answer, after as many tries as are sensible now. Raises what the last one raised."""

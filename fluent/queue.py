@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fluent.backlog import Backlog, Entry, OnAnswer, OnDone, Reservation
+from fluent.backlog import Backlog, Entry, OnAnswer, OnDone, Reservation, reservation_of
 from fluent.check import warn_of_misfits
 from fluent.errors import HeldByAnother
 from fluent.gateway import Gateway
 from fluent.meters import Meters
 from streams.ledger.commands import HoldConfirmed, HoldFailed, SkuCommand
-from streams.ledger.fluent_requests import FluentRequest, ReleaseRequest
+from streams.ledger.fluent_requests import AnyRequest, ReleaseRequest, VerifyPage, VerifyRequest
 from streams.log import get_logger
 
 log = get_logger("fluent")
@@ -67,12 +68,12 @@ class RequestQueue:
 
     # --- taking in ----------------------------------------------------------------------------------
 
-    def submit(self, request: FluentRequest, on_answer: OnAnswer, on_done: OnDone | None = None) -> bool:
+    def submit(self, request: AnyRequest, on_answer: OnAnswer, on_done: OnDone | None = None) -> bool:
         """Takes a request; False when the queue is full, and nothing was done with it. A release always fits.
 
-        `on_answer` gets the answer, if there is one. `on_done` is called once for each request that was
-        taken: when it was answered, could not be, was superseded by a newer one, or repeats a waiting one.
-        A closed queue does nothing with what it takes, and calls neither.
+        `on_answer` gets the answer, if there is one; a page of verifies may have several. `on_done` is called
+        once for each request that was taken: when it was answered, could not be, was superseded by a newer
+        one, or repeats a waiting one. A closed queue does nothing with what it takes, and calls neither.
         """
         entry = Entry(request, on_answer, on_done)
         if self._closed:
@@ -98,19 +99,27 @@ class RequestQueue:
 
     def _is_old(self, entry: Entry) -> bool:
         """A repeat of what waits or is in flight, or outdated; an answered hold is answered again."""
-        request, reservation = entry.request, entry.reservation
-        busy = self._busy.get(request.sku)
+        number, reservation = entry.number, entry.reservation
+        busy = self._busy.get(entry.sku)
         same = [self._backlog.get(reservation), self._waiting.get(reservation)]
         same += [busy] if busy is not None and busy.reservation == reservation else []
-        if any(other is not None and other.request.number >= request.number for other in same):
+        if any(other is not None and other.number >= number for other in same):
             return True
         known = self._known.get(reservation)
-        if known is None or known.number < request.number:
+        if known is None or known.number < number:
             return False
-        if known.number == request.number and known.answer is not None:
+        if known.number == number and known.answer is not None:
             entry.on_answer(known.answer)
             return True
-        return known.number > request.number
+        return known.number > number
+
+    def _is_outdated(self, line: VerifyRequest) -> bool:
+        """Whether a newer request of the line's reservation has come, or begun."""
+        reservation = reservation_of(line)
+        known = self._known.get(reservation)
+        others = [self._backlog.get(reservation), self._waiting.get(reservation)]
+        newest = max((other.number for other in others if other is not None), default=0)
+        return max(newest, known.number if known is not None else 0) > line.number
 
     # --- carrying out -------------------------------------------------------------------------------
 
@@ -122,7 +131,7 @@ class RequestQueue:
             entry = self._backlog.next(self._busy)
             if entry is None:
                 break
-            self._busy[entry.request.sku] = entry
+            self._busy[entry.sku] = entry
             self._idle.clear()
             self._keep(asyncio.create_task(self._work(entry)))
         self._note()
@@ -139,43 +148,53 @@ class RequestQueue:
 
     async def _work(self, entry: Entry) -> None:
         """Whatever a request raises, its SKU is free again afterwards, and it is done or waits."""
-        request, answer, waits = entry.request, None, False
+        answers: Sequence[SkuCommand] = ()
+        waits = False
         self._remember(entry, None)
         try:
-            answer = await self.gateway.handle(request, may_wait=self._may_wait(entry))
+            answers = await self._ask(entry)
         except HeldByAnother as held:
             waits = True
-            log.info("fluent_hold_waits", promotion=request.promotion_id, sku=request.sku, why=str(held))
+            promotion, sku = entry.reservation
+            log.info("fluent_hold_waits", promotion=promotion, sku=sku, why=str(held))
         finally:
-            self._finish(entry, answer, waits=waits)
+            self._finish(entry, answers, waits=waits)
+
+    async def _ask(self, entry: Entry) -> Sequence[SkuCommand]:
+        request = entry.request
+        if isinstance(request, VerifyPage):
+            return await self.gateway.verify_page(request, self._is_outdated)
+        answer = await self.gateway.handle(request, may_wait=self._may_wait(entry))
+        return () if answer is None else (answer,)
 
     def _may_wait(self, entry: Entry) -> bool:
         if entry.waits_since is None:
             return True
         return self.gateway.client.clock() - entry.waits_since < self.gateway.options.hold_timeout_s
 
-    def _finish(self, entry: Entry, answer: SkuCommand | None, *, waits: bool) -> None:
-        sku = entry.request.sku
+    def _finish(self, entry: Entry, answers: Sequence[SkuCommand], *, waits: bool) -> None:
+        sku = entry.sku
         del self._busy[sku]
-        if isinstance(answer, HoldConfirmed | HoldFailed):
-            self._remember(entry, answer)
+        for answer in answers:
+            if isinstance(answer, HoldConfirmed | HoldFailed):
+                self._remember(entry, answer)
         waits = waits and not self._closed and self._backlog.get(entry.reservation) is None
         if waits:
             self._wait(entry)
         self._backlog.free(sku)
         self._start()
         if not waits:
-            self._answer(entry, answer)
+            self._answer(entry, answers)
 
-    def _answer(self, entry: Entry, answer: SkuCommand | None) -> None:
+    def _answer(self, entry: Entry, answers: Sequence[SkuCommand]) -> None:
         try:
-            if answer is not None:
+            for answer in answers:
                 self._answered += 1
                 entry.on_answer(answer)
         except Exception:
             log.exception(
                 "fluent_answer_not_sent",
-                promotion=entry.request.promotion_id,
+                request=type(entry.request).__name__,
                 sku=entry.request.sku,
                 recommendation="Nothing: the ledger asks again. Report it with the trace.",
             )
@@ -196,7 +215,7 @@ class RequestQueue:
 
     def _remember(self, entry: Entry, answer: HoldConfirmed | HoldFailed | None) -> None:
         """From its beginning on, older requests of the reservation are outdated."""
-        self._known[entry.reservation] = _Known(entry.request.number, answer)
+        self._known[entry.reservation] = _Known(entry.number, answer)
         self._known.move_to_end(entry.reservation)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

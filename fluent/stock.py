@@ -7,13 +7,12 @@ raised: nothing of an old plan can be sent while a new one is made.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any
 
 from fluent import profile as names
 from fluent.client import FluentClient
-from fluent.errors import BrokenPaging, NotSettled, UnreadableAnswer
+from fluent.errors import NotSettled, UnreadableAnswer
 from fluent.parts import (
     WINDOW,
     Attributes,
@@ -23,32 +22,11 @@ from fluent.parts import (
     sale_ref,
 )
 from fluent.profile import Profile
-
-MAX_PAGES = 10_000
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from fluent.reading import MAX_PAGES, Reading, listed, readable
 
 
-def _readable(read: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Raises UnreadableAnswer where an answer does not have the shape that the profile's mapping expects."""
-
-    @wraps(read)
-    async def checked(*given: P.args, **named: P.kwargs) -> T:
-        try:
-            return await read(*given, **named)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise UnreadableAnswer(f"{read.__name__}: {type(error).__name__}: {error}") from error
-
-    return checked
-
-
-class Stock:
-    """`deadline` (the client's clock): what is not sent by then is not sent.
-
-    `trace` is a W3C trace context that goes with every call, or empty.
-    """
+class Stock(Reading):
+    """What one reservation has, and what is free for it."""
 
     def __init__(
         self,
@@ -60,18 +38,10 @@ class Stock:
         deadline: float,
         trace: str = "",
     ) -> None:
-        self.profile = profile
+        super().__init__(client, profile, deadline, trace, sku=sku)
         self.promotion_id = promotion_id
         self.sku = sku
         self.stem = stem
-        self.deadline = deadline
-        self._client = client
-        self._trace = trace
-        self._fixed = {
-            "catalogue": client.options.catalogue,
-            "retailerId": client.options.retailer_id,
-            "sku": sku,
-        }
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -91,35 +61,21 @@ class Stock:
         """The SALE bookings that belong to this reservation."""
         return [sale for sale in sales if sale.is_of(self.promotion_id, self.sku, self.profile.sale_type)]
 
-    @_readable
+    @readable
     async def _numbered(self, ref: Any) -> list[Part]:
         found: list[Part] = []
         for first in range(1, MAX_PAGES * WINDOW, WINDOW):
             refs = [ref(self.stem, number) for number in range(first, first + WINDOW)]
-            rows = _listed(await self._read(names.FIND_PARTS, refs=refs, first=WINDOW))
-            found += [self._part(row) for row in rows]
+            rows = listed(await self.read(names.FIND_PARTS, refs=refs, first=WINDOW))
+            found += [self.part(row) for row in rows]
             if len(rows) < WINDOW:
                 break
         return by_number(found)
 
-    def _part(self, row: Mapping[str, Any]) -> Part:
-        status = str(row.get("status") or "")
-        quantity = row.get("quantity") or 0
-        return Part(
-            ref=_text(row["ref"]),
-            position=str(row.get("position") or ""),
-            sku=str(row.get("sku") or self.sku),
-            type=str(row.get("type") or ""),
-            units=self.profile.sign * int(quantity),
-            live=status in self.profile.live,
-            status=status,
-            attributes={given["name"]: given["value"] for given in row.get("attributes") or ()},
-        )
-
-    @_readable
+    @readable
     async def free(self) -> dict[str, int]:
         """What is free at each of the SKU's positions, by their refs; below zero where it is owed."""
-        rows = await self._pages(names.POSITIONS)
+        rows = await self.pages(names.POSITIONS)
         positions = sorted({str(row.get("position") or "") for row in rows})
         if self.profile.has(names.AVAILABLE):
             sums = await asyncio.gather(*(self.free_at(position) for position in positions))
@@ -127,25 +83,25 @@ class Stock:
         free = dict.fromkeys(positions, 0)
         for row in rows:
             free[str(row.get("position") or "")] += int(row.get("units") or 0)
-        for row in await self._pages(names.HELD_ROWS):
+        for row in await self.pages(names.HELD_ROWS):
             position = str(row.get("position") or "")
             free[position] = free.get(position, 0) - int(row.get("units") or 0)
         return dict(sorted(free.items()))
 
-    @_readable
+    @readable
     async def free_at(self, position: str) -> int:
         """What is free at one position; below zero where more was promised than is there."""
-        return int(await self._read(names.AVAILABLE, position=position) or 0)
+        return int(await self.read(names.AVAILABLE, position=position) or 0)
 
-    @_readable
+    @readable
     async def check(self, part: Part) -> tuple[Part | None, int]:
         """The part as it is now, and what is free at its position, of the same moment."""
-        answer = await self._read(names.CHECK_PART, ref=part.ref, position=part.position)
+        answer = await self.read(names.CHECK_PART, ref=part.ref, position=part.position)
         row = answer["part"]
-        seen = None if row is None else self._part({"position": part.position, **row})
+        seen = None if row is None else self.part({"position": part.position, **row})
         return seen, int(answer["available"] or 0)
 
-    @_readable
+    @readable
     async def holds_at(self, positions: Iterable[str]) -> list[Part]:
         """Live holds at these positions, whoever made them; none where the profile does not show them."""
         if not (self.profile.has(names.POSITION_HOLDS) or self.profile.has(names.HELD_ROWS)):
@@ -153,8 +109,8 @@ class Stock:
         name = names.POSITION_HOLDS if self.profile.has(names.POSITION_HOLDS) else names.HELD_ROWS
         found: dict[str, Part] = {}
         for position in positions if name == names.POSITION_HOLDS else [""]:
-            for row in await self._pages(name, position=position):
-                part = self._part({"position": position, **row, "status": next(iter(self.profile.live))})
+            for row in await self.pages(name, position=position):
+                part = self.part({"position": position, **row, "status": next(iter(self.profile.live))})
                 found[part.ref] = part
         return list(found.values())
 
@@ -165,28 +121,6 @@ class Stock:
             for part in await self.holds_at(positions)
             if part.promotion == self.promotion_id and not part.ref.startswith(self.stem + "-")
         ]
-
-    async def _pages(self, name: str, **values: Any) -> list[Mapping[str, Any]]:
-        """All rows. Raises BrokenPaging where the pages do not lead to the end."""
-        rows: list[Mapping[str, Any]] = []
-        after, seen = None, set()
-        for _ in range(MAX_PAGES):
-            page = await self._read(name, first=self.profile.page_size, after=after, **values) or {}
-            # A position that Fluent does not know has no page at all.
-            rows += page.get("nodes") or () if name == names.POSITION_HOLDS else _listed(page.get("nodes"))
-            if not page.get("more"):
-                return rows
-            after = page.get("cursor")
-            if after is None or after in seen:
-                raise BrokenPaging(f"{name} of {self.sku}: more pages, but the cursor is {after!r} again")
-            seen.add(after)
-        raise BrokenPaging(f"{name} of {self.sku}: more than {MAX_PAGES} pages")
-
-    async def _read(self, name: str, **values: Any) -> Any:
-        mapped = self.profile.operations[name]
-        given = mapped.bind(self._fixed | values)
-        data = await self._client.call(mapped.operation, given, self.deadline, self._trace)
-        return mapped.read(data)
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -240,25 +174,12 @@ class Stock:
         """Makes a booking count everywhere, where no workflow does."""
         await self._write(names.ACTIVATE_SALE, ref=sale.ref)
 
-    @_readable
+    @readable
     async def _write(self, name: str, **values: Any) -> Mapping[str, Any]:
-        answer = await self._read(name, **values)
+        answer = await self.read(name, **values)
         if not isinstance(answer, Mapping):
             raise UnreadableAnswer(f"{name} of {values['ref']} answers nothing")
         return answer
-
-
-def _listed(rows: Any) -> list[Any]:
-    """What is no list must not be taken for "nothing is there"."""
-    if not isinstance(rows, list):
-        raise TypeError(f"{rows!r:.100} in the place of a list")
-    return rows
-
-
-def _text(ref: Any) -> str:
-    if not isinstance(ref, str):
-        raise TypeError(f"{ref!r:.100} in the place of a ref")
-    return ref
 
 
 async def all_over(writes: Sequence[Awaitable[None]]) -> None:

@@ -1,4 +1,4 @@
-"""Verify: what Fluent really holds for a reservation, compared with what the ledger says.
+"""Verify: what Fluent really holds for one reservation, compared with what the ledger says.
 
 Of a closed reservation nothing may be live. What is, came late (a write that was under way when the hold
 ended: LATE_ACTIVATION) and is undone. An open one is compared only: which side is right is not for us to
@@ -38,7 +38,7 @@ async def verify(stock: Stock, request: VerifyRequest, pause_s: float) -> Verifi
 
 def _verified(request: VerifyRequest, held: int, drift: Drift, corrected: int = 0) -> Verified:
     units, kind = drift
-    if units:
+    if units and request.closed:
         log.warning(
             "fluent_drift", promotion=request.promotion_id, sku=request.sku, kind=kind, units=units,
             corrected_units=corrected, recommendation="none: the ledger reports it as drift, with the remedy",

@@ -21,6 +21,7 @@ from streams.engine.stage import LOG_APPEND_TIME, Stage
 from streams.engine.store import RocksStore
 from streams.ledger.commands import (
     HoldConfirmed,
+    PageVerified,
     ReleaseConfirmed,
     SettleConfirmed,
     SkuCommand,
@@ -30,10 +31,11 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import Effects, Headers, Send
 from streams.ledger.fluent_requests import (
-    FluentRequest,
+    AnyRequest,
     HoldRequest,
     ReleaseRequest,
     SettleRequest,
+    VerifyPage,
     decode_request,
 )
 from streams.ledger.rows import Rows
@@ -117,7 +119,7 @@ class Worker:
         self.tasks = [Task(n, self.partitions, self.directory, self.terms) for n in range(self.partitions)]
         self._logs: dict[tuple[str, int], deque[Logged]] = defaultdict(deque)
         self._ends: dict[tuple[str, int], int] = defaultdict(int)
-        self.unanswered: list[FluentRequest] = []
+        self.unanswered: list[AnyRequest] = []
 
     def feed(self, topic: str, records: Iterable[Pair]) -> None:
         """Append (key, value) records and decide them, a batch at a time."""
@@ -211,7 +213,9 @@ class Worker:
         self._ends[log] += 1
 
 
-def _answer(request: FluentRequest) -> SkuCommand:
+def _answer(request: AnyRequest) -> SkuCommand:
+    if isinstance(request, VerifyPage):
+        return PageVerified(request.round, request.page)
     ids = (request.promotion_id, request.sku, request.number)
     if isinstance(request, HoldRequest):
         return HoldConfirmed(*ids, request.quantity)

@@ -24,7 +24,7 @@ from streams.ledger.commands import (
     decode_promotion_command,
 )
 from streams.ledger.effects import Effects, Send
-from streams.ledger.fluent_requests import FluentRequest, decode_request
+from streams.ledger.fluent_requests import AnyRequest, VerifyPage, decode_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,12 @@ def _reserved(send: Send, promotion: str, sku: str) -> Iterator[Told]:
 
 
 def _request(send: Send, promotion: str, sku: str, asked: MutableMapping[str, int]) -> Iterator[Told]:
-    request: FluentRequest = decode_request(send.value or b"")
-    if (request.promotion_id, request.sku) == (promotion, sku):
+    request: AnyRequest = decode_request(send.value or b"")
+    if isinstance(request, VerifyPage):
+        for line in request.lines:
+            if (line.promotion_id, line.sku) == (promotion, sku):
+                yield Told("request", words.request(line))
+    elif (request.promotion_id, request.sku) == (promotion, sku):
         again = ", again" if asked.get(sku) == request.number else ""
         asked[sku] = request.number
         yield Told("request", f"{words.request(request)} (request {request.number}{again})")

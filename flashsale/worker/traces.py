@@ -11,7 +11,7 @@ from itertools import islice
 from schemas.topics import DEAD_LETTERS, ORDER_OUTCOMES, PROMOTION_RESULTS
 from streams.engine.ports import Observer
 from streams.ledger.effects import Effects, Send
-from streams.ledger.fluent_requests import FluentRequest, HoldRequest
+from streams.ledger.fluent_requests import AnyRequest, HoldRequest
 from streams.system import now_ms
 from streams.tracing import NS_PER_MS, Tracer, trace_in
 
@@ -67,7 +67,7 @@ class Traces:
         """An observer that does what `observer` does, and makes spans where they are wanted."""
         return observer if self._tracer is None else Traced(observer, self._tracer)
 
-    def hold_answered(self, request: FluentRequest, answer: object, asked_at_ms: int) -> None:
+    def hold_answered(self, request: AnyRequest, answer: object, asked_at_ms: int) -> None:
         """A request of the ledger, which the gateway has had since then, has its answer."""
         if self._tracer is None or not isinstance(request, HoldRequest) or not request.trace:
             return

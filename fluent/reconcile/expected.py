@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from schemas.drift import DriftKind
 from schemas.reports import ReconciliationReport, ReportLine
 from streams.ledger.fluent_requests import (
+    AnyRequest,
     FluentRequest,
     HoldRequest,
     ReleaseRequest,
     SettleRequest,
+    VerifyPage,
     VerifyRequest,
     reservation_ref,
 )
@@ -43,8 +45,12 @@ class AskedBook:
     promotion_id: str
     by_sku: dict[str, Asked] = field(default_factory=dict)
 
-    def take(self, request: FluentRequest, at_ms: int) -> None:
+    def take(self, request: AnyRequest, at_ms: int) -> None:
         """One record of `fluent-requests` with its timestamp; other promotions' are passed over."""
+        if isinstance(request, VerifyPage):
+            for line in request.lines:
+                self.take(line, at_ms)
+            return
         if request.promotion_id != self.promotion_id:
             return
         known = self.by_sku.get(request.sku)

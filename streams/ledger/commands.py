@@ -170,19 +170,27 @@ class Verified(_Answer, tag=26):
     """What Fluent really holds for a reservation, compared with what was asked for.
 
     `drift_units` 0 means agreement, and then there is no `drift_kind`. `corrected_units` were put right by
-    this verify.
+    this verify. `round` is that of the page it was asked in; 0 for a verify of its own.
     """
 
     held: int
     drift_units: int = 0
     drift_kind: DriftKind | None = None
     corrected_units: int = 0
+    round: int = 0
+
+
+class PageVerified(_Command, tag=27):
+    """A page of verifies is compared with Fluent, and Verified was sent for each line that differs."""
+
+    round: int
+    page: int
 
 
 SkuCommand = (
     Tick | Continue | Reserve | Claim | Cancel | End | Recall | Keep
     | HoldConfirmed | HoldFailed | SettleConfirmed | SettleFailed
-    | ReleaseConfirmed | ReleaseFailed | Verified
+    | ReleaseConfirmed | ReleaseFailed | Verified | PageVerified
 )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 The ledger owns a request: its row holds the outstanding one and its number, and asks again until it is
 answered. The gateway is stateless. A higher `number` of the same reservation supersedes a lower one.
-Quantities are absolute, so every request can be repeated.
+Quantities are absolute, so every request can be repeated. A page of verifies is no request of a reservation:
+nothing waits for it, and where it is lost, the next round asks.
 """
 
 from __future__ import annotations
@@ -48,18 +49,42 @@ class ReleaseRequest(_Request, tag=3):
 
 
 class VerifyRequest(_Request, tag=4):
-    """Compare Fluent with `held` (and `consumed`, with `book_sale`); `closed` also undoes what came late."""
+    """Compare Fluent with `held` (and `consumed`, with `book_sale`); `closed` also undoes what came late.
+
+    In a page, `differed` says that a difference is known, so that agreement is news.
+    """
 
     held: int
     consumed: int
     book_sale: bool
     closed: bool
+    differed: bool = False
+
+
+class VerifyPage(msgspec.Struct, array_like=True, gc=False, tag=5):
+    """Compare many open reservations at once, of one partition; only those that differ are answered for.
+
+    `round` and `page` are the partition's numbers for it. What a line has as its number is that of the
+    reservation's newest request: once there is a newer one, the line is outdated.
+    """
+
+    round: int
+    page: int
+    lines: list[VerifyRequest]
+
+    @property
+    def sku(self) -> str:
+        """Of the first line: the record's key, which leads the answer back to the partition that asks."""
+        return self.lines[0].sku
 
 
 FluentRequest = HoldRequest | SettleRequest | ReleaseRequest | VerifyRequest
+"""About one reservation."""
+
+AnyRequest = FluentRequest | VerifyPage
 
 encode_request = msgspec.msgpack.Encoder().encode
-decode_request = msgspec.msgpack.Decoder(FluentRequest).decode
+decode_request = msgspec.msgpack.Decoder(AnyRequest).decode
 
 MAX_STEM_CHARS = 90
 """Fluent allows 100 characters in a ref; `-<n>` for the position and `-sale-<n>` must still fit."""

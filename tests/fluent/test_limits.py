@@ -144,15 +144,15 @@ class Pages(Stock):
     """Pages as a faulty server might give them: cursors by page."""
 
     def __init__(self, cursors: list[str | None]) -> None:
-        self.sku = "SKU"
+        self._fixed: dict[str, Any] = {"sku": "SKU"}
         self.profile: Any = type("Profile", (), {"page_size": 2})
         self._cursors = iter(cursors)
 
-    async def _read(self, name: str, **values: Any) -> Any:
+    async def read(self, name: str, **values: Any) -> Any:
         return {"nodes": [{"position": values["after"]}], "cursor": next(self._cursors), "more": True}
 
 
 @pytest.mark.parametrize("cursors", [["A", "A"], ["A", "B", "A"], [None]])
 async def test_a_cursor_that_is_stuck_repeated_or_missing_raises(cursors: list[str | None]) -> None:
     with pytest.raises(BrokenPaging):
-        await Pages(cursors)._pages("positions")
+        await Pages(cursors).pages("positions")

@@ -64,7 +64,11 @@ class Fluent:
         broker.listeners[FLUENT_REQUESTS].append(self._hear)
 
     def _hear(self, _: int, record: Record) -> None:
-        request = f.decode_request(record.value)
+        request: f.AnyRequest = f.decode_request(record.value)
+        if isinstance(request, f.VerifyPage):
+            page = request
+            self.broker.clock.after(self.rng.randint(20, 800), lambda: self._verify_page(page))
+            return
         queue = self._queues[request.sku]
         newest = queue.get(request.reservation_ref)
         if newest is None or newest.number <= request.number:
@@ -83,14 +87,27 @@ class Fluent:
         self._busy.discard(request.sku)
         away_from_ms, away_to_ms = self.away
         if not away_from_ms <= self.broker.clock.now_ms < away_to_ms and self.rng.random() >= self.loss_rate:
-            self._answer(self._execute(request))
+            self._answer(self._execute(request), request.sku)
         elif isinstance(request, f.HoldRequest) and self.rng.random() < 0.5:
             self.broker.clock.after(self.rng.randint(1_000, 20_000), lambda: self._write_late(request))
         self._next(request.sku)
 
-    def _answer(self, answer: c.SkuCommand) -> None:
+    def _verify_page(self, page: f.VerifyPage) -> None:
+        """Reads only, so it waits for no other request; only what differs, or did before, is answered."""
+        away_from_ms, away_to_ms = self.away
+        if away_from_ms <= self.broker.clock.now_ms < away_to_ms or self.rng.random() < self.loss_rate:
+            return
+        for line in page.lines:
+            hold = self.stocks[line.sku].holds.get(line.reservation_ref)
+            answer = self._verify(line, hold)
+            if answer.drift_units or line.differed:
+                answer.round = page.round
+                self._answer(answer, answer.sku)
+        self._answer(c.PageVerified(page.round, page.page), page.sku)
+
+    def _answer(self, answer: c.SkuCommand, sku: str) -> None:
         """At least once: some answers come twice, and late."""
-        key = answer.sku.encode() if not isinstance(answer, c.Tick | c.Continue) else b""
+        key = sku.encode()
         value = c.encode(answer)
         self.broker.append(SKU_COMMANDS, key, value)
         if self.rng.random() < 0.1:
@@ -134,7 +151,7 @@ class Fluent:
             return c.HoldFailed(*ids, "INSUFFICIENT_INVENTORY", error)
         return c.HoldConfirmed(*ids, hold.quantity)
 
-    def _verify(self, request: f.VerifyRequest, hold: Hold | None) -> c.SkuCommand:
+    def _verify(self, request: f.VerifyRequest, hold: Hold | None) -> c.Verified:
         ids = (request.promotion_id, request.sku, request.number)
         held = hold.quantity if hold is not None and hold.live else 0
         if not request.closed or hold is None:

@@ -30,6 +30,7 @@ from streams.ledger.commands import (
     HoldConfirmed,
     HoldFailed,
     Keep,
+    PageVerified,
     Recall,
     ReleaseConfirmed,
     ReleaseFailed,
@@ -41,7 +42,7 @@ from streams.ledger.commands import (
     Verified,
 )
 from streams.ledger.effects import Effects
-from streams.ledger.reservations import attendance, lifecycle, settling
+from streams.ledger.reservations import attendance, lifecycle, settling, verifying
 from streams.ledger.reservations.cancels import on_cancel
 from streams.ledger.reservations.claims import on_claim, on_keep, on_recall
 from streams.ledger.reservations.forgetting import on_forget
@@ -143,16 +144,20 @@ def _live(turn: ReservationTurn, command: Any) -> None:
         turn.finish()
 
 
-def _go_on(turn: Turn, command: Tick | Continue) -> None:
+def _go_on(turn: Turn, command: Tick | Continue | PageVerified) -> None:
     """What is about the whole partition: time has passed, or some work goes on."""
     if isinstance(command, Tick):
         turn.take_in(command)
         attendance.look(turn, command)
         on_due(turn)
+    elif isinstance(command, PageVerified):
+        verifying.on_page_verified(turn, command)
     elif command.kind == Work.DUE:
         on_due(turn, command.subject)
     elif command.kind == Work.FORGET:
         on_forget(turn, command.subject)
+    elif command.kind == Work.ROUND:
+        verifying.on_round(turn, command.subject)
     elif command.kind == Work.DRAIN:
         lifecycle.on_drain(take_by_key(turn, command.subject))
 

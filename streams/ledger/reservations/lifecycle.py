@@ -38,9 +38,9 @@ from streams.ledger.reservations.state import (
     UNKNOWN,
     Details,
     State,
-    check_every_ms,
 )
 from streams.ledger.reservations.turn import ReservationTurn
+from streams.ledger.reservations.verifying import enrol
 
 MAX_UNRIPE = 32
 """A long settle delay is divided into at most this many steps, which bounds the size of the row."""
@@ -93,7 +93,7 @@ def confirm_hold(turn: ReservationTurn, command: HoldConfirmed) -> None:
     row.checked_at_ms = turn.now_ms
     row.reserved = min(command.quantity, row.quantity)
     row.state = ACTIVE
-    row.verify_at_ms = turn.now_ms + check_every_ms(row.terms)
+    enrol(turn)
     turn.rows.delete(DETAILS, turn.key)
     answer_reserve(turn)
     _tell(turn)

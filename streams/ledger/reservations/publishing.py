@@ -20,6 +20,7 @@ from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.outcomes import consume_results, encode_outcome, order_outcome
 from streams.ledger.reservations.state import CLOSED, CONFLICT, RELEASING, UNKNOWN, ClaimRow
 from streams.ledger.reservations.turn import ReservationTurn
+from streams.ledger.reservations.verifying import checked_at_ms
 from streams.ledger.terms import Source
 
 _to_json = msgspec.json.encode
@@ -88,7 +89,7 @@ def report_now(turn: ReservationTurn) -> None:
         row.rejected_orders,
         row.held,
         row.fluent_status,
-        row.checked_at_ms,
+        checked_at_ms(turn),
         row.drift_units,
         row.drift_kind,
         max(row.unripe_at_ms[-1], row.settle_at_ms) if row.state is RELEASING and row.unripe_at_ms else 0,

@@ -1,4 +1,4 @@
-"""Settles and verifies: telling Fluent what was sold, and comparing what it really holds with our figures.
+"""Settles, and what verifies found: telling Fluent what was sold, and how that differs from what it holds.
 
 Units that were claimed are unripe for the settle delay, while the shop may still book them; then they are
 settled, which shrinks the hold by them. At the close the hold shrinks to what is unripe, and ends when
@@ -26,15 +26,18 @@ from streams.ledger.reservations.state import (
     SETTLE,
     VERIFY,
     Reservation,
-    check_every_ms,
 )
 from streams.ledger.reservations.turn import ReservationTurn
+from streams.ledger.reservations.verifying import enrol, is_current, verify_alone
 
 
 def follow_up(turn: ReservationTurn) -> None:
-    """Ask what there is to ask next, unless an answer is awaited: a settle, then a verify."""
+    """Ask what there is to ask next, unless an answer is awaited: a settle, then a verify.
+
+    A settle does not wait for a verify, which then follows it.
+    """
     row = turn.row
-    if row.request:
+    if row.request and row.request != VERIFY:
         return
     if row.state is ACTIVE:
         ripe = row.claimed - _unripe_units(row)
@@ -48,7 +51,7 @@ def follow_up(turn: ReservationTurn) -> None:
     elif row.state is CLOSED and row.terms.book_sale and row.settled != row.claimed:
         _settle(turn, 0, row.claimed)
         return
-    if row.verify_wanted and (row.state in CLOSED_STATES or row.state is ACTIVE):
+    if row.verify_wanted and not row.request:
         _verify(turn)
 
 
@@ -136,17 +139,20 @@ def ripen_again(turn: ReservationTurn, quantity: int, ripe_at_ms: int) -> int:
 
 
 def _settle(turn: ReservationTurn, remaining: int, consumed: int) -> None:
-    turn.row.settled = consumed
+    row = turn.row
+    row.verify_wanted = row.verify_wanted or row.request == VERIFY
+    row.settled = consumed
     ask(turn, SETTLE, remaining=remaining, consumed=consumed)
 
 
 def _verify(turn: ReservationTurn) -> None:
-    """While ACTIVE only where something should be held; after the end always."""
+    """After the end a request of its own; while ACTIVE beside the rounds."""
     row = turn.row
     row.verify_wanted = False
-    remaining = row.reserved - row.settled if row.state is ACTIVE else 0
-    if remaining > 0 or row.state in CLOSED_STATES:
-        ask(turn, VERIFY, remaining=remaining, consumed=row.settled)
+    if row.state in CLOSED_STATES:
+        ask(turn, VERIFY, consumed=row.settled)
+    elif row.state is ACTIVE:
+        verify_alone(turn)
 
 
 def on_settle_confirmed(turn: ReservationTurn, command: SettleConfirmed) -> None:
@@ -176,10 +182,16 @@ def on_settle_failed(turn: ReservationTurn, command: SettleFailed) -> None:
 
 
 def on_verified(turn: ReservationTurn, command: Verified) -> None:
-    """What Fluent holds, compared with what was asked for; what was put right is no drift any more."""
-    if not answered(turn, VERIFY, command.number):
-        return
+    """What Fluent holds, compared with what was asked for; what was put right is no drift any more.
+
+    While ACTIVE it is the answer to a line of a page: one that is outdated and differs is looked at anew.
+    """
     row = turn.row
+    if not answered(turn, VERIFY, command.number) and not is_current(turn, command.number, command.round):
+        if row.state is ACTIVE and command.drift_units:
+            row.verify_wanted = True
+            follow_up(turn)
+        return
     known = (row.drift_units, row.drift_kind)
     units = command.drift_units
     if command.corrected_units:
@@ -206,10 +218,12 @@ def on_verified(turn: ReservationTurn, command: Verified) -> None:
 
 
 def check_again(turn: ReservationTurn) -> None:
-    """It is time for a verify; while something is held the next one follows."""
+    """It is time for the verify after the end. A row of a former version asks for one while it is ACTIVE."""
     row = turn.row
+    row.verify_at_ms = 0
     row.verify_wanted = True
-    row.verify_at_ms = turn.now_ms + check_every_ms(row.terms) if row.state is ACTIVE else 0
+    if row.state is ACTIVE:
+        enrol(turn)
 
 
 def _found(turn: ReservationTurn, held: int, drift_units: int, drift_kind: DriftKind | None) -> None:

@@ -217,6 +217,8 @@ BY_WATERMARK = Deadlines(b"RM")
 
 WAKE = b"w"
 """Deadline kind: some time of a reservation has come; the subject is its key."""
+ROUND_DUE = b"v"
+"""Deadline kind: see `verifying`; it has no subject."""
 HEARTBEAT = b"h"
 """Deadline kind: see `attendance`; it has no subject."""
 FIGURES = b"g"
@@ -226,7 +228,7 @@ FORGET = b"f"
 
 
 def check_every_ms(terms: Terms) -> int:
-    """How often an open hold is compared with Fluent: so that drift is in a report within an interval."""
+    """How often open holds are compared with Fluent: so that drift is in a report within an interval."""
     return max(1, terms.report_interval_ms * 3 // 4)
 
 

@@ -15,8 +15,17 @@ from streams.ledger.reservations.publishing import report_now
 from streams.ledger.reservations.queue import drain_soon
 from streams.ledger.reservations.requests import send_request
 from streams.ledger.reservations.settling import check_again, follow_up, ripen
-from streams.ledger.reservations.state import BY_CLOCK, BY_WATERMARK, FIGURES, HEARTBEAT, PENDING, WAKE
+from streams.ledger.reservations.state import (
+    BY_CLOCK,
+    BY_WATERMARK,
+    FIGURES,
+    HEARTBEAT,
+    PENDING,
+    ROUND_DUE,
+    WAKE,
+)
 from streams.ledger.reservations.turn import ReservationTurn, Work, take_by_key
+from streams.ledger.reservations.verifying import begin_round
 from streams.ledger.turn import Turn
 
 MAX_DUE = 200
@@ -51,6 +60,9 @@ def on_due(turn: Turn, doublings: bytes = b"") -> None:
             continue
         if kind == FIGURES:
             publish_changed(turn)
+            continue
+        if kind == ROUND_DUE:
+            begin_round(turn)
             continue
         reservation = take_by_key(turn, subject)
         if reservation.row.wake_at_ms == at_ms:

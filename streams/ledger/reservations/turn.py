@@ -30,6 +30,8 @@ class Work(StrEnum):
     """Deciding the waiting claims of the reservation in `subject`."""
     FORGET = "forget"
     """Deleting a reservation's claims, from the claim's key in `subject` on."""
+    ROUND = "round"
+    """Asking to verify open reservations: `subject` is the round's number and the key from which on."""
 
 
 class ReservationTurn(Turn, gc=False):

@@ -25,6 +25,26 @@ query Holds($ref: String!, $catalogue: InventoryCatalogueKey!) {
   }
 }
 """
+MANY = """
+query Many($refs: [String!], $catalogue: InventoryCatalogueKey, $first: Int, $after: String) {
+  inventoryQuantities(ref: $refs, catalogue: $catalogue, first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ref
+        position {
+          productRef
+          quantities(type: ["SOFT_RESERVE"], status: ["CREATED", "ACTIVE"], first: 2) {
+            edges { node { ref } }
+            pageInfo { hasNextPage }
+          }
+        }
+      }
+    }
+    pageInfo { hasNextPage }
+  }
+}
+"""
 TWO_HOLDS = """
 mutation Two($a: CreateInventoryQuantityInput, $b: CreateInventoryQuantityInput) {
   a: createInventoryQuantity(input: $a) { ref }
@@ -47,6 +67,27 @@ def test_the_stock_file_becomes_a_position_per_location(fluent: Caller, sku: str
         }
         for location, units in (("LOC-1", 100), ("LOC-2", 50))
     ]
+
+
+def test_many_refs_are_read_at_once_each_with_what_else_is_held_at_its_position(
+    fluent: Caller, sku: str
+) -> None:
+    refs = [f"{sku}-{name}" for name in "ABCD"]
+    for ref in refs:
+        fluent.create(ref, sku, 1)
+    fluent.update(refs[0], status="INACTIVE")
+    seen, after, more = [], None, True
+    while more:
+        page = fluent.data(MANY, refs=[*refs, "NONE"], catalogue=CATALOGUE, first=3, after=after)
+        found = page["inventoryQuantities"]
+        seen += [edge["node"] for edge in found["edges"]]
+        after, more = found["edges"][-1]["cursor"], found["pageInfo"]["hasNextPage"]
+    assert [node["ref"] for node in seen] == refs, "what has ended is read like the others"
+    for node in seen:
+        held = node["position"]["quantities"]
+        assert node["position"]["productRef"] == sku
+        assert [edge["node"]["ref"] for edge in held["edges"]] == refs[1:3]
+        assert held["pageInfo"] == {"hasNextPage": True}
 
 
 def test_a_hold_starts_created_and_counts_from_that_moment(

@@ -12,6 +12,7 @@ from streams.ledger import reservations
 from streams.ledger.commands import (
     HoldConfirmed,
     Lines,
+    PageVerified,
     Reserve,
     SettleConfirmed,
     Tick,
@@ -22,9 +23,10 @@ from streams.ledger.commands import (
 )
 from streams.ledger.effects import Effects
 from streams.ledger.fluent_requests import (
-    FluentRequest,
+    AnyRequest,
     HoldRequest,
     SettleRequest,
+    VerifyPage,
     VerifyRequest,
     decode_request,
 )
@@ -71,8 +73,11 @@ class Sale:
             if send.topic == FLUENT_REQUESTS:
                 self.answer(decode_request(send.value or b""))
 
-    def answer(self, request: FluentRequest) -> None:
+    def answer(self, request: AnyRequest) -> None:
         """Fluent does what it is asked to."""
+        if isinstance(request, VerifyPage):
+            self.tell(PageVerified(request.round, request.page))
+            return
         ids = PROMOTION, request.sku, request.number
         match request:
             case HoldRequest():

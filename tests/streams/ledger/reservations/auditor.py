@@ -271,7 +271,11 @@ class Auditor:
             account.ends += 1
             assert account.ends == 1, "a hold ended twice"
 
-    def _requested(self, request: f.FluentRequest, value: bytes, now_ms: int) -> None:
+    def _requested(self, request: f.AnyRequest, value: bytes, now_ms: int) -> None:
+        if isinstance(request, f.VerifyPage):
+            for line in request.lines:
+                self._listed(line)
+            return
         account = self.accounts[request.promotion_id, request.sku]
         assert request.number >= account.number, "an older request was repeated"
         assert account.requests.setdefault(request.number, value) == value, "a repeat asks for something else"
@@ -285,6 +289,15 @@ class Auditor:
             assert during_the_sale or request.remaining == account.held() - request.consumed
         if isinstance(request, f.ReleaseRequest) and not request.book_sale and not asked_again:
             assert not self._young(account, now_ms), "a unit is released that was only just sold"
+
+    def _listed(self, line: f.VerifyRequest) -> None:
+        """A line of a page tells of the newest request, and of what that asked to be held."""
+        account = self.accounts[line.promotion_id, line.sku]
+        assert line.number == account.number
+        assert line.held == account.reserved - line.consumed > 0
+        asked = f.decode_request(account.requests[line.number])
+        if isinstance(asked, f.SettleRequest):
+            assert line.held == asked.remaining, "Fluent was told to hold something else"
 
     def _young(self, account: Account, now_ms: int) -> int:
         """Units that were sold, or whose outcome was out, too short a time ago to be booked."""

@@ -20,10 +20,13 @@ from streams.ledger.reservations.state import (
     WAITERS,
     State,
 )
+from streams.ledger.reservations.verifying import ROUNDS
 from streams.ledger.rows import MemoryStore, Rows, Table
 from tests.streams.ledger.reservations.auditor import Auditor
 
-TABLES: dict[bytes, Table[Any]] = {table.prefix: table for table in (RESERVATIONS, DETAILS, CLAIMS, WAITERS)}
+TABLES: dict[bytes, Table[Any]] = {
+    table.prefix: table for table in (RESERVATIONS, DETAILS, CLAIMS, WAITERS, ROUNDS)
+}
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Partition:
         self.folded: dict[bytes, bytes] = {}
         self.now_ms = 1_800_000_000_000
         self.own: deque[c.SkuCommand] = deque()
-        self.requests: list[f.FluentRequest] = []
+        self.requests: list[f.AnyRequest] = []
         self.batches: list[Batch] = [Batch()]
         self.committed_ms = 0
         """The time of the newest record that is decided and committed."""

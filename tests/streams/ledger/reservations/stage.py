@@ -23,6 +23,7 @@ from streams.ledger.effects import MAX_EFFECTS, Effects, Notice, Send
 from streams.ledger.reservations import decide, earliest_deadline_ms, next_watermark_deadline_ms
 from streams.ledger.reservations.attendance import ATTENDANCE
 from streams.ledger.reservations.state import CLAIMS, RESERVATIONS, ClaimRow, Reservation
+from streams.ledger.reservations.verifying import ROUNDS
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Terms
 from streams.ledger.watermark import WATERMARKS
@@ -122,7 +123,7 @@ class Ledger:
 
     def kept(self) -> list[bytes]:
         """The kinds of the rows that are left of reservations."""
-        own = tuple(table.prefix for table in (WATERMARKS, ATTENDANCE))
+        own = tuple(table.prefix for table in (WATERMARKS, ATTENDANCE, ROUNDS))
         return sorted(key[:2] for key in self.store.rows if not key.startswith(own))
 
     def claim_row(self, order_ref: str) -> ClaimRow | None:

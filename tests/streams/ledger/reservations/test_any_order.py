@@ -182,7 +182,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if account.expires_at_ms is not None:
                 told = account.published["status"], account.published["consumed"]
                 assert told == (account.state, account.held()), "the last figures were not published"
-        assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA", b"RT", b"!w"}
+        assert {key[:2] for key in partition.store.rows} <= {b"RR", b"RA", b"RT", b"RV", b"!w"}
         assert not partition.deadlines() and not partition.watermark_deadlines()
 
     def _until_idle(self) -> None:
@@ -201,6 +201,11 @@ class LedgerMachine(RuleBasedStateMachine):
             elif len(partition.requests) == answered:
                 return
         raise AssertionError("the ledger does not come to rest")
+
+
+def _about(page: f.VerifyPage, drift_units: int, kind: DriftKind | None) -> c.Verified:
+    line = page.lines[0]
+    return c.Verified(*_ids(line), line.held + drift_units, drift_units, kind, 0, page.round)
 
 
 def _ids(request: f.FluentRequest) -> tuple[str, str, int]:
@@ -226,6 +231,11 @@ ANSWERS: dict[type, list[Callable[..., c.SkuCommand]]] = {
         lambda r: c.Verified(*_ids(r), r.held),
         lambda r: c.Verified(*_ids(r), r.held + 1, 1, DriftKind.FOREIGN_CHANGE),
         lambda r: c.Verified(*_ids(r), r.held, 0, DriftKind.LATE_ACTIVATION, 2),
+    ],
+    f.VerifyPage: [
+        lambda r: c.PageVerified(r.round, r.page),
+        lambda r: _about(r, 0, None),
+        lambda r: _about(r, 1, DriftKind.FOREIGN_CHANGE),
     ],
 }
 

@@ -15,6 +15,7 @@ from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest
 from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.reservations.attendance import ATTENDANCE, BEAT_MS, LATE_MS
+from streams.ledger.reservations.verifying import ROUNDS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -152,11 +153,11 @@ def test_there_are_heartbeats_while_one_of_the_two_times_runs_and_none_otherwise
     ledger = Ledger()
     ledger.open(100, terms=Terms(report_interval_ms=10 * HOUR_MS))
     ledger.after(BEAT_MS)
-    assert earliest_deadline_ms(ledger.rows) == ledger.row().verify_at_ms
+    assert earliest_deadline_ms(ledger.rows) == next_round_ms(ledger)
     ledger.claim("O-1")
     assert earliest_deadline_ms(ledger.rows) == ledger.now_ms + BEAT_MS
     ledger.of_age()
-    assert earliest_deadline_ms(ledger.rows) == ledger.row().verify_at_ms
+    assert earliest_deadline_ms(ledger.rows) == next_round_ms(ledger)
 
 
 def test_a_close_that_waits_for_such_units_says_for_how_much_longer() -> None:
@@ -172,6 +173,11 @@ def test_a_close_that_waits_for_such_units_says_for_how_much_longer() -> None:
     told = figures_in(ledger.after(BEAT_MS))
     assert [figures.of_age_at_ms for figures in told] == [ledger.row().settle_at_ms]
     assert ledger.row().settle_at_ms > ledger.row().unripe_at_ms[-1]
+
+
+def next_round_ms(ledger: Ledger) -> int:
+    found = ledger.rows.get(ROUNDS, b"")
+    return found.due_at_ms if found is not None else 0
 
 
 def claim_of_one() -> c.Claim:

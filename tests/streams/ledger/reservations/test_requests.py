@@ -6,7 +6,7 @@ import pytest
 
 from schemas.drift import DriftKind
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import HoldRequest, VerifyRequest, reservation_ref
+from streams.ledger.fluent_requests import HoldRequest, VerifyPage, VerifyRequest, reservation_ref
 from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
@@ -143,18 +143,16 @@ def test_while_active_the_hold_is_checked_so_often_that_drift_is_reported_within
     ledger.open(100, expires_in_ms=1_000 * HOUR_MS, terms=Terms(settle_delay_ms=500 * HOUR_MS))
     asked_at: list[int] = []
     while len(asked_at) < 4:
-        if of(VerifyRequest, ledger.at(earliest_deadline_ms(ledger.rows) or 0)):
+        if of(VerifyPage, ledger.at(earliest_deadline_ms(ledger.rows) or 0)):
             asked_at.append(ledger.now_ms - NOON_MS)
-            ledger.do(c.Verified(*IDS, ledger.row().number, 100))
     assert asked_at == [REPORT_MS * 3 // 4 * nth for nth in (1, 2, 3, 4)]
 
 
 def test_drift_is_told_to_promotions_at_once() -> None:
     ledger = Ledger()
     ledger.open(100)
-    while not ledger.row().request:
-        ledger.after(REPORT_MS // 4)
-    [figures] = figures_in(ledger.do(c.Verified(*IDS, ledger.row().number, 60, 40, DriftKind.FOREIGN_CHANGE)))
+    [page] = of(VerifyPage, ledger.after(REPORT_MS * 3 // 4))
+    [figures] = figures_in(ledger.do(c.Verified(*IDS, 1, 60, 40, DriftKind.FOREIGN_CHANGE, 0, page.round)))
     assert (figures.drift_units, figures.drift_kind) == (40, DriftKind.FOREIGN_CHANGE)
 
 
@@ -164,7 +162,7 @@ def test_nothing_is_verified_while_nothing_is_held_any_more() -> None:
     ledger.claim("O-1", 2)
     ledger.after(40_000)
     ledger.do(c.SettleConfirmed(*IDS, 2, 0))
-    assert of(VerifyRequest, ledger.after(HOUR_MS // 2)) == []
+    assert of(VerifyPage, ledger.after(HOUR_MS // 2)) == []
 
 
 def test_drift_is_reported_and_noticed_once_with_what_to_do() -> None:
@@ -172,10 +170,8 @@ def test_drift_is_reported_and_noticed_once_with_what_to_do() -> None:
     ledger.open(100)
     out: list[object] = []
     for _ in range(2):
-        while not ledger.row().request:
-            ledger.after(REPORT_MS)
-        out += ledger.do(c.Verified(*IDS, ledger.row().number, 60, 40, DriftKind.FOREIGN_CHANGE))
-        out += ledger.after(REPORT_MS)
+        [page] = of(VerifyPage, ledger.after(REPORT_MS * 3 // 4))
+        out += ledger.do(c.Verified(*IDS, 1, 60, 40, DriftKind.FOREIGN_CHANGE, 0, page.round))
     drift = [notice for notice in ledger.notices if notice.event == "drift"]
     assert [(notice.level, notice.fields["drift_units"]) for notice in drift] == [("warning", 40)]
     assert drift[0].fields["recommendation"]

@@ -1,0 +1,105 @@
+"""Reading by a profile's operations: records in our words, pages to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from fluent import profile as names
+from fluent.client import FluentClient
+from fluent.errors import BrokenPaging, UnreadableAnswer
+from fluent.parts import Part
+from fluent.profile import Profile
+
+MAX_PAGES = 10_000
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def readable(read: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Raises UnreadableAnswer where an answer does not have the shape that the profile's mapping expects."""
+
+    @wraps(read)
+    async def checked(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return await read(*given, **named)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UnreadableAnswer(f"{read.__name__}: {type(error).__name__}: {error}") from error
+
+    return checked
+
+
+class Reading:
+    """`deadline` (the client's clock): what is not sent by then is not sent.
+
+    `trace` is a W3C trace context that goes with every call, or empty; `about` are values of the operations'
+    variables.
+    """
+
+    def __init__(
+        self, client: FluentClient, profile: Profile, deadline: float, trace: str = "", **about: Any
+    ) -> None:
+        self.profile = profile
+        self.deadline = deadline
+        self._client = client
+        self._trace = trace
+        self._fixed = {
+            "catalogue": client.options.catalogue,
+            "retailerId": client.options.retailer_id,
+            **about,
+        }
+
+    async def read(self, name: str, **values: Any) -> Any:
+        """An operation's result."""
+        mapped = self.profile.operations[name]
+        given = mapped.bind(self._fixed | values)
+        data = await self._client.call(mapped.operation, given, self.deadline, self._trace)
+        return mapped.read(data)
+
+    async def pages(self, name: str, **values: Any) -> list[Mapping[str, Any]]:
+        """All rows. Raises BrokenPaging where the pages do not lead to the end."""
+        about = self._fixed.get("sku") or "several SKUs"
+        rows: list[Mapping[str, Any]] = []
+        after, seen = None, set()
+        for _ in range(MAX_PAGES):
+            page = await self.read(name, **({"first": self.profile.page_size} | values), after=after) or {}
+            # A position that Fluent does not know has no page at all.
+            rows += page.get("nodes") or () if name == names.POSITION_HOLDS else listed(page.get("nodes"))
+            if not page.get("more"):
+                return rows
+            after = page.get("cursor")
+            if after is None or after in seen:
+                raise BrokenPaging(f"{name} of {about}: more pages, but the cursor is {after!r} again")
+            seen.add(after)
+        raise BrokenPaging(f"{name} of {about}: more than {MAX_PAGES} pages")
+
+    def part(self, row: Mapping[str, Any]) -> Part:
+        """A record as a part, or as a booking."""
+        status = str(row.get("status") or "")
+        quantity = row.get("quantity") or 0
+        return Part(
+            ref=text(row["ref"]),
+            position=str(row.get("position") or ""),
+            sku=str(row.get("sku") or self._fixed.get("sku") or ""),
+            type=str(row.get("type") or ""),
+            units=self.profile.sign * int(quantity),
+            live=status in self.profile.live,
+            status=status,
+            attributes={given["name"]: given["value"] for given in row.get("attributes") or ()},
+        )
+
+
+def listed(rows: Any) -> list[Any]:
+    """What is no list must not be taken for "nothing is there"."""
+    if not isinstance(rows, list):
+        raise TypeError(f"{rows!r:.100} in the place of a list")
+    return rows
+
+
+def text(ref: Any) -> str:
+    """A ref, which must be one."""
+    if not isinstance(ref, str):
+        raise TypeError(f"{ref!r:.100} in the place of a ref")
+    return ref

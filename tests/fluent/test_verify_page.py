@@ -1,0 +1,243 @@
+"""A page of verifies: one request reads many reservations, and only what differs is looked at twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fluent import Gateway, RequestQueue
+from fluent.profile import BUILT_IN
+from streams.ledger.commands import PageVerified, SkuCommand, Verified
+from streams.ledger.fluent_requests import FluentRequest, VerifyPage, VerifyRequest
+from tests.fluent.conftest import NewGateway
+from tests.fluent.support import Network, Requests
+from tests.support.fluent import FluentSimulator
+
+PROFILES = ("inventory-quantity", "template")
+ROUND, PAGE = 7, 2
+OURS = [{"name": "promotion_id", "type": "STRING", "value": "FLASH-1"}]
+
+
+@pytest.fixture
+def some(numbers: Any) -> list[Requests]:
+    """Requests for SKUs with 60 units at LOC-1 and 60 at LOC-2."""
+    return [Requests(f"TWO-{next(numbers):03d}") for _ in range(6)]
+
+
+@pytest.fixture(params=PROFILES)
+def any_gateway(new_gateway: NewGateway, request: pytest.FixtureRequest) -> Gateway:
+    return new_gateway(profile=request.param)
+
+
+async def held(gateway: Gateway, skus: Sequence[Requests], units: int = 100) -> list[VerifyRequest]:
+    """Holds for these SKUs, and the lines that agree with them."""
+    await asyncio.gather(*(gateway.handle(sku.hold(units)) for sku in skus))
+    return [sku.verify(units) for sku in skus]
+
+
+def page(lines: list[VerifyRequest]) -> VerifyPage:
+    return VerifyPage(ROUND, PAGE, lines)
+
+
+def drifts(answers: list[SkuCommand]) -> dict[str, tuple[int, int, str | None]]:
+    """What was answered about SKUs; a page that is answered in full ends with PageVerified."""
+    assert answers[-1] == PageVerified(ROUND, PAGE)
+    found = [answer for answer in answers if isinstance(answer, Verified)]
+    assert all(answer.round == ROUND for answer in found)
+    return {answer.sku: (answer.held, answer.drift_units, answer.drift_kind) for answer in found}
+
+
+async def test_agreement_is_silent(any_gateway: Gateway, some: list[Requests]) -> None:
+    assert drifts(await any_gateway.verify_page(page(await held(any_gateway, some)))) == {}
+
+
+async def test_what_differs_is_told_apart_among_what_does_not(
+    simulator: FluentSimulator, any_gateway: Gateway, some: list[Requests]
+) -> None:
+    lines = await held(any_gateway, some)
+    less, ended, more, twice, missing, _ = some
+    simulator.quantity(f"{less.ref}-2", quantity=-10)
+    simulator.quantity(f"{ended.ref}-1", status="INACTIVE")
+    simulator.quantity(f"{more.ref}-1", quantity=-90)
+    simulator.quantity(
+        f"FLASH-1-{twice.sku}-1", sku=twice.sku, location="LOC-2", type="SOFT_RESERVE", quantity=-25,
+        status="ACTIVE", attributes=OURS,
+    )  # fmt: skip
+    lines[4] = Requests(missing.sku, "FLASH-2").verify(50)
+    assert drifts(await any_gateway.verify_page(page(lines))) == {
+        less.sku: (70, 30, "WRONG_QUANTITY"),
+        ended.sku: (40, 60, "FOREIGN_CHANGE"),
+        more.sku: (130, 30, "FOREIGN_CHANGE"),
+        twice.sku: (100, 25, "DUPLICATE"),
+        missing.sku: (0, 50, "MISSING_HOLD"),
+    }
+
+
+async def test_sales_that_are_booked_wrong_are_among_it(
+    simulator: FluentSimulator, gateway: Gateway, some: list[Requests]
+) -> None:
+    await held(gateway, some)
+    for sku in some:
+        await gateway.handle(sku.settle(70, 30, sale=True))
+    lines = [sku.verify(70, 30, sale=True) for sku in some]
+    assert drifts(await gateway.verify_page(page(lines))) == {}
+    simulator.quantity(f"{some[0].ref}-sale", quantity=-20)
+    assert drifts(await gateway.verify_page(page(lines))) == {some[0].sku: (70, 10, "WRONG_QUANTITY")}
+
+
+async def test_two_promotions_on_a_sku_are_two_lines(any_gateway: Gateway, two: Requests) -> None:
+    others = Requests(two.sku, "FLASH-2")
+    lines = [*await held(any_gateway, [two], 40), *await held(any_gateway, [others], 30)]
+    assert drifts(await any_gateway.verify_page(page(lines))) == {}
+    wrong = [lines[0], others.verify(29)]
+    assert drifts(await any_gateway.verify_page(page(wrong))) == {two.sku: (30, 1, "WRONG_QUANTITY")}
+
+
+async def test_a_difference_that_is_gone_is_news(any_gateway: Gateway, some: list[Requests]) -> None:
+    lines = await held(any_gateway, some)
+    lines[0].differed = True
+    assert drifts(await any_gateway.verify_page(page(lines))) == {some[0].sku: (100, 0, None)}
+
+
+async def test_one_stale_read_is_no_drift(
+    simulator: FluentSimulator, gateway: Gateway, some: list[Requests]
+) -> None:
+    lines = await held(gateway, some)
+    simulator.control(stale_ms=60_000)
+    simulator.next("staleRead", match="Holds", contains=some[0].ref)
+    assert drifts(await gateway.verify_page(page(lines))) == {}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_two_hundred_reservations_are_read_by_few_requests(
+    new_gateway: NewGateway, profile: str
+) -> None:
+    """Seen: two requests for each of them, so that 22,500 idle SKUs kept a gateway busy with nothing else."""
+    skus = [Requests(f"ONE-{number:03d}", f"MANY-{profile}") for number in range(300, 500)]
+    network = Network()
+    gateway = new_gateway(profile=profile, transport=network)
+    lines = await held(gateway, skus, 1)
+    before = network.calls
+    assert drifts(await gateway.verify_page(page(lines))) == {}
+    assert network.calls - before <= 4
+    await asyncio.gather(*(gateway.handle(sku.release()) for sku in skus))
+
+
+async def test_a_position_with_more_holds_than_a_page_shows_is_looked_at_by_itself(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests
+) -> None:
+    lines = await held(gateway, [two], 10)
+    carts = [f"CART-{two.sku}-{number}" for number in range(60)]
+    for ref in carts:
+        simulator.quantity(ref, sku=two.sku, location="LOC-1", type="SOFT_RESERVE", quantity=-1)
+    assert drifts(await gateway.verify_page(page(lines))) == {}
+    simulator.quantity(carts[-1], attributes=OURS)
+    assert drifts(await gateway.verify_page(page(lines))) == {two.sku: (10, 1, "DUPLICATE")}
+
+
+async def test_a_hold_of_more_parts_than_a_page_asks_for_is_looked_at_by_itself(gateway: Gateway) -> None:
+    many = Requests("MANY", "FLASH-PAGE")
+    lines = await held(gateway, [many], 40)
+    assert drifts(await gateway.verify_page(page(lines))) == {}
+    assert drifts(await gateway.verify_page(page([many.verify(41)]))) == {"MANY": (40, 1, "WRONG_QUANTITY")}
+    await gateway.handle(many.release())
+
+
+async def test_where_fluent_refuses_so_many_at_once_each_is_looked_at_by_itself(
+    simulator: FluentSimulator, gateway: Gateway, some: list[Requests]
+) -> None:
+    lines = await held(gateway, some)
+    lines[1] = some[1].verify(99)
+    simulator.next("refused", match="Holds", contains=some[0].ref, code="C0001E")
+    assert drifts(await gateway.verify_page(page(lines))) == {some[1].sku: (100, 1, "WRONG_QUANTITY")}
+    assert simulator.control()["faults"]["refused"] == 1
+
+
+async def test_a_profile_that_cannot_read_many_looks_at_each_by_itself(
+    new_gateway: NewGateway, tmp_path: Path, some: list[Requests]
+) -> None:
+    for file in (BUILT_IN / "inventory-quantity").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    mapping = msgspec.json.decode((tmp_path / "profile.json").read_bytes())
+    del mapping["operations"]["holds"]
+    (tmp_path / "profile.json").write_bytes(msgspec.json.encode(mapping))
+    gateway = new_gateway(profile_dir=tmp_path)
+    lines = await held(gateway, some)
+    lines[1] = some[1].verify(99)
+    assert drifts(await gateway.verify_page(page(lines))) == {some[1].sku: (100, 1, "WRONG_QUANTITY")}
+
+
+async def test_a_page_that_fluent_does_not_answer_is_not_verified(
+    simulator: FluentSimulator, gateway: Gateway, some: list[Requests]
+) -> None:
+    lines = await held(gateway, some)
+    simulator.next("closeAfter", match="Holds", contains=some[0].ref, count=4)
+    assert await gateway.verify_page(page(lines)) == []
+
+
+@pytest.fixture
+async def queue(gateway: Gateway) -> AsyncIterator[RequestQueue]:
+    queue = RequestQueue(gateway, check_documents=False)
+    yield queue
+    await queue.close()
+
+
+async def test_a_page_under_way_holds_up_no_request_of_its_skus(
+    simulator: FluentSimulator, queue: RequestQueue, some: list[Requests]
+) -> None:
+    lines = await held(queue.gateway, some)
+    simulator.control(hang_ms=1_500)
+    simulator.next("timeoutBefore", match="Holds", contains=some[0].ref)
+    answers: list[Any] = []
+    queue.submit(page(lines), answers.append)
+    queue.submit(some[0].settle(60, 40), answers.append)
+    queue.submit(some[1].release(), answers.append)
+    async with asyncio.timeout(1.2):
+        while len(answers) < 2:
+            await asyncio.sleep(0.01)
+    assert {type(answer).__name__ for answer in answers} == {"SettleConfirmed", "ReleaseConfirmed"}
+
+
+async def test_a_page_goes_after_everything_that_waits(new_gateway: NewGateway, some: list[Requests]) -> None:
+    queue = RequestQueue(new_gateway(), max_skus=1, check_documents=False)
+    lines = await held(queue.gateway, some)
+    answers: list[Any] = []
+    requests: list[FluentRequest] = [some[0].settle(90, 10), some[1].release(), some[2].verify(100)]
+    for request in (Requests("ONE-599").hold(1), page(lines), *requests):
+        queue.submit(request, answers.append)
+    await queue.drain()
+    await queue.close()
+    assert [type(answer).__name__ for answer in answers] == [
+        "HoldConfirmed", "ReleaseConfirmed", "SettleConfirmed", "Verified", "PageVerified",
+    ]  # fmt: skip
+
+
+async def test_a_line_of_which_something_newer_is_asked_says_nothing(
+    queue: RequestQueue, some: list[Requests]
+) -> None:
+    """Not to the ledger, which would not believe it, and not in the log."""
+    lines = await held(queue.gateway, some)
+    answers: list[Any] = []
+    queue.submit(some[0].settle(60, 40), answers.append)
+    await queue.drain()
+    queue.submit(page(lines), answers.append)
+    await queue.drain()
+    assert [type(answer).__name__ for answer in answers] == ["SettleConfirmed", "PageVerified"]
+
+
+async def test_a_page_of_the_next_round_takes_the_place_of_the_one_that_waits(
+    new_gateway: NewGateway, some: list[Requests]
+) -> None:
+    queue = RequestQueue(new_gateway(), max_skus=1, check_documents=False)
+    lines = await held(queue.gateway, some)
+    answers: list[Any] = []
+    for request in (Requests("ONE-598").hold(1), page(lines), VerifyPage(ROUND + 1, PAGE, lines)):
+        queue.submit(request, answers.append)
+    await queue.drain()
+    await queue.close()
+    assert answers[1:] == [PageVerified(ROUND + 1, PAGE)]
