@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agents import intake, orders, promotions, reservations
 from schemas.topics import FLUENT_REQUESTS, ORDER_OUTCOMES, SKU_COMMANDS
+from streams.engine import unprocessable
 from streams.engine.partitioner import partition_of
 from streams.engine.protocol.pace import Pace
 from streams.engine.stage import LOG_APPEND_TIME, Stage
@@ -187,10 +188,14 @@ class Worker:
 
     def _decide(self, task: Task, topic: str, room: int, effects: Effects) -> None:
         log = self._logs[topic, task.number]
-        records = [log.popleft() for _ in range(min(room, len(log)))]
-        if records:
-            self.counts.records += len(records)
-            task.stages[topic].decide(task.number, records, task.rows, effects)
+        records = list(islice(log, room))
+        if not records:
+            return
+        stage, source = task.stages[topic], f"{topic}/{task.number}"
+        decided = unprocessable.decide(stage, source, records, task.rows, effects)
+        self.counts.records += decided
+        for _ in range(decided):
+            log.popleft()
 
     def _deliver(self, sender: int, send: Send) -> None:
         self.counts.sent += 1

@@ -25,16 +25,11 @@ from streams.engine.protocol import actions as act
 from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.store import StoreFailed
 from streams.engine.takeover import Takeover, Unrecoverable, parse
-from streams.engine.task import Task
+from streams.engine.task import Task, are_full
 from streams.engine.unprocessable import RecordFailed, write_down
 from streams.log import get_logger
 
 log = get_logger("engine")
-
-MAX_RECORDS = 16_000
-MAX_SENDS = 100_000
-MAX_BYTES = 16 << 20
-"""What is decided ahead of the transaction in flight; more waits as it came."""
 
 LET_GO_WITHIN_S = 2.0
 STARTS_ANEW = "none, once: the process ends and starts anew; when it repeats, report the trace"
@@ -72,38 +67,40 @@ class Driver:
         self._attempt = 0
         self.failing: set[str] = set()  # tasks of which a record's failure is being written down
 
-    @property
-    def full(self) -> bool:
-        """Whether as much is decided as one transaction should carry."""
-        pending = [task.pending for task in self.tasks.values()]
-        return (
-            sum(each.records for each in pending) >= MAX_RECORDS
-            or sum(each.bytes for each in pending) >= MAX_BYTES
-            or sum(len(each.effects.sends) for each in pending) >= MAX_SENDS
-        )
-
     async def offer(self, task: Task, fetched: Fetched) -> None:
-        """Take a fetch in when there is room for it, and decide it.
+        """Take a fetch in when there is room for it, and decide it: a portion, and then the rest."""
+        rest: Fetched | None = fetched
+        while rest is not None:
+            while task.running and are_full(self.tasks.values()):
+                await self.change()
+            rest = await self._take(task, rest)
+            await asyncio.sleep(0)
+
+    async def _take(self, task: Task, fetched: Fetched) -> Fetched | None:
+        """Decide a portion of a fetch; returns what is left of it.
 
         From the moment that the protocol has accepted a fetch, a commit covers its position: it is decided
-        before anything else can run.
+        before anything else can run, or the position is taken back to what is decided.
         """
-        while task.running and self.full:
-            await self.change()
         if task.name in self.failing:
-            return
-        empty, source = not fetched.records, fetched.source
+            return None
+        empty, source, left = not fetched.records, fetched.source, None
         for action in self.protocol.received(source, fetched.start, fetched.following, empty=empty):
             if isinstance(action, act.Decide):
                 try:
-                    records = task.decide(fetched, action.from_offset)
+                    records, following = task.decide(fetched, action.from_offset)
                 except RecordFailed as failed:
-                    return await write_down(self, task, failed)
+                    await write_down(self, task, failed)
+                    return None
+                if following < fetched.following and task.state is not None:
+                    task.state.left_undecided(source, following)
+                    left = fetched.rest(following)
                 self.carry_out(self.protocol.decided(task.name, records, time.monotonic()))
                 continue
             if isinstance(action, act.Seek):
                 self._observer.dropped_fetch(task.name, source, fetched.start, action.offset)
             self.carry_out([action])
+        return left
 
     def carry_out(self, actions: Iterable[act.Action]) -> None:
         """Do what has to be done now, and start what takes time."""

@@ -27,6 +27,10 @@ class Fetched:
         """Name of the partition, as tasks know it: `topic/partition`."""
         return f"{self.topic}/{self.partition}"
 
+    def rest(self, offset: int) -> Fetched:
+        """The same from `offset` on."""
+        return Fetched(self.topic, self.partition, offset, self.following, self.from_offset(offset))
+
     def from_offset(self, offset: int) -> Sequence[Record]:
         """The records at or after `offset`."""
         if not self.records or self.records[0].offset >= offset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.engine import unprocessable
@@ -14,6 +14,12 @@ from streams.engine.protocol.task import TaskState
 from streams.engine.stage import Record, Stage
 from streams.ledger.effects import Effects, Send
 from streams.ledger.rows import Changes, MemoryStore, Rows
+
+MAX_RECORDS = 16_000
+MAX_ROWS = 20_000
+MAX_SENDS = 100_000
+MAX_BYTES = 16 << 20
+"""What is decided ahead of the transaction in flight; more waits as it came."""
 
 
 @dataclass(slots=True)
@@ -102,16 +108,20 @@ class Task:
         """The database is what the changelog holds: decide upon it from here on."""
         self.rows, self._deadlines = Rows(self.database.store), None
 
-    def decide(self, fetched: Fetched, start: int) -> int:
-        """Decide the records of a fetch from offset `start` on; returns how many. Raises RecordFailed."""
+    def decide(self, fetched: Fetched, start: int) -> tuple[int, int]:
+        """Decide a portion of a fetch from offset `start` on. Raises RecordFailed.
+
+        Returns (records decided, offset that follows them).
+        """
         records, pending, source = fetched.from_offset(start), self.pending, fetched.source
         before = len(pending.effects.sends)
         self._deadlines = None
         condemned = self.condemned.get(source)
-        unprocessable.decide(self.stages[source], source, records, self.rows, pending.effects, condemned)
-        pending.records += len(records)
-        pending.bytes += _bytes(records) + _bytes(pending.effects.sends[before:])
-        return len(records)
+        stage, effects = self.stages[source], pending.effects
+        count = unprocessable.decide(stage, source, records, self.rows, effects, condemned)
+        pending.records += count
+        pending.bytes += _bytes(records[:count]) + _bytes(effects.sends[before:])
+        return count, records[count].offset if count < len(records) else fetched.following
 
     def seal(self, offsets: Mapping[str, int]) -> tuple[Effects, Changes]:
         """What the next transaction carries of this task, with the positions that it brings."""
@@ -134,6 +144,17 @@ class Task:
         self.rows.reset()
         self._deadlines = None
         self.pending, self._in_flight = Pending(), Pending()
+
+
+def are_full(tasks: Collection[Task]) -> bool:
+    """Whether tasks have decided as much as one transaction should carry."""
+    pending = [task.pending for task in tasks]
+    return (
+        sum(each.records for each in pending) >= MAX_RECORDS
+        or sum(task.rows.changed for task in tasks) >= MAX_ROWS
+        or sum(each.bytes for each in pending) >= MAX_BYTES
+        or sum(len(each.effects.sends) for each in pending) >= MAX_SENDS
+    )
 
 
 def _bytes(records: Sequence[Record] | Sequence[Send]) -> int:

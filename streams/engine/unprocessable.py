@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import length_hint
-from typing import Protocol, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from schemas.reasons import RECOMMENDATIONS, Reason
+from streams.engine.portion import Portion
 from streams.engine.protocol.actions import Action
 from streams.engine.protocol.task import TaskState
 from streams.engine.protocol.worker import WorkerProtocol
@@ -73,34 +73,6 @@ class TooManyGivenUp(Exception):
     """It is not the records: this worker, or its version, must be looked at."""
 
 
-class _Noting(Sequence[Record]):
-    """Records in order, and how far they were taken: what is left of them says it, so nothing is noted."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._records = list(records)
-        self._left = iter(self._records)
-
-    @property
-    def offset(self) -> int:
-        """The offset of the record that was taken last."""
-        taken = len(self._records) - length_hint(self._left)
-        return self._records[max(0, taken - 1)].offset
-
-    def __iter__(self) -> Iterator[Record]:
-        self._left = iter(self._records)
-        return self._left
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @overload
-    def __getitem__(self, at: int) -> Record: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Record]: ...
-    def __getitem__(self, at: int | slice) -> Record | Sequence[Record]:
-        return self._records[at]
-
-
 def decide(
     stage: Stage,
     source: str,
@@ -108,37 +80,40 @@ def decide(
     rows: Rows,
     effects: Effects,
     condemned: int | None = None,
-) -> None:
-    """Let a stage decide the records of a source, but turn the `condemned` one away (its offset).
+) -> int:
+    """Let a stage decide records of a source, but turn the `condemned` one away (its offset).
 
-    A record is condemned by the process in which it failed for the last time. Any other tries it once more,
-    however often it has failed before: it may be of a mended version. Raises RecordFailed for an exception of
-    the stage's.
+    Returns how many it has decided: as many as make a portion. A record is condemned by the process in which
+    it failed for the last time. Any other tries it once more, however often it has failed before: it may be
+    of a mended version. Raises RecordFailed for an exception of the stage's.
     """
     partition, failed = int(source.rpartition("/")[2]), rows.get(FAILURES, source.encode())
     if failed is None or failed.offset != condemned:
         return _decide(stage, source, records, rows, effects)
     before = [record for record in records if record.offset < failed.offset]
     after = [record for record in records if record.offset > failed.offset]
-    _decide(stage, source, before, rows, effects)
+    decided = _decide(stage, source, before, rows, effects)
+    if decided < len(before):
+        return decided
     for record in records[len(before) : len(records) - len(after)]:
         stage.give_up(partition, record, failed.why, rows, effects)
         effects.notices.append(_notice(source, failed))
         _remember_given_up(rows)
         rows.delete(FAILURES, source.encode())
-    _decide(stage, source, after, rows, effects)
+    return len(records) - len(after) + _decide(stage, source, after, rows, effects)
 
 
-def _decide(stage: Stage, source: str, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+def _decide(stage: Stage, source: str, records: Sequence[Record], rows: Rows, effects: Effects) -> int:
     if not records:
-        return
-    noting = _Noting(records)
+        return 0
+    portion = Portion(records, rows, effects)
     try:
-        stage.decide(int(source.rpartition("/")[2]), noting, rows, effects)
+        stage.decide(int(source.rpartition("/")[2]), portion, rows, effects)
     except (StoreFailed, MemoryError, OSError):
         raise  # no fault of the record
     except Exception as error:
-        raise RecordFailed(source, noting.offset, error) from error
+        raise RecordFailed(source, portion.offset, error) from error
+    return len(portion)
 
 
 class Undecided(Protocol):

@@ -175,6 +175,11 @@ class Rows:
             low = piece[-1][0] + b"\0"
             limit *= 2
 
+    @property
+    def changed(self) -> int:
+        """Rows changed since the last flush."""
+        return len(self._live)
+
     def flush(self) -> Changes:
         """The rows changed since the last flush, encoded; they stay readable until `committed`."""
         live = self._live

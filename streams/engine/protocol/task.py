@@ -89,6 +89,10 @@ class TaskState:
         self.expected[source] = following
         return [] if empty else [Decide(self.name, source, expected)]
 
+    def left_undecided(self, source: str, offset: int) -> None:
+        """Of what was received, the records from `offset` on are decided later: they are received anew."""
+        self.expected[source] = offset
+
     def drifted(self, on_its_way: Mapping[str, int]) -> bool:
         """Whether a position has moved without a decision, past what is committed or on its way to be."""
         known = {**self.committed, **on_its_way}

@@ -10,7 +10,6 @@ import pytest
 import structlog
 
 from schemas.topics import ORDER_COMMANDS, TASK_CHANGELOG
-from streams.engine import driver
 from streams.engine.ports import POSITIONS
 from tests.streams.engine.kit import COUNTS, Bench, Counting, Recorder, membership, running
 from tests.streams.engine.test_store import cut_short
@@ -144,7 +143,7 @@ async def test_a_database_of_another_changelog_is_thrown_away(
 async def test_a_fetch_that_waits_for_room_is_decided_when_there_is_some(
     bench: Bench, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "MAX_RECORDS", 100)
+    monkeypatch.setattr("streams.engine.task.MAX_RECORDS", 100)
     engine = bench.engine("e", recorder)
     await engine.open(bench.sources(0), await bench.member(), recorder.seek)
     await running(engine)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from streams.engine import driver
 from streams.engine.ownership import Membership
 from tests.streams.engine.kit import Bench, Recorder, membership, running
 from tests.support.kafka import KafkaUnderTest
@@ -130,7 +129,7 @@ async def test_tasks_that_stay_go_on_while_others_are_taken_over(
 async def test_a_fetch_that_waits_for_room_is_not_lost_in_a_rebalance(
     bench: Bench, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "MAX_RECORDS", 100)
+    monkeypatch.setattr("streams.engine.task.MAX_RECORDS", 100)
     engine, consumer = bench.engine("e", recorder), await bench.joined()
     await engine.open(bench.sources(0), membership(consumer), recorder.seek)
     await running(engine)
