@@ -11,6 +11,7 @@ from benchmarks.growth.curve import Curve, Figure, Figures
 from benchmarks.growth.sale import catalogue, claims, costs, cpu_us, feeding_us, orders, size, start
 from benchmarks.growth.worker import BATCH, Worker
 from schemas.topics import ORDER_CANCELLED, ORDER_PLACED, SKU_COMMANDS
+from streams.engine.portion import MAX_ROWS
 from streams.ledger.terms import HOUR_MS, Terms
 
 MINUTE_MS = 60_000
@@ -124,11 +125,12 @@ def forgetting(directory: Path, count: int, _effort: int) -> Figures:
     )
     worker.feed(ORDER_CANCELLED, cancels)
     worker.pass_time(worker.now_ms + HOUR_MS - MINUTE_MS)
-    worker.counts.longest_s = 0.0
+    worker.counts.longest_s, worker.counts.most_rows = 0.0, 0
     spent = cpu_us(lambda: worker.pass_time(worker.now_ms + 3 * HOUR_MS), count)
     return {
         "forget": spent,
         "longest": worker.counts.longest_s * 1e3,
+        "most": float(worker.counts.most_rows),
         "left": float(worker.stored_rows()),
         **size(worker),
     }
@@ -254,6 +256,7 @@ CURVES: tuple[Curve, ...] = (
         (
             Figure("forget", "to forget an order and its claim", "µs CPU"),
             Figure("longest", "the longest batch", "ms CPU", "", 100.0),
+            Figure("most", "the most that a batch writes", "rows", "", MAX_ROWS * 1.2),
             Figure("left", "what is left", "rows"),
             RSS_OF_ROWS,
         ),

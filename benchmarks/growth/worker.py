@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agents import intake, orders, promotions, reservations
 from schemas.topics import FLUENT_REQUESTS, ORDER_OUTCOMES, SKU_COMMANDS
-from streams.engine import unprocessable
+from streams.engine import portion, unprocessable
 from streams.engine.partitioner import partition_of
 from streams.engine.protocol.pace import Pace
 from streams.engine.stage import LOG_APPEND_TIME, Stage
@@ -76,6 +76,8 @@ class Counts:
     requests: int = 0
     outcomes: int = 0
     rounds: int = 0
+    most_rows: int = 0
+    """Of one task in one batch."""
     longest_s: float = 0.0
     """CPU seconds of the longest batch: nothing else happens in a worker meanwhile."""
 
@@ -152,11 +154,13 @@ class Worker:
         for task in self.tasks:
             effects = Effects()
             for topic in task.stages:
-                self._decide(task, topic, room, effects)
+                if task.rows.changed < portion.MAX_ROWS:
+                    self._decide(task, topic, room, effects)
             changes = task.rows.flush()
             task.store.write(changes)
             task.rows.committed()
             self.counts.rows += len(changes)
+            self.counts.most_rows = max(self.counts.most_rows, len(changes))
             sends += ((task.number, send) for send in effects.sends)
         self.counts.longest_s = max(self.counts.longest_s, time.process_time() - began)
         self.counts.rounds += 1
