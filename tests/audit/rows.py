@@ -17,8 +17,8 @@ RESERVATION_LAYOUT = {"state": 0, "quantity": 2, "reserved": 3, "claimed": 4}
 CLAIM_LAYOUT = {"quantity": 0, "reason": 1, "cancelled": 3}
 """Where a field is in its row, which is an array; a field beyond its end has its default."""
 
-KEPT = {b"RR", b"RA", b"PP", b"PL", b"PA", b"PE", b"OH", b"OK", b"RT", b"!p", b"!t", b"!w"}
-"""Rows that stay: a promotion must not begin twice; the orders' open pages; attendance; of the logs the
+KEPT = {b"RR", b"RA", b"PP", b"PL", b"PA", b"PE", b"OH", b"OK", b"RT", b"RV", b"!p", b"!t", b"!w"}
+"""Rows that stay: a promotion must not begin twice; the orders' open pages; attendance and rounds; of the logs the
 positions, clocks and watermarks."""
 
 
