@@ -18,8 +18,8 @@ CLAIM_LAYOUT = {"quantity": 0, "reason": 1, "cancelled": 3}
 """Where a field is in its row, which is an array; a field beyond its end has its default."""
 
 KEPT = {b"RR", b"RA", b"PP", b"PL", b"PA", b"PE", b"OH", b"OK", b"RT", b"RV", b"!p", b"!t", b"!w"}
-"""Rows that stay: a promotion must not begin twice; the orders' open pages; attendance and rounds; of the logs the
-positions, clocks and watermarks."""
+"""Rows that stay: a promotion must not begin twice; the orders' open pages; attendance and newest round; the
+positions, clocks and watermarks of the logs."""
 
 
 def claimed_is_never_more_than_reserved(sale: Sale) -> Iterator[str]:
