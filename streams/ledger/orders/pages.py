@@ -43,8 +43,8 @@ class Shelf:
         self._kind = kind
         self._width_ms = width_ms
 
-    def put(self, turn: Turn, key: bytes, at_ms: int) -> None:
-        """Let an order be due within a width after `at_ms`."""
+    def put(self, turn: Turn, key: bytes, at_ms: int) -> int:
+        """Let an order be due within a width after `at_ms`. Returns the page's number."""
         rows = turn.rows
         page = rows.get(self._open, b"")
         width_ms = self._width_ms
@@ -52,14 +52,15 @@ class Shelf:
             page = self._next(turn, page, at_ms - at_ms % width_ms + width_ms)
         page.keys.append(key)
         rows.put(self._open, b"", page)
+        return page.number
 
     def _next(self, turn: Turn, page: OpenPage | None, due_ms: int) -> OpenPage:
         number = 0
         if page is not None:
             number = page.number + 1
             if page.keys:
-                turn.rows.put(self._pages, _page_key(page.number), Page(page.keys))
-        self._deadlines.set(turn.rows, due_ms, self._kind, _page_key(number))
+                turn.rows.put(self._pages, page_key(page.number), Page(page.keys))
+        self._deadlines.set(turn.rows, due_ms, self._kind, page_key(number))
         return OpenPage(number, due_ms, [])
 
     def keys(self, rows: Rows, page: bytes) -> list[bytes]:
@@ -80,8 +81,9 @@ class Shelf:
 
     def _opened(self, rows: Rows, page: bytes) -> OpenPage | None:
         opened = rows.get(self._open, b"")
-        return opened if opened is not None and _page_key(opened.number) == page else None
+        return opened if opened is not None and page_key(opened.number) == page else None
 
 
-def _page_key(number: int) -> bytes:
+def page_key(number: int) -> bytes:
+    """A page's key, and what its deadline is about."""
     return number.to_bytes(8, "big")

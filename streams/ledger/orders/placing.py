@@ -121,6 +121,7 @@ def collect(turn: OrderTurn, answer: LineDecided) -> None:
 def conclude(turn: OrderTurn) -> None:
     """Every line is decided."""
     order = turn.row
+    undecided.conclude(turn)
     if order.all_or_nothing and len(order.lines) > 1:
         taken = {sku: line.left for sku, line in order.lines.items() if line.left}
         complete = all(line.reason == "" or not line.claimed for line in order.lines.values())

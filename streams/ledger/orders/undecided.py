@@ -7,11 +7,14 @@ So while it waits, and once more when it is decided late, the ledger hears `Keep
 
 from __future__ import annotations
 
+import msgspec
+
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Keep, encode
-from streams.ledger.orders.pages import Shelf
+from streams.ledger.orders.pages import Shelf, page_key
 from streams.ledger.orders.state import BY_CLOCK, DECIDING, UNDECIDED, UNIT_EFFECTS, Order
 from streams.ledger.orders.turn import OrderTurn, take
+from streams.ledger.rows import Table
 from streams.ledger.terms import Terms
 from streams.ledger.turn import Turn
 
@@ -23,13 +26,34 @@ LEAST_MS = 1_000
 _SHELF = Shelf(b"OL", b"OK", BY_CLOCK, UNDECIDED, LEAST_MS)
 
 
+class Concluded(msgspec.Struct, array_like=True, gc=False):
+    """How many orders of a page are no longer undecided, so that a page of which all are need not be read."""
+
+    orders: int = 0
+
+
+_CONCLUDED: Table[Concluded] = Table(b"OU", Concluded, hot=True)
+
+
 def begin(turn: OrderTurn, terms: Terms) -> None:
     """Look after an order from now on, where the shop books what was sold."""
     order = turn.row
     if order.pending > 1 and terms.settle_delay_ms and not terms.book_sale:
         order.keep_every_ms = max(terms.settle_delay_ms // KEEPS_PER_DELAY, LEAST_MS)
         order.changed_at_ms = turn.now_ms
-        _SHELF.put(turn, turn.key, turn.now_ms + order.keep_every_ms)
+        order.kept_page = _SHELF.put(turn, turn.key, turn.now_ms + order.keep_every_ms)
+
+
+def conclude(turn: OrderTurn) -> None:
+    """Every line of the order is decided: it need not be looked after any more."""
+    number = turn.row.kept_page
+    if number < 0:
+        return
+    turn.row.kept_page = -1
+    page = page_key(number)
+    concluded = turn.rows.get(_CONCLUDED, page) or Concluded()
+    concluded.orders += 1
+    turn.rows.put(_CONCLUDED, page, concluded)
 
 
 def end(turn: OrderTurn) -> None:
@@ -42,14 +66,21 @@ def end(turn: OrderTurn) -> None:
 def look_after(turn: Turn, page: bytes, budget: int) -> tuple[int, bool]:
     """Renew the delay for the undecided orders of a page. Returns (effects used, whether it is finished)."""
     used, keys = 1, _SHELF.keys(turn.rows, page)
+    concluded = turn.rows.get(_CONCLUDED, page)
+    if concluded is not None:
+        turn.rows.delete(_CONCLUDED, page)  # what is left of an unfinished page is counted anew
+        used += 1
+        if concluded.orders == len(keys):
+            keys = []
     for done, key in enumerate(keys):
         if used > budget - UNIT_EFFECTS:
             _SHELF.leave(turn.rows, page, keys[done:])
             return used, False
         order = take(turn.rows, turn.effects, turn.now_ms, key)
         if order.row.state is DECIDING:
-            used += _keep(order) + 1
-            _SHELF.put(order, key, turn.now_ms + order.row.keep_every_ms)
+            used += _keep(order) + 2
+            order.row.kept_page = _SHELF.put(order, key, turn.now_ms + order.row.keep_every_ms)
+            order.finish()
     _SHELF.leave(turn.rows, page, [])
     return used, True
 

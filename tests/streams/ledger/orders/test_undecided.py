@@ -7,6 +7,8 @@ import pytest
 from streams.ledger.commands import Keep
 from streams.ledger.effects import Send
 from streams.ledger.orders import earliest_deadline_ms
+from streams.ledger.orders.pages import PAGE_KEYS
+from streams.ledger.orders.state import ORDERS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.orders.support import Bench, asked
 
@@ -75,3 +77,53 @@ def test_thousands_of_undecided_orders_are_looked_after_in_bounded_steps() -> No
             bench.decided(sku, 1, ref=ref)
     for _ in range(2):
         assert len(kept(bench.tick(THIRD_MS + 1_000))) == 200 * 39
+
+
+def looked_at(bench: Bench, passed_ms: int, monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
+    """Orders whose rows are read while time passes."""
+    read: set[bytes] = set()
+    get = bench.store.get
+
+    def noting(key: bytes) -> bytes | None:
+        if key.startswith(ORDERS.prefix):
+            read.add(key[len(ORDERS.prefix) :])
+        return get(key)
+
+    monkeypatch.setattr(bench.store, "get", noting)
+    bench.tick(passed_ms)
+    monkeypatch.undo()
+    return read
+
+
+def test_orders_that_are_all_decided_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: each was read a few seconds later to find that out, a sixth of what the order had cost."""
+    bench = Bench(Terms())
+    for number in range(2 * PAGE_KEYS + 10):
+        bench.place(TWO, f"ORD-{number}")
+        bench.decided("SKU-1", 5, ref=f"ORD-{number}")
+        bench.decided("SKU-2", 1, ref=f"ORD-{number}")
+    assert looked_at(bench, 10 * THIRD_MS, monkeypatch) == set()
+    assert not [key for key in bench.store.rows if key.startswith((b"OL", b"OU"))]
+
+
+def test_among_many_that_are_decided_the_one_that_is_not_is_looked_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(Terms())
+    for number in range(PAGE_KEYS):
+        bench.place(TWO, f"ORD-{number}")
+        bench.decided("SKU-1", 5, ref=f"ORD-{number}")
+    for number in range(1, PAGE_KEYS):
+        bench.decided("SKU-2", 1, ref=f"ORD-{number}")
+    assert len(looked_at(bench, THIRD_MS + 1_000, monkeypatch)) == PAGE_KEYS
+    assert kept(bench.tick(THIRD_MS + 1_000)) == ["SKU-1"]
+    bench.decided("SKU-2", 1, ref="ORD-0")
+    assert looked_at(bench, 10 * THIRD_MS, monkeypatch) == set()
+
+
+def test_an_order_that_gives_its_lines_back_is_not_looked_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(Terms(all_or_nothing=True))
+    bench.place(TWO)
+    bench.decided("SKU-1", 5)
+    bench.decided("SKU-2", 1, "EXHAUSTED")
+    assert looked_at(bench, 10 * THIRD_MS, monkeypatch) == set()
