@@ -154,7 +154,7 @@ class Worker:
         for task in self.tasks:
             effects = Effects()
             for topic in task.stages:
-                if task.rows.changed < portion.MAX_ROWS:
+                if len(task.rows.changed) < portion.MAX_ROWS:
                     self._decide(task, topic, room, effects)
             changes = task.rows.flush()
             task.store.write(changes)

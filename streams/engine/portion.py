@@ -7,6 +7,7 @@ thousands of rows each, as when the orders of a sale are forgotten together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import length_hint
 from typing import overload
 
 from streams.engine.stage import Record
@@ -27,29 +28,38 @@ class Portion(Sequence[Record]):
     """
 
     def __init__(self, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
-        self.offset = records[0].offset
-        """Of the record that was taken last."""
-        self._records = records
+        self._records = list(records)
+        self._left = iter(self._records)
         self._length = len(records)
-        self._rows, self._sends = rows, effects.sends
-        self._rows_before = rows.changed
-        self._seen = len(effects.sends)
+        self._rows, self._sends = rows.changed, effects.sends
+        self._rows_before, self._seen = len(rows.changed), len(effects.sends)
         self._bytes = 0
-        self._look_at = rows.changed + len(effects.sends) + LOOK_EVERY
+
+    @property
+    def offset(self) -> int:
+        """The offset of the record that was taken last: what is left says which, so that nothing is noted."""
+        return self._records[max(0, self._taken - 1)].offset
+
+    @property
+    def _taken(self) -> int:
+        return len(self._records) - length_hint(self._left)
 
     def __iter__(self) -> Iterator[Record]:
-        for taken, record in enumerate(self._records):
-            if self._rows.changed + len(self._sends) >= self._look_at and self._is_enough():
-                self._length = taken
-                return
-            self.offset = record.offset
+        self._left = iter(self._records)
+        rows, sends = self._rows, self._sends
+        look_at = len(rows) + len(sends) + LOOK_EVERY
+        for record in self._left:
+            if len(rows) + len(sends) >= look_at:
+                if self._is_enough():
+                    self._length = self._taken - 1
+                    return
+                look_at = len(rows) + len(sends) + LOOK_EVERY
             yield record
 
     def _is_enough(self) -> bool:
-        self._look_at = self._rows.changed + len(self._sends) + LOOK_EVERY
         self._bytes += sum([len(send.value or b"") for send in self._sends[self._seen :]])
         self._seen = len(self._sends)
-        return self._rows.changed - self._rows_before >= MAX_ROWS or self._bytes >= MAX_BYTES
+        return len(self._rows) - self._rows_before >= MAX_ROWS or self._bytes >= MAX_BYTES
 
     def __len__(self) -> int:
         return self._length

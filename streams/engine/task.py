@@ -151,7 +151,7 @@ def are_full(tasks: Collection[Task]) -> bool:
     pending = [task.pending for task in tasks]
     return (
         sum(each.records for each in pending) >= MAX_RECORDS
-        or sum(task.rows.changed for task in tasks) >= MAX_ROWS
+        or sum(len(task.rows.changed) for task in tasks) >= MAX_ROWS
         or sum(each.bytes for each in pending) >= MAX_BYTES
         or sum(len(each.effects.sends) for each in pending) >= MAX_SENDS
     )

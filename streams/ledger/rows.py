@@ -9,7 +9,7 @@ are in the store; `reset` forgets everything that was not committed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
@@ -176,9 +176,9 @@ class Rows:
             limit *= 2
 
     @property
-    def changed(self) -> int:
-        """Rows changed since the last flush."""
-        return len(self._live)
+    def changed(self) -> Collection[bytes]:
+        """The physical keys of the rows that were changed since the last flush."""
+        return self._live
 
     def flush(self) -> Changes:
         """The rows changed since the last flush, encoded; they stay readable until `committed`."""

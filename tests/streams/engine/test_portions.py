@@ -44,12 +44,12 @@ class Heavy(Counting):
     """Rows that each call has written."""
 
     def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
-        before = rows.changed
+        before = len(rows.changed)
         for record in records:
             super().decide(partition, [record], rows, effects)
             for number in range(HEAVY_ROWS - 1):
                 rows.put(COUNTS, b"%d/%d" % (record.offset, number), Count(1))
-        self.sizes.append(rows.changed - before)
+        self.sizes.append(len(rows.changed) - before)
 
 
 @dataclass
