@@ -20,6 +20,9 @@ from benchmarks.growth.curves import CURVES
 from benchmarks.page import NoPlaceError
 from benchmarks.svg import Chart, charts, short
 
+LONGEST_S = 400
+"""A point that takes longer is given up, and the page says so."""
+
 EFFORT = 20_000
 """Orders that a point is measured with."""
 
@@ -72,15 +75,20 @@ def _measure(curve: Curve, size: int, effort: int) -> Figures:
 def _draw(curve: Curve, most: int, effort: int) -> Drawn:
     """Each point in a process of its own: memory that one has taken is not the next one's."""
     points: dict[int, Figures] = {}
+    unfinished: list[int] = []
     for size in [size for size in curve.sizes if size <= most] or [min(curve.sizes)]:
         command = [sys.executable, "-m", "benchmarks.growth", "--effort", str(effort)]
-        done = subprocess.run(
-            [*command, "--point", curve.name, str(size)], stdout=subprocess.PIPE, check=True
-        )
+        command += ["--point", curve.name, str(size)]
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=LONGEST_S)
+        except subprocess.TimeoutExpired:
+            unfinished.append(size)
+            print(f"  {short(size)} {curve.of}: not finished in {LONGEST_S} s", file=sys.stderr, flush=True)
+            continue
         points[size] = json.loads(done.stdout)
         told = ", ".join(f"{f.title} {f.text(points[size][f.key])} {f.unit}" for f in curve.figures)
         print(f"  {short(size)} {curve.of}: {told}", file=sys.stderr, flush=True)
-    return Drawn(curve, points)
+    return Drawn(curve, points, unfinished)
 
 
 def markdown(drawn: Sequence[Drawn]) -> str:
@@ -94,11 +102,16 @@ def markdown(drawn: Sequence[Drawn]) -> str:
             for f in curve.figures
         ]
         parts += [
-            f"**{curve.of}.** {curve.told}",
+            f"**{curve.of}.** {curve.told}{_unfinished(each)}",
             page.table(head, rows),
             f"![{curve.of}](growth-{curve.name}.svg)",
         ]
     return "\n\n".join(parts)
+
+
+def _unfinished(drawn: Drawn) -> str:
+    sizes = ", ".join(map(short, drawn.unfinished))
+    return f" Not finished within {LONGEST_S} s: {sizes}." if sizes else ""
 
 
 def plots(drawn: Sequence[Drawn]) -> dict[str, str]:

@@ -54,6 +54,8 @@ class Drawn:
 
     curve: Curve
     points: Mapping[int, Figures]
+    unfinished: Sequence[int] = ()
+    """Sizes that took too long to be measured."""
 
     def values(self, figure: Figure) -> list[float]:
         """The figure at each size."""
