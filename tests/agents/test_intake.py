@@ -17,8 +17,10 @@ from agents import orders, promotions
 from agents.intake import HOME_OF, Intake, Mapper
 from schemas.headers import DeadLetterHeaders
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
+from streams.engine import portion
 from streams.engine.partitioner import partition_of
 from streams.engine.stage import LOG_APPEND_TIME, seen_ms
+from streams.engine.unprocessable import decide
 from streams.ledger.commands import decode_sku_command, order_key
 from streams.ledger.effects import Effects, Send, iso_utc
 from streams.ledger.orders.state import ORDERS
@@ -265,3 +267,14 @@ def test_every_input_yields_a_command_or_a_dead_letter(values: list[bytes]) -> N
     effects = taken_in("order-placed", *values, timestamp_type=0)
     assert len(effects.sends) == len(values)
     assert all(send.value == value for send, value in zip(effects.sends, values, strict=True))
+
+
+def test_a_portion_ends_between_two_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of the fetch is decided later; the events before are decided as ever."""
+    monkeypatch.setattr(portion, "MAX_BYTES", 1)
+    monkeypatch.setattr(portion, "LOOK_EVERY", 1)
+    effects = Effects()
+    records = [Rec(encoded(order(f"O-{n}", "P", ("A", 1))), b"k", 40 + n) for n in range(3)]
+    decided = decide(intake_of("order-placed"), "order-placed/0", records, Rows(MemoryStore()), effects)
+    assert decided == 1
+    assert len(effects.sends) == 1

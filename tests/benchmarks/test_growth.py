@@ -74,6 +74,11 @@ def test_the_table_has_a_column_for_each_size() -> None:
     assert head == "| SKUs | 1 | 10 | grows |" and row == "| an order, µs CPU | 10 | 9 | flat |"
 
 
+def test_a_size_that_took_too_long_is_named() -> None:
+    told = markdown([Drawn(drawn(10.0).curve, {1: {"cost": 10.0}}, [1_000_000])])
+    assert "Orders over SKUs. Not finished within 400 s: 1 M." in told
+
+
 def test_what_was_measured_replaces_what_stood_in_the_page(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(PAGE)
