@@ -74,7 +74,8 @@ class Driver:
             while task.running and are_full(self.tasks.values()):
                 await self.change()
             rest = await self._take(task, rest)
-            await asyncio.sleep(0)
+            if rest is not None:
+                await asyncio.sleep(0)
 
     async def _take(self, task: Task, fetched: Fetched) -> Fetched | None:
         """Decide a portion of a fetch; returns what is left of it.
