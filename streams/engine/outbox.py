@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.producer import Batch
-from streams.engine.partitioner import partition_of
+from streams.engine.partitioner import learn, partition_of
 from streams.ledger.effects import Headers, Send
 from streams.ledger.rows import Changes
 
@@ -37,6 +37,7 @@ class Outbox:
     def add_sends(self, sends: list[Send], own: int) -> None:
         """Records under their key's partition; `own` is the task's, and that of records without a key."""
         topics, now_ms = self._topics, self._now_ms
+        learn([send.key for send in sends if send.key is not None])
         for send in sends:
             key = send.key
             topic = topics.get(send.topic)

@@ -33,10 +33,11 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 def learn(keys: Iterable[bytes]) -> None:
     """Hash the keys of a batch together, before `partition_of` is asked about each."""
+    _make_room()
     by_length: dict[int, list[bytes]] = {}
     for key in keys:
-        by_length.setdefault(len(key), []).append(key)
-    _make_room()
+        if key not in _known:
+            by_length.setdefault(len(key), []).append(key)
     for length, alike in by_length.items():
         if len(alike) > FEW:
             _known.update(zip(alike, _murmur2_of_all(alike, length), strict=True))
