@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,15 @@ OURS = [{"name": "promotion_id", "type": "STRING", "value": "FLASH-1"}]
 
 
 @pytest.fixture
-def some(numbers: Any) -> list[Requests]:
+def some(own_numbers: Iterator[int]) -> list[Requests]:
     """Requests for SKUs with 60 units at LOC-1 and 60 at LOC-2."""
-    return [Requests(f"TWO-{next(numbers):03d}") for _ in range(6)]
+    return [Requests(f"PAGE-{next(own_numbers):03d}") for _ in range(6)]
+
+
+@pytest.fixture(scope="module")
+def own_numbers() -> Iterator[int]:
+    """Of the SKUs that only these tests use; the first 200 belong to one of them."""
+    return count(200)
 
 
 @pytest.fixture(params=PROFILES)
@@ -118,7 +125,7 @@ async def test_two_hundred_reservations_are_read_by_few_requests(
     new_gateway: NewGateway, profile: str
 ) -> None:
     """Seen: two requests for each of them, so that 22,500 idle SKUs kept a gateway busy with nothing else."""
-    skus = [Requests(f"ONE-{number:03d}", f"MANY-{profile}") for number in range(300, 500)]
+    skus = [Requests(f"PAGE-{number:03d}", f"MANY-{profile}") for number in range(200)]
     network = Network()
     gateway = new_gateway(profile=profile, transport=network)
     lines = await held(gateway, skus, 1)
@@ -208,7 +215,7 @@ async def test_a_page_goes_after_everything_that_waits(new_gateway: NewGateway, 
     lines = await held(queue.gateway, some)
     answers: list[Any] = []
     requests: list[FluentRequest] = [some[0].settle(90, 10), some[1].release(), some[2].verify(100)]
-    for request in (Requests("ONE-599").hold(1), page(lines), *requests):
+    for request in (Requests("PAGE-000").hold(1), page(lines), *requests):
         queue.submit(request, answers.append)
     await queue.drain()
     await queue.close()
@@ -236,7 +243,7 @@ async def test_a_page_of_the_next_round_takes_the_place_of_the_one_that_waits(
     queue = RequestQueue(new_gateway(), max_skus=1, check_documents=False)
     lines = await held(queue.gateway, some)
     answers: list[Any] = []
-    for request in (Requests("ONE-598").hold(1), page(lines), VerifyPage(ROUND + 1, PAGE, lines)):
+    for request in (Requests("PAGE-001").hold(1), page(lines), VerifyPage(ROUND + 1, PAGE, lines)):
         queue.submit(request, answers.append)
     await queue.drain()
     await queue.close()
