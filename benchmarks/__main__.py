@@ -18,7 +18,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import bridge, failover, idle, latency, open_loop, path, raw, release, restore, stage
+from benchmarks import (
+    bridge,
+    failover,
+    idle,
+    latency,
+    open_loop,
+    path,
+    raw,
+    release,
+    restore,
+    stage,
+    viewers,
+)
 from benchmarks.jit import warm_up
 from benchmarks.result import Arena, Result, Row, table
 from benchmarks.subject import TODAY, NoRevisionError, Subject, checked_out
@@ -33,6 +45,7 @@ INSIDE: dict[str, Callable[[Arena], list[Result]]] = {
     "latency": latency.run,
     "restore": restore.run,
     "bridge": bridge.run,
+    "viewers": viewers.run,
 }
 """What looks into this tree, and so cannot be asked of another one."""
 
@@ -49,7 +62,7 @@ OUTSIDE: dict[str, tuple[Measure, ...]] = {
 NAMES = ("raw", "stage", "path", "latency", "open-loop", "idle", "restore", "bridge")
 """In the order of a whole run."""
 
-BY_NAME_ONLY = ("partitions", "failover", "release")
+BY_NAME_ONLY = ("partitions", "failover", "release", "viewers")
 """These take a minute or more each."""
 
 

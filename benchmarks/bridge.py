@@ -48,7 +48,7 @@ def _measure(arena: Arena) -> list[Result]:
     port = free_port()
     with (
         MeasuredWorker(environment, arena.directory, free_port()) as worker,
-        _bridge(environment, arena.directory, port),
+        serving(environment, arena.directory, port),
     ):
         worker.wait("flashsale_records_total", 2 * SKUS)
         taken = asyncio.run(_load(port))
@@ -58,16 +58,18 @@ def _measure(arena: Arena) -> list[Result]:
 
 
 @contextmanager
-def _bridge(environment: Mapping[str, str], directory: Path, port: int) -> Iterator[None]:
+def serving(
+    environment: Mapping[str, str], directory: Path, port: int, *arguments: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """A bridge that is ready."""
     log = directory / f"bridge-{port}.log"
     own = {"BRIDGE_SECRETS": f"{CLIENT}:{SECRET}"}
-    command = [sys.executable, "-m", "flashsale.cli", "bridge", "--port", str(port)]
+    command = [sys.executable, "-m", "flashsale.cli", "bridge", "--port", str(port), *arguments]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env={**os.environ, **environment, **own}, stderr=out)
     try:
         _wait_ready(process, port, log)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(30)

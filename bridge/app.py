@@ -22,11 +22,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.events import Events
 from bridge.fluent import FluentEvents
-from bridge.openapi import TEXTS, Fields, asking, document, problems, taking, taking_fluents
+from bridge.openapi import (
+    TEXTS,
+    Fields,
+    asking,
+    document,
+    problems,
+    taking,
+    taking_fluents,
+    viewing,
+    watching,
+)
 from bridge.operations import Metrics, Operations
 from bridge.origins import LoopbackOnly
 from bridge.problems import HANDLERS, Problem, failed
 from bridge.reference import POLICY, page
+from bridge.sale.pages import Pages
 from bridge.service import Bridge
 from bridge.shapes import (
     AcceptedOrder,
@@ -62,7 +73,7 @@ EVENT_ROUTES = (
 )
 
 
-def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents) -> ASGIApp:
+def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents, pages: Pages) -> ASGIApp:
     """The bridge's routes as one ASGI application, which starts and stops the bridge."""
 
     @asynccontextmanager
@@ -77,6 +88,7 @@ def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents
     takers = {route.path: partial(events.take, route.topic) for route in EVENT_ROUTES}
     _add_events(app, takers, fluent)
     _add_questions(app, Questions(bridge.status, guard, lambda: bridge.is_caught_up))
+    _add_pages(app, pages)
     _add_operations(app, Operations(bridge.metrics, bridge.not_ready))
     direct = Direct(app, takers)
     return Counted(LoopbackOnly(direct) if guard.is_open else direct, bridge.metrics)
@@ -104,8 +116,17 @@ def _add_operations(app: FastAPI, operations: Operations) -> None:
     app.add_api_route("/docs", openapi.page, methods=["GET", "HEAD"], include_in_schema=False)
 
 
-def _add(app: FastAPI, method: str, path: str, handler: Any, described: dict[str, Any]) -> None:
-    name = path.split("{")[0].strip("/").replace("/", "-")
+def _add_pages(app: FastAPI, pages: Pages) -> None:
+    _add(app, "GET", "/sale/{id:path}/events", pages.sale, watching(), "sale-events")
+    _add(app, "GET", "/sale/{id:path}", pages.sale, viewing())
+    for route in pages.routes():
+        app.router.routes.append(route)
+
+
+def _add(
+    app: FastAPI, method: str, path: str, handler: Any, described: dict[str, Any], name: str = ""
+) -> None:
+    name = name or path.split("{")[0].strip("/").replace("/", "-")
     summary, description = TEXTS[name]
     app.add_api_route(
         path,

@@ -15,10 +15,18 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bridge.records import Arrival, source_of
-from schemas.topics import DEAD_LETTERS, ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS
+from schemas.topics import (
+    DEAD_LETTERS,
+    ORDER_OUTCOMES,
+    PROMOTION_RESULTS,
+    RECONCILIATION_REPORTS,
+    SALE_FIGURES,
+)
 from streams.kafka import consumer_config
 from streams.log import get_logger
 from streams.settings import Settings
+
+EVERYTHING = 1 << 62
 
 HISTORY: Mapping[str, int] = MappingProxyType(
     {
@@ -26,6 +34,7 @@ HISTORY: Mapping[str, int] = MappingProxyType(
         PROMOTION_RESULTS: 50_000,
         RECONCILIATION_REPORTS: 50_000,
         DEAD_LETTERS: 0,
+        SALE_FIGURES: EVERYTHING,  # compacted
     }
 )
 """Each topic that is read, and how many of its newest records are read at the start."""
@@ -47,11 +56,15 @@ class ReadAgain(Exception):
 
 
 class Inbox:
-    """Reads in the event loop, batch by batch, and hands each to `deliver`. Create it in that loop."""
+    """Reads in the event loop, batch by batch, and hands each to `deliver`. Create it in that loop.
 
-    def __init__(self, settings: Settings, deliver: Deliver) -> None:
+    `begin` is called whenever reading begins, at the recent past each time.
+    """
+
+    def __init__(self, settings: Settings, deliver: Deliver, begin: Callable[[], None]) -> None:
         self._settings = settings
         self._deliver = deliver
+        self._begin = begin
         self._topics = {settings.prefixed(topic): topic for topic in HISTORY}
         self._stopping = asyncio.Event()
         self._reading = asyncio.create_task(self._run())
@@ -82,6 +95,7 @@ class Inbox:
         consumer = Consumer(consumer_config(self._settings, "bridge") | quick)
         try:
             ends = await asyncio.to_thread(self._assign, consumer)
+            self._begin()
             while not self._stopping.is_set():
                 messages = consumer.consume(BATCH, 0)
                 records = [message for message in messages if _is_record(message)]
@@ -127,7 +141,8 @@ class Inbox:
         source, headers = source_of(given, self._settings.topic_prefix)
         # A dead letter's value is the caller's own event, of which nobody here wants a copy.
         value = b"" if topic == DEAD_LETTERS else message.value() or b""
-        return Arrival(topic, (message.key() or b"").decode(errors="replace"), value, source, headers)
+        key = (message.key() or b"").decode(errors="replace")
+        return Arrival(topic, key, value, source, headers, message.timestamp()[1])
 
 
 def _is_record(message: Message) -> bool:

@@ -19,6 +19,8 @@ from bridge.fluent import FluentEvents, load_key
 from bridge.inbox import HISTORY
 from bridge.operations import ByPort, Operations
 from bridge.origins import LoopbackOnly, is_loopback
+from bridge.sale.links import Links
+from bridge.sale.pages import Pages, anybody
 from bridge.server import BACKLOG, Configuration, Server
 from bridge.service import Bridge
 from bridge.signing import Guard
@@ -63,10 +65,13 @@ def run(settings: Settings, options: Options) -> int:
     if options.operations_port is not None:
         operations = _listen(options.operations_host, options.operations_port)
     bridge = Bridge(settings)
-    guard = Guard(None if options.unsigned else settings.bridge.secrets, settings.bridge.clients)
+    secrets_of = None if options.unsigned else settings.bridge.secrets
+    guard = Guard(secrets_of, settings.bridge.clients)
+    pages = Pages(bridge.live, Links(secrets_of).require)
     tracer = tracer_of(os.environ, "flashsale-bridge")
     events = Events(bridge, guard, options.default_wait_s or 0, tracer)
-    app = build_app(bridge, guard, events, FluentEvents(bridge, fluent_key, unsigned=options.unsigned))
+    fluent = FluentEvents(bridge, fluent_key, unsigned=options.unsigned)
+    app = build_app(bridge, guard, events, fluent, pages)
     for notice in settings.notices:
         log.warning("configuration", notice=notice)
     log.info(
@@ -87,7 +92,7 @@ def _serve(app: ASGIApp, bridge: Bridge, listener: socket.socket, operations: so
     sockets = [listener]
     if operations is not None:
         address, port = operations.getsockname()[:2]
-        routes = Operations(bridge.metrics, bridge.not_ready).app()
+        routes = Operations(bridge.metrics, bridge.not_ready).app(Pages(bridge.live, anybody).routes())
         guarded = LoopbackOnly(routes) if is_loopback(address) else routes
         config = Configuration(ByPort(app, guarded, port), _connections(), port)
         sockets.append(operations)

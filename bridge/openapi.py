@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from bridge.problems import PROBLEM_JSON
 from bridge.shapes import ProblemDetails
@@ -53,6 +54,15 @@ TEXTS = {
     "promotions": (
         "Where a promotion stands",
         "Answers the results once every SKU is decided, and the head of the newest reconciliation report.",
+    ),
+    "sale": (
+        "The live page of a sale",
+        "HTML. On the operations port it needs no link, and there /sale lists the sales.",
+    ),
+    "sale-events": (
+        "What a sale's page shows, as it changes",
+        "Server-sent events: `snapshot` with everything, then at most one `change` a second, and a `beat` "
+        "where nothing changes. The content is the page's own and may change with it.",
     ),
     "healthz": (
         "Whether the process lives",
@@ -110,11 +120,18 @@ _HEADERS = {
     "FluentSignature": ("fluent-signature", "SHA512withRSA over the raw body, in base64, by Fluent."),
 }
 
+_LINK = {
+    "LinkClient": ("client", "Who signed the link: `flashsale sign --page PROMOTION` prints one."),
+    "LinkExpires": ("expires", "Unix seconds until which the link is good."),
+    "LinkSignature": ("signature", "The hexadecimal HMAC-SHA256 of promotion and end."),
+}
+
 SIGNED: list[Fields] = [{"ClientId": [], "Timestamp": [], "Signature": []}]
 SIGNED_EVENTS: list[Fields] = [
     *SIGNED,
     {"WebhookId": [], "WebhookTimestamp": [], "WebhookSignature": []},
 ]
+SIGNED_LINK: list[Fields] = [{"LinkClient": [], "LinkExpires": [], "LinkSignature": []}]
 SIGNED_BY_FLUENT: list[Fields] = [{"FluentSignature": []}]
 
 
@@ -178,6 +195,25 @@ def asking(answer: Any) -> Fields:
     }
 
 
+def viewing() -> Fields:
+    """Arguments of the route of a sale's page."""
+    return _linked("text/html", "The page.", (401, 500))
+
+
+def watching() -> Fields:
+    """Arguments of the route of a sale's events."""
+    return _linked("text/event-stream", "The events, without end.", (401, 500, 503))
+
+
+def _linked(media_type: str, description: str, statuses: Sequence[int]) -> Fields:
+    content = {media_type: {"schema": {"type": "string"}}}
+    return {
+        "responses": {200: {"description": description, "content": content}, **problems(statuses)},
+        "response_class": Response,
+        "openapi_extra": {"security": SIGNED_LINK},
+    }
+
+
 def document(app: FastAPI) -> Fields:
     """The whole document."""
     found = get_openapi(
@@ -192,6 +228,9 @@ def document(app: FastAPI) -> Fields:
     components["securitySchemes"] = {
         scheme: {"type": "apiKey", "in": "header", "name": header, "description": text}
         for scheme, (header, text) in _HEADERS.items()
+    } | {
+        scheme: {"type": "apiKey", "in": "query", "name": name, "description": text}
+        for scheme, (name, text) in _LINK.items()
     }
     return found
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -37,6 +37,7 @@ class Metrics:
         self.timeouts = bridge.WAIT_TIMEOUTS.make(registry)
         self.events = bridge.EVENTS_UNDER_WAY.make(registry)
         self.waiters = bridge.WAITERS.make(registry)
+        self.viewers = bridge.VIEWERS.make(registry)
 
     def page(self) -> bytes:
         """The figures in Prometheus' text format."""
@@ -65,12 +66,13 @@ class Operations:
         """Figures for Prometheus."""
         return Response(self._metrics.page(), 200, media_type=MEDIA_TYPE)
 
-    def app(self) -> ASGIApp:
+    def app(self, pages: Iterable[Route]) -> ASGIApp:
         """The application of the operations port. Nothing on it is signed; its address protects it."""
         routes = [
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
+            *pages,
         ]
         return Starlette(routes=routes, exception_handlers=HANDLERS)
 

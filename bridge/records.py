@@ -29,6 +29,8 @@ class Arrival(msgspec.Struct, frozen=True):
     value: bytes
     source: Source | None
     headers: dict[str, str]
+    at_ms: int = 0
+    """The record's time in Unix milliseconds."""
 
 
 Fields = Mapping[str, object]

@@ -8,6 +8,7 @@ be what it is (idle, receiving, answering), and once a second all of them are lo
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable
 from itertools import count
@@ -40,6 +41,9 @@ BACKLOG = 2_048
 FINISH_S = 20
 TICKS_PER_SECOND = 10
 """Of uvicorn's main loop."""
+
+ENDLESS = "flashsale.endless"
+"""Set in a request's scope: its answer goes on for as long as somebody reads it."""
 
 TOO_LARGE = 431
 
@@ -180,6 +184,8 @@ class Connection(H11Protocol):
     def _allowed_s(self) -> float:
         if self.conn.is_idle:
             return IDLE_S
+        if self._is_answering() and ENDLESS in self.scope:
+            return math.inf
         comes_in = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         return REQUEST_S if comes_in else ANSWER_S
 

@@ -12,6 +12,8 @@ from bridge.operations import Metrics
 from bridge.outbox import Outbox, Undelivered
 from bridge.problems import Problem, unavailable
 from bridge.records import Arrival, Source
+from bridge.sale.live import Live
+from bridge.sale.sales import Sales
 from bridge.status import Status
 from bridge.waiting import Waiters
 from schemas.topics import PROMOTION_END, PROMOTION_START
@@ -36,31 +38,36 @@ class Bridge:
         self.waiters = Waiters()
         self.metrics = Metrics()
         self.status = Status(settings.data_dir)
+        self._sales = Sales()
+        self.live = Live(self._sales, self.not_ready, lambda: self.is_caught_up)
         self._kafka_answers = True
         self._stopping = False
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._outbox: Outbox | None = None
         self._inbox: Inbox | None = None
         self.metrics.events.set_function(lambda: self.gate.events)
         self.metrics.waiters.set_function(lambda: self.waiters.count)
+        self.metrics.viewers.set_function(lambda: self.live.viewers)
         self.metrics.ready.set_function(lambda: not self.not_ready())
 
     def start(self) -> None:
         """Connect producer and consumer, and keep an eye on the broker."""
         self._outbox = Outbox(self.settings)
-        self._inbox = Inbox(self.settings, self._arrived)
-        self._watch = asyncio.create_task(self._look_at_kafka(self._outbox))
+        self._inbox = Inbox(self.settings, self._arrived, self._sales.begin)
+        watching = self._look_at_kafka(self._outbox)
+        self._tasks = [asyncio.create_task(watching), asyncio.create_task(self.live.run())]
 
     def begin_to_stop(self) -> None:
-        """Not ready from now on; callers that wait for a decision get a 202."""
+        """Not ready from now on; callers that wait for a decision get a 202, and pages' streams end."""
         self._stopping = True
         self.waiters.close()
+        self.live.close()
 
     async def stop(self) -> None:
         """Close everything, once every request is answered."""
         self.begin_to_stop()
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._inbox is not None:
             await self._inbox.stop()
         if self._outbox is not None:
@@ -116,6 +123,7 @@ class Bridge:
             try:
                 self.status.arrived(arrival)
                 self.waiters.arrived(arrival)
+                self._sales.arrived(arrival)
             except msgspec.MsgspecError as error:
                 log.warning(
                     "outcome_unreadable",

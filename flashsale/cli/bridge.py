@@ -14,7 +14,7 @@ def bridge(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0: any free one.")] = 8081,
     operations_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_535, help="Port of /metrics, /healthz and /readyz; default: none."),
+        typer.Option(min=0, max=65_535, help="Port of /sale, /metrics, /healthz and /readyz; default: none."),
     ] = None,
     operations_host: Annotated[
         str, typer.Option(help="Address of the operations port; nothing on it is signed.")

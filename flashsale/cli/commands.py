@@ -103,7 +103,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "sign": Command(
             "flashsale.cli.sign",
             "sign",
-            "Print a curl command for the HTTP bridge that is signed with a secret from BRIDGE_SECRETS.",
+            "Print a curl command for the HTTP bridge, or a link to a sale's page, signed with a secret "
+            "from BRIDGE_SECRETS.",
         ),
     }
 )

@@ -26,11 +26,17 @@ def demo(
     speed: Annotated[
         float | None, typer.Option(min=0.01, help="How many times faster than they were placed.")
     ] = None,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the sale's live page in a browser.")
+    ] = False,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Keep the page up for a minute after the end.")
+    ] = False,
 ) -> int:
     """The rehearsed sale. Raises ConfigurationError when the rehearsal is not installed."""
     with _extra():
         from rehearsal.demo import main
-    return main(orders, speed)
+    return main(orders, speed, open_page=open_page, stay=stay)
 
 
 def kafka(

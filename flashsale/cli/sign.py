@@ -1,4 +1,4 @@
-"""`flashsale sign`: a curl command whose signature the bridge takes."""
+"""`flashsale sign`: a curl command, or a link to a sale's page, whose signature the bridge takes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ from flashsale.cli.console import configured, say
 from streams.settings import ConfigurationError, Settings
 
 STANDARD_INPUT = "-"
+HOUR_S = 3_600
+MAX_HOURS = 31 * 24
 
 
 def sign(
-    method: Annotated[str, typer.Argument(help="GET or POST.")],
-    path: Annotated[str, typer.Argument(help="A route of the bridge, such as /consume-reservation.")],
+    method: Annotated[str | None, typer.Argument(help="GET or POST.")] = None,
+    path: Annotated[
+        str | None, typer.Argument(help="A route of the bridge, such as /consume-reservation.")
+    ] = None,
     file: Annotated[str | None, typer.Argument(help="The body; - is standard input.")] = None,
+    page: Annotated[
+        str | None, typer.Option(metavar="PROMOTION", help="Print a link to this sale's live page instead.")
+    ] = None,
+    hours: Annotated[
+        float, typer.Option(min=0.01, max=MAX_HOURS, help="How long the link of --page is good.")
+    ] = 12,
     client: Annotated[
         str | None, typer.Option(help="A client in BRIDGE_SECRETS; default: its first one.")
     ] = None,
@@ -27,10 +37,17 @@ def sign(
 ) -> int:
     """Print a curl command that sends `file` (`-`: standard input, None: no body), signed now by `client`.
 
-    The bridge takes it for five minutes. Raises ConfigurationError.
+    The bridge takes it for five minutes. With `page` it is a link that anybody can open for some hours.
+    Raises ConfigurationError.
     """
     settings = configured()
     signer, secret = _secret_of(settings, client)
+    if page is not None:
+        if method is not None:
+            raise ConfigurationError("--page prints a link of its own; leave METHOD and PATH out.")
+        return _say_link(url, page, signer, secret, hours)
+    if method is None or path is None:
+        raise ConfigurationError("METHOD and PATH are missing, such as POST /consume-reservation; or --page.")
     if not path.startswith("/"):
         raise ConfigurationError(f"PATH begins with a slash, like /orders/ORD-1, but is {path}.")
     from bridge.signing import sign as signature
@@ -47,6 +64,13 @@ def sign(
             ["curl", "-sS", "-X", method.upper(), url.rstrip("/") + path, *_options(headers, file, body)]
         )
     )
+    return 0
+
+
+def _say_link(url: str, promotion_id: str, signer: str, secret: str, hours: float) -> int:
+    from bridge.sale.links import link
+
+    say(url.rstrip("/") + link(promotion_id, signer, secret, int(time.time() + hours * HOUR_S)))
     return 0
 
 

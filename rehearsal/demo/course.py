@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -27,14 +29,16 @@ EXIT_PROVEN = 0
 EXIT_NOT_PROVEN = 1
 EXIT_NOT_STARTED = 2
 EXIT_TERMINATED = 143
+STAY_S = 60.0
 
 
-def main(orders: Path | None, speed: float | None) -> int:
+def main(orders: Path | None, speed: float | None, *, open_page: bool = False, stay: bool = False) -> int:
     """Run the demo and return the exit status. Call it from the main thread.
 
     `orders` are one's own, as a CSV file or JSON lines, instead of a real morning's; `speed` says how many
-    times faster than they were placed they are sent, None: as fast as possible. 0: every promise holds.
-    1: one does not, or the sale did not get to its end; the logs are kept. 2: it could not be started.
+    times faster than they were placed they are sent, None: as fast as possible. `open_page` opens the sale's
+    live page in a browser, `stay` keeps it there for a minute after the end. 0: every promise holds. 1: one
+    does not, or the sale did not get to its end; the logs are kept. 2: it could not be started.
     """
     configure("WARNING")
     progress = Progress()
@@ -44,16 +48,42 @@ def main(orders: Path | None, speed: float | None) -> int:
         stage = Stage(plan.stock, progress)
         stage.announce_broker()
         with _terminable():
-            return _perform(stage, plan, speed, progress, rush=orders is None and speed is None)
+            page = LivePage(progress, open_page=open_page, stay=stay)
+            return _perform(stage, plan, speed, progress, page, rush=orders is None and speed is None)
     except (NoOrdersError, EmbeddedKafkaError, ConfigurationError) as error:
         progress.say(str(error))
         return EXIT_NOT_STARTED
 
 
-def _perform(stage: Stage, plan: Plan, speed: float | None, progress: Progress, *, rush: bool) -> int:
+class LivePage:
+    """What is said and done about the sale's live page."""
+
+    def __init__(self, progress: Progress, *, open_page: bool, stay: bool) -> None:
+        self._progress = progress
+        self._open_page = open_page
+        self._stay = stay
+
+    def show(self, url: str) -> None:
+        """Say where it is, and open it where that was asked for."""
+        self._progress.say(f"The sale's live page is at {url}")
+        if self._open_page and not webbrowser.open(url):
+            self._progress.say("No browser could be opened; open the page yourself")
+
+    def keep(self) -> None:
+        """Where that was asked for, wait for a minute or Ctrl-C."""
+        if self._stay:
+            self._progress.say(f"The live page stays for {STAY_S:.0f} s; Ctrl-C ends it now")
+            with suppress(KeyboardInterrupt):
+                time.sleep(STAY_S)
+
+
+def _perform(
+    stage: Stage, plan: Plan, speed: float | None, progress: Progress, page: LivePage, *, rush: bool
+) -> int:
     try:
         with stage:
             progress.say(f"Fluent's simulator is at {stage.fluent_url}")
+            page.show(stage.page_url)
             sale = Sale(stage, plan, speed, progress)
             evidence = sale.run()
             lines = prove(evidence)
@@ -61,6 +91,7 @@ def _perform(stage: Stage, plan: Plan, speed: float | None, progress: Progress, 
                 lines.append(worker_died_busy(evidence, sale.killed_at_ms))
             show(evidence, lines)
             stage.failed = not _all_hold(lines)
+            page.keep()
     except (StageError, ConnectionError, NoBrokerError, KafkaException, httpx.HTTPError) as error:
         progress.say(f"The demo did not get to its end. {error}")
         return EXIT_NOT_PROVEN

@@ -1,4 +1,7 @@
-"""The stage of the demo: Kafka, the Fluent simulator, workers; set, and cleared whatever happened."""
+"""The stage of the demo: Kafka, the Fluent simulator, workers, the bridge with the sale's page.
+
+It is set, and cleared whatever happened.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
 RETRY_S = 0.2
 ADDRESS = re.compile(r"(?<=FLUENT_BASE_URL=)\S+")
+BRIDGE_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 LOGIN = ("FLUENT_ACCOUNT", "FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET", "FLUENT_USERNAME", "FLUENT_PASSWORD")
 
 
@@ -68,12 +72,14 @@ class Stage:
         self._progress = progress
         self._exit = ExitStack()
         self._external = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-        not_ours = ("FLUENT_",) if self._external else ("FLUENT_", "KAFKA_")
+        not_ours = ("FLUENT_", "BRIDGE_") if self._external else ("FLUENT_", "BRIDGE_", "KAFKA_")
         self._inherited = {name: value for name, value in os.environ.items() if not name.startswith(not_ours)}
         self.failed = False
         self.workers: list[WorkerProcess] = []
         self.prefix = f"demo-{uuid.uuid4().hex[:8]}-"
         self.fluent_url = ""
+        self.page_url = ""
+        """Where all sales are shown as they go on."""
 
     def __enter__(self) -> Self:
         try:
@@ -114,7 +120,7 @@ class Stage:
 
     def check(self) -> None:
         """Raise StageError when a process has ended that should not have."""
-        for process in (self._simulator, *self.workers):
+        for process in (self._simulator, self._bridge, *self.workers):
             process.check()
 
     def kill_a_worker(self) -> tuple[str, int]:
@@ -138,8 +144,10 @@ class Stage:
             topics = Process(["flashsale.cli", "topics"], self._environment, self._directory / "topics.log")
             self._exit.callback(topics.kill)
             topics.finish(START_TIMEOUT_S)
-        with self._progress.phase(f"{WORKERS} workers"):
+        with self._progress.phase(f"{WORKERS} workers and the sale's page"):
+            self._start_bridge()
             self._start_workers()
+            self.page_url = f"{self._bridge.said(BRIDGE_ADDRESS, START_TIMEOUT_S)}/sale"
 
     def _clear(self, error: BaseException | None) -> None:
         """End everything, undisturbed by a second Ctrl-C; each step is bounded in time."""
@@ -175,6 +183,13 @@ class Stage:
             "FLUENT_BASE_URL": self.fluent_url,
             **dict.fromkeys(LOGIN, "simulator"),
         }
+
+    def _start_bridge(self) -> None:
+        own = {"DATA_DIR": str(self._directory / "bridge-data")}
+        arguments = ["flashsale.cli", "bridge", "--port", "0", "--unsigned"]
+        self._bridge = Process(arguments, {**self._environment, **own}, self._directory / "bridge.log")
+        self._exit.callback(self._bridge.close, 1.0)
+        self._exit.callback(self._bridge.terminate)
 
     def _start_workers(self) -> None:
         self._exit.callback(self._stop_workers)

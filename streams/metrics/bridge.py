@@ -39,3 +39,8 @@ WAITERS = GaugeOf(
     "Callers that wait for a decision.",
     "it is near [the limit](bridge.md#limits): start more bridges",
 )
+VIEWERS = GaugeOf(
+    "flashsale_bridge_viewers",
+    "Browsers that show a sale's live page.",
+    "it is near [the limit](bridge.md#limits): start more bridges",
+)

@@ -20,7 +20,7 @@ def logged(path: Path) -> Iterator[str]:
             yield from [str(first.value) for first in node.args[:1] if isinstance(first, ast.Constant)]
 
 
-EVENTS = sorted({event for path in (ROOT / "bridge").glob("*.py") for event in logged(path)})
+EVENTS = sorted({event for path in (ROOT / "bridge").rglob("*.py") for event in logged(path)})
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -102,7 +102,7 @@ def test_nor_does_a_request_that_the_document_forbids(
 
 def test_every_event_route_documents_body_examples_signature_and_errors(document: dict[str, Any]) -> None:
     schemes = document["components"]["securitySchemes"]
-    headers = {scheme["name"] for scheme in schemes.values()}
+    headers = {scheme["name"] for scheme in schemes.values() if scheme["in"] == "header"}
     webhook = {"webhook-id", "webhook-timestamp", "webhook-signature"}
     assert headers == {"X-Client-Id", "X-Timestamp", "X-Signature", *webhook, "fluent-signature"}
     for path, topic, *_ in EVENT_ROUTES:
@@ -128,6 +128,15 @@ def test_every_event_route_documents_body_examples_signature_and_errors(document
         assert set(operation["security"][0]) == {"ClientId", "Timestamp", "Signature"}
         problem = operation["responses"]["422"]["content"]["application/problem+json"]["schema"]
         assert problem["$ref"].endswith("/ProblemDetails")
+
+
+def test_a_sales_page_and_its_events_are_documented_with_their_link(document: dict[str, Any]) -> None:
+    for path, media_type in (("/sale/{id}", "text/html"), ("/sale/{id}/events", "text/event-stream")):
+        operation = document["paths"][path]["get"]
+        assert set(operation["responses"]["200"]["content"]) == {media_type}
+        names = [document["components"]["securitySchemes"][each] for each in operation["security"][0]]
+        assert [each["name"] for each in names] == ["client", "expires", "signature"]
+        assert {"401", "500"} <= set(operation["responses"])
 
 
 def test_every_operation_is_described_in_sentences_of_its_own(document: dict[str, Any]) -> None:

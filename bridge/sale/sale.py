@@ -1,0 +1,190 @@
+"""One promotion as the page shows it: its SKUs, their sums, and what has changed since it was told last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from bridge.sale.lines import (
+    ACTIVE,
+    CLOSED,
+    CLOSING,
+    OVER,
+    PENDING,
+    REJECTED,
+    SUMMED,
+    Line,
+    figured,
+    refused,
+    reported,
+    set_aside,
+)
+from schemas.structs import (
+    NotReserved,
+    PromotionResults,
+    ReconciliationReport,
+    ReportHead,
+    Reserved,
+    SaleFigures,
+)
+
+UNKNOWN = "UNKNOWN"
+
+Page = tuple[str, int]
+"""A page of a promotion's results or of its newest report: what it is of, and its number."""
+
+RESULTS, REPORT = "results", "report"
+
+
+class Sale:
+    """What is known of a promotion. Pages are kept unread until `settle`: most are soon replaced."""
+
+    def __init__(self, promotion_id: str) -> None:
+        self.id = promotion_id
+        self.lines: dict[str, Line] = {}
+        self.sums: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self.waits: Counter[str] = Counter()
+        self.troubled = 0
+        self.sold_out = 0
+        self.head: ReportHead | None = None
+        self.expires_at = ""
+        self.checked_at = ""
+        self.told_ms = 0
+        """When anything was published about it last, in Unix milliseconds."""
+        self._changed: set[str] = set()
+        self._head_changed = False
+        self._unread: dict[Page, bytes] = {}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of it."""
+        return bool(self.lines) or self.head is not None or bool(self._unread)
+
+    @property
+    def status(self) -> str:
+        """A promotion's status as reports have it, from what its SKUs' figures say where they say it."""
+        if not self.lines or self.statuses[""]:
+            return self.head.status if self.head is not None else UNKNOWN
+        if self.statuses[PENDING]:
+            return PENDING
+        if self.statuses[REJECTED] == len(self.lines):
+            return REJECTED
+        if sum(self.statuses[each] for each in OVER) == len(self.lines):
+            return CLOSED
+        return CLOSING if self.statuses[CLOSING] or self.statuses[CLOSED] else ACTIVE
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is on sale or held."""
+        return self.status in OVER
+
+    @property
+    def left(self) -> int:
+        """Units that can still be sold."""
+        return max(0, self.sums["reserved"] - self.sums["consumed"] - self.sums["released"])
+
+    def changes(self) -> set[str] | None:
+        """The SKUs that changed since the last call; None where nothing else did, either."""
+        if not self._changed and not self._head_changed:
+            return None
+        changed, self._changed = self._changed, set()
+        self._head_changed = False
+        return changed
+
+    def take_figures(self, told: SaleFigures) -> None:
+        """Newer figures of a SKU."""
+        self._expires(told.expires_at)
+        self._put(figured(self._line(told.sku), told))
+
+    def take_page(self, what: str, number: int, value: bytes) -> None:
+        """A page of its results or of its newest report, to be read later."""
+        self._unread[what, number] = value
+
+    def take_head(self, head: ReportHead) -> None:
+        """What the newest report says of the whole promotion."""
+        self.head = head
+        self._head_changed = True
+
+    def settle(self) -> None:
+        """Read the pages that came. Raises MsgspecError for one that is not ours; the others are read."""
+        unread, self._unread = sorted(self._unread.items(), reverse=True), {}
+        failure: msgspec.MsgspecError | None = None
+        for (what, _), value in unread:
+            try:
+                self._read_results(value) if what == RESULTS else self._read_report(value)
+            except msgspec.MsgspecError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _read_results(self, value: bytes) -> None:
+        for raw in _decode_results(value).reservations:
+            if _decode_success(raw).success:
+                told = _decode_reserved(raw)
+                self._expires(told.expires_at)
+                self._put(set_aside(self._line(told.sku), told))
+            else:
+                refusal = _decode_refused(raw)
+                self._put(refused(self._line(refusal.sku), refusal))
+
+    def _read_report(self, value: bytes) -> None:
+        report = _decode_report(value)
+        is_over = report.status in OVER
+        for told in report.lines:
+            self._put(reported(self._line(told.sku), told, report.generated_at, is_over=is_over))
+
+    def _line(self, sku: str) -> Line:
+        return self.lines.get(sku) or Line(sku)
+
+    def _put(self, line: Line) -> None:
+        """Keep a line, and everything that is counted over all lines in step."""
+        before = self.lines.get(line.sku)
+        if line == before:
+            return
+        if before is not None:
+            self._count(before, -1)
+        self._count(line, 1)
+        self.lines[line.sku] = line
+        self._changed.add(line.sku)
+        self.checked_at = max(self.checked_at, line.checked_at)
+
+    def _count(self, line: Line, sign: int) -> None:
+        for name in SUMMED:
+            self.sums[name] += sign * getattr(line, name)
+        self.statuses[line.status] += sign
+        self.waits[line.waits_for] += sign
+        self.troubled += sign * bool(line.problem)
+        self.sold_out += sign * line.is_sold_out
+
+    def _expires(self, at: str) -> None:
+        if at and at != self.expires_at:
+            self.expires_at = at
+            self._head_changed = True
+
+
+class _Success(msgspec.Struct):
+    success: bool
+
+
+_Read = TypeVar("_Read")
+
+
+def _reader(of: type[_Read]) -> Callable[[bytes | msgspec.Raw], _Read]:
+    return msgspec.json.Decoder(of).decode
+
+
+_decode_results = _reader(PromotionResults)
+_decode_report = _reader(ReconciliationReport)
+_decode_success = _reader(_Success)
+_decode_reserved = _reader(Reserved)
+_decode_refused = _reader(NotReserved)
+
+
+def lines_of(sale: Sale, skus: Iterable[str]) -> list[Line]:
+    """The lines of these SKUs, in the order in which the SKUs became known."""
+    wanted = set(skus)
+    return [line for sku, line in sale.lines.items() if sku in wanted]
