@@ -12,7 +12,7 @@ from flashsale.cli.console import complain, connected, print_table, say, say_jso
 from flashsale.cli.editing import edited
 from flashsale.cli.sending import Sending, require_topic
 from flashsale.dead_letters.letter import DeadLetter
-from flashsale.dead_letters.resending import Resending, resending
+from flashsale.dead_letters.resending import Resending, each_message_once, resending
 from flashsale.dead_letters.selection import Selection, by_id, known_reason, moment_ms
 from streams.ledger.effects import iso_utc
 from streams.settings import ConfigurationError, Settings
@@ -108,7 +108,11 @@ def replay(
     if edit and identity is None:
         raise typer.BadParameter("--edit changes one dead letter: name its ID.")
     settings = connected()
-    letters = selection.find(settings) if identity is None else [by_id(settings, identity)]
+    found = selection.find(settings) if identity is None else [by_id(settings, identity)]
+    letters = each_message_once(found)
+    if len(letters) < len(found):
+        again = len(found) - len(letters)
+        complain(f"{again:,} older dead letters are left out: the same message was turned away again.")
     judged = [
         resending(settings, letter, edited(letter.value) if edit else letter.value) for letter in letters
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +47,12 @@ class Resending:
             (REPLAYED_REASON, self.letter.reason.encode()),
         ]
         return [*marks, (REPLAYED_EDITED, b"true")] if self.edited else marks
+
+
+def each_message_once(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """The newest dead letter of each message: one that was replayed in vain has been turned away again."""
+    newest = {(letter.topic, letter.value): letter for letter in letters}
+    return [letter for letter in letters if newest[letter.topic, letter.value] is letter]
 
 
 def resending(settings: Settings, letter: DeadLetter, value: bytes | None) -> Resending:

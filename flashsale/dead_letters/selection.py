@@ -34,7 +34,8 @@ class Selection:
         """
         fitting = filter(self._fits, read_dead_letters(settings, self.since_ms))
         found = list(fitting if values else map(without_bytes, fitting))
-        found.sort(key=lambda letter: letter.at_ms)
+        # Those of one moment stay in the order of their topic: a cancel is not sent before its order.
+        found.sort(key=lambda letter: (letter.at_ms, letter.topic, letter.partition, letter.offset))
         return found if self.limit is None else found[-self.limit :]
 
     def _fits(self, letter: DeadLetter) -> bool:

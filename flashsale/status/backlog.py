@@ -8,7 +8,7 @@ from flashsale.admin.group import Place
 from flashsale.dead_letters.letter import DeadLetter
 from flashsale.status.gather import MINUTE_MS, Facts
 from schemas.status import Attention
-from schemas.topics import INPUTS, STAGES
+from schemas.topics import INPUTS, STAGES, TASK_CHANGELOG
 from streams.settings import Settings
 
 SLOW_S = 30
@@ -27,6 +27,12 @@ producer's transactions leave markers in the log, up to one a message."""
 
 def lost(settings: Settings, facts: Facts) -> Iterator[Attention]:
     """Logs that do not hold what comes next: workers end, and a person has to decide."""
+    if facts.waiting.rows_lost:
+        yield _error(
+            TASK_CHANGELOG,
+            "it is empty, but records were decided: it was deleted and made again, and workers cannot go on",
+            "stop all workers, and bring it back; see docs/operations.md, 'The changelog is lost'",
+        )
     for (topic, partition), (committed, at) in sorted(facts.waiting.lost.items()):
         what = f"begins at {at:,}" if committed < at else f"ends at {at:,}: it was created again"
         yield _error(
@@ -92,7 +98,7 @@ def _held_up(settings: Settings, facts: Facts) -> Iterator[Attention]:
                 topic,
                 f"a transaction has been open for {since_s:,.0f} s and hides up to {sum(held.values()):,} "
                 f"records: {_partitions(list(held))}",
-                "find its producer, or end it: `kafka-transactions.sh find-hanging`, then `abort` "
+                "stop its producer, or end it: `kafka-transactions.sh describe-producers` and `list` name it "
                 "(docs/operations.md, 'A partition that is stuck')",
             )
 

@@ -28,6 +28,8 @@ class Waiting:
     """Partitions with an open transaction: how much of the log it hides, and since when (Unix ms)."""
     lost: dict[Place, tuple[int, int]] = field(default_factory=dict)
     """Partitions that do not hold what comes next: the group's offset, and where the log begins (or ends)."""
+    rows_lost: bool = False
+    """Whether the changelog is empty although something was decided: it is another one than it was."""
     last_commit_ms: int | None = None
 
     def of(self, topic: str) -> tuple[int, int | None]:
@@ -51,12 +53,23 @@ def what_waits(settings: Settings) -> Waiting:
         position = max(begin, committed)
         if position < end:
             found.behind[place] = (position, end - position)
-    found.last_commit_ms = newest_record_ms(admin, partitions_of(settings, TASK_CHANGELOG))
+    changelog = partitions_of(settings, TASK_CHANGELOG)
+    found.rows_lost = _rows_lost(found.group, asked, log_ends(admin, changelog))
+    found.last_commit_ms = newest_record_ms(admin, changelog)
     found.oldest_ms = _first_times(settings, {place: at for place, (at, _) in found.behind.items()})
     hidden = {place: end for place, (_, end) in ranges.items() if end < ends[place]}
     since = _first_times(settings, hidden, uncommitted=True)
     found.held_up = {place: (ends[place] - hidden[place], at_ms) for place, at_ms in since.items()}
     return found
+
+
+def _rows_lost(group: Group, asked: str, changelog: dict[Place, int]) -> bool:
+    """A position is written with the rows of its task, so an empty partition of them has no positions."""
+    empty = {partition for (_, partition), end in changelog.items() if end == 0}
+    return any(
+        offset > 0 and topic != asked and partition % len(changelog) in empty
+        for (topic, partition), offset in group.committed.items()
+    )
 
 
 def _first_times(

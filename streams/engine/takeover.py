@@ -36,6 +36,7 @@ SOON_S = 2.0
 """A question that is asked again in any case is not waited for any longer."""
 
 FALLS_SHORT_S = 0.05
+MOST_PAUSE_S = 1.0
 NEVER_S = 30.0
 """Markers take milliseconds. Positions that fall short for this long will never come."""
 
@@ -54,7 +55,7 @@ LOST_POSITION = (
 LOST_ROWS = (
     "{source} was decided up to offset {stable}, says the consumer group, but the changelog says {row}: "
     "it was deleted, or the group's offsets were changed by hand; see docs/operations.md, "
-    "'A position that the log no longer holds'"
+    "'The changelog is lost'"
 )
 
 
@@ -73,6 +74,8 @@ class Takeover:
         self._logs: dict[Partition, tuple[int, int]] = {}
         self._found: dict[Partition, GroupOffset] = {}
         self._seconds: dict[str, float] = defaultdict(float)
+        self._short_since: dict[str, float] = {}
+        """By task: when its rows were read first."""
 
     async def owners(self, sources: Iterable[str], member: Membership) -> dict[str, Ownership | None]:
         """(1) Who owns these sources, as the offsets say now. Raises Refused if we were thrown out."""
@@ -121,7 +124,10 @@ class Takeover:
         Returns the positions of all sources, and which of them have no row: these begin where their log does.
         """
         if again:
-            await asyncio.sleep(FALLS_SHORT_S)
+            await asyncio.sleep(min(MOST_PAUSE_S, FALLS_SHORT_S * 2.0 ** min(again - 1, 10)))
+        else:
+            self._short_since[task.name] = time.monotonic()
+        short_s = time.monotonic() - self._short_since[task.name]
         loop = asyncio.get_running_loop()
 
         async def read() -> dict[str, Position]:
@@ -130,7 +136,7 @@ class Takeover:
 
         rows = await self._patiently("restore", read)
         for source in task.stages:
-            self._check(source, rows.get(source), again * FALLS_SHORT_S > NEVER_S)
+            self._check(source, rows.get(source), short_s > NEVER_S)
         task.topic_ids = {source: self._coordinators.topic_ids[parse(source)[0]] for source in task.stages}
         begins = {source: Position(self._logs[parse(source)][0]) for source in task.stages}
         positions = {source: rows.get(source, begins[source]).offset for source in task.stages}

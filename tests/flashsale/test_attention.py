@@ -122,7 +122,7 @@ def test_a_transaction_that_stays_open_is_an_error_although_nothing_waits_behind
     [found] = needed(facts(held_up={place: (41, NOW_MS - 95_000)}))
     assert found.subject == "order-placed"
     assert found.problem == "a transaction has been open for 95 s and hides up to 41 records: partition 3"
-    assert "find-hanging" in found.remedy
+    assert "describe-producers" in found.remedy
     assert needed(facts(held_up={place: (41, NOW_MS - 900)})) == []
 
 
@@ -132,6 +132,12 @@ def test_records_that_are_gone_undecided_are_an_error(at: int, what: str) -> Non
     assert found.subject == "order-placed"
     assert found.problem == f"partition 0 was decided up to offset 17, but the log {what}"
     assert "A position that the log no longer holds" in found.remedy
+
+
+def test_a_changelog_that_is_empty_is_the_most_urgent_of_what_is_lost() -> None:
+    found, _ = needed(facts(rows_lost=True, lost={("x-order-placed", 0): (17, 42)}))
+    assert found.subject == "flashsale-tasks-changelog"
+    assert "The changelog is lost" in found.remedy
 
 
 def test_fluent_that_does_not_answer_is_named() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from flashsale.dead_letters.selection import moment_ms
-from streams.settings import ConfigurationError
+from flashsale.dead_letters.letter import DeadLetter
+from flashsale.dead_letters.resending import each_message_once
+from flashsale.dead_letters.selection import Selection, moment_ms
+from streams.settings import ConfigurationError, load_settings
 from tests.flashsale.command import InProcess
 from tests.flashsale.sold import NOT_READABLE
 from tests.support.audit import order
@@ -193,3 +195,23 @@ def test_since_is_a_while_ago_or_a_moment(text: str | None, expected: int) -> No
 def test_anything_else_is_no_time(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is no time"):
         moment_ms(text, NOW_MS)
+
+
+def letter(offset: int, value: bytes, at_ms: int = NOW_MS, topic: str = "order-placed") -> DeadLetter:
+    return DeadLetter(topic, 0, offset, "INVALID", "", "", "", at_ms, (0, 0), None, value)
+
+
+def test_of_a_message_that_was_replayed_in_vain_only_the_newest_is_sent() -> None:
+    found = [letter(1, b"a"), letter(2, b"b"), letter(1, b"a", topic="order-cancelled"), letter(7, b"a")]
+    assert [each.id for each in each_message_once(found)] == [
+        "order-placed/0/2",
+        "order-cancelled/0/1",
+        "order-placed/0/7",
+    ]
+
+
+def test_those_of_one_moment_stay_in_the_order_of_their_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [letter(8, b"later"), letter(7, b"earlier"), letter(9, b"before", NOW_MS - 1)]
+    monkeypatch.setattr("flashsale.dead_letters.selection.read_dead_letters", lambda *_: iter(given))
+    found = Selection(reason="INVALID").find(load_settings({"KAFKA_BOOTSTRAP_SERVERS": "nowhere:1"}))
+    assert [each.offset for each in found] == [9, 7, 8]

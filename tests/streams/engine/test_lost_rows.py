@@ -1,0 +1,68 @@
+"""Rows that fall short of the group's offsets: markers are waited for, a changelog that is lost is not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.engine import takeover as module
+from streams.engine.broker.coordinators import GroupOffset
+from streams.engine.ownership import Ownership
+from streams.engine.ports import Position
+from streams.engine.takeover import Takeover, Unrecoverable
+
+SOURCE = "order-placed/0"
+
+
+class Clock:
+    """Time passes while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s, self.pauses = 0.0, list[float]()
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": made.sleep}))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: made.now_s))
+    return made
+
+
+def takeover(offset: int) -> Takeover:
+    coordinators: Any = SimpleNamespace(topic_ids={"order-placed": ""})
+    made = Takeover(coordinators, reader=SimpleNamespace(), executor=ThreadPoolExecutor(1))  # type: ignore[arg-type]
+    made._found = {("order-placed", 0): GroupOffset(offset, Ownership(("a",), 1))}
+    made._logs = {("order-placed", 0): (0, 100)}
+    return made
+
+
+def task(rows: dict[str, Position]) -> Any:
+    return SimpleNamespace(name="task-0", stages={SOURCE: None}, restore=lambda cancelled: rows, topic_ids={})
+
+
+async def test_rows_that_a_changelog_has_lost_are_waited_for_for_half_a_minute_and_not_in_a_storm(
+    clock: Clock,
+) -> None:
+    taking = takeover(17)
+    with pytest.raises(Unrecoverable, match="'The changelog is lost'"):
+        for again in range(1_000):
+            await taking.restore(task({}), again, threading.Event())
+    assert 30 < clock.now_s < 33
+    assert clock.pauses[:3] == [0.05, 0.1, 0.2] and len(clock.pauses) < 50
+
+
+async def test_rows_that_come_late_are_taken(clock: Clock) -> None:
+    taking = takeover(17)
+    await taking.restore(task({}), 0, threading.Event())
+    rows = {SOURCE: Position(17)}
+    assert await taking.restore(task(rows), 1, threading.Event()) == ({SOURCE: 17}, frozenset())
