@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import nlargest
 
 from flashsale.dead_letters.letter import DeadLetter, read_dead_letters, without_bytes
 from schemas.reasons import Reason
@@ -33,13 +34,17 @@ class Selection:
         Raises as `read_dead_letters` does.
         """
         fitting = filter(self._fits, read_dead_letters(settings, self.since_ms))
-        found = list(fitting if values else map(without_bytes, fitting))
-        # Those of one moment stay in the order of their topic: a cancel is not sent before its order.
-        found.sort(key=lambda letter: (letter.at_ms, letter.topic, letter.partition, letter.offset))
-        return found if self.limit is None else found[-self.limit :]
+        wanted = fitting if values else map(without_bytes, fitting)
+        # With a limit no more than that are kept, however many a flood has brought.
+        return sorted(wanted if self.limit is None else nlargest(self.limit, wanted, _moment), key=_moment)
 
     def _fits(self, letter: DeadLetter) -> bool:
         return self.reason in (None, letter.reason) and self.topic in (None, letter.topic)
+
+
+def _moment(letter: DeadLetter) -> tuple[int, str, int, int]:
+    """Those of one moment stay in the order of their log."""
+    return letter.at_ms, letter.topic, letter.partition, letter.offset
 
 
 def by_id(settings: Settings, identity: str) -> DeadLetter:

@@ -165,7 +165,7 @@ def _dead_letters(facts: Facts) -> Iterator[Attention]:
         yield _warning(
             "dead letters",
             f"turned away within the last hour: {least}{counts}",
-            "see `flashsale dead-letters list --since 1h`",
+            "see `flashsale dead-letters list --limit 20`",
         )
 
 
