@@ -7,6 +7,7 @@ producer sends as `traceparent` travels all the same, as a header of the records
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from streams.settings import ConfigurationError
 TRACEPARENT = "traceparent"
 ENDPOINT = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 NS_PER_MS = 1_000_000
+CLOSE_S = 2.0
+"""The exporter itself goes on trying for 15 s and longer, which is all the time that a worker has to stop."""
 
 _FORM = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """https://www.w3.org/TR/trace-context/, version 00."""
@@ -35,7 +38,8 @@ class Tracer:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        self._provider = TracerProvider(resource=Resource.create({"service.name": service}))
+        resource = Resource.create({"service.name": service})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("flashsale")
         self._context = TraceContextTextMapPropagator()
@@ -61,9 +65,11 @@ class Tracer:
         self._context.inject(carrier, set_span_in_context(span))
         return carrier[TRACEPARENT]
 
-    def close(self) -> None:
-        """Send what is left; blocks for a moment."""
-        self._provider.shutdown()
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Send what is left, and wait for that so long: a collector that is away must not hold up a stop."""
+        sending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        sending.start()
+        sending.join(within_s)
 
 
 def tracer_of(environ: Mapping[str, str], service: str) -> Tracer | None:

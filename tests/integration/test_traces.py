@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -43,6 +45,23 @@ def test_an_endpoint_without_opentelemetry_is_one_sentence(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "opentelemetry", None)  # as if it were not installed
     with pytest.raises(ConfigurationError, match=r"flash-sale-reservations\[otel\]"):
         tracer_of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "flashsale-test")
+
+
+@pytest.mark.skipif(MISSING, reason="OpenTelemetry is not installed (the extra otel)")
+def test_a_collector_that_is_away_does_not_hold_up_a_stop() -> None:
+    tracer = tracer_of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "flashsale-test")
+    assert tracer is not None
+    provider, ends, sent = tracer._provider, Event(), list[str]()
+
+    def tries_on() -> None:
+        ends.wait(30)
+        sent.append("after half a minute")
+
+    tracer._provider = SimpleNamespace(shutdown=tries_on)  # type: ignore[assignment]
+    tracer.close(within_s=0.01)
+    assert sent == []
+    ends.set()
+    provider.shutdown()
 
 
 def publish_traced(sale: System, topic: str, event: object) -> None:
