@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from jsonschema import Draft202012Validator
 
@@ -144,9 +144,15 @@ def producing(settings: Settings, **more: str) -> Iterator[Callable[..., None]]:
         producer.init_transactions(20)
         producer.begin_transaction()
 
+    refused: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            refused.append(error)
+
     def send(topic: str, value: bytes, **record: Any) -> None:
-        producer.produce(settings.prefixed(topic), value, partition=0, **record)
-        assert producer.flush(20) == 0
+        producer.produce(settings.prefixed(topic), value, partition=0, on_delivery=delivered, **record)
+        assert (producer.flush(20), refused) == (0, [])
 
     try:
         yield send
@@ -182,7 +188,7 @@ def test_records_that_were_deleted_before_they_were_decided_are_lost(
     before = what_waits(settings)
     assert (before.lost, before.rows_lost) == ({}, True), "its row would be in the changelog"
     with producing(settings) as send:
-        send("flashsale-tasks-changelog", b"row")
+        send("flashsale-tasks-changelog", b"row", key=b"key")
     assert what_waits(settings).rows_lost is False
     for future in admin.delete_records([TopicPartition(*place, 4)]).values():
         future.result(20)
