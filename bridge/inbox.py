@@ -24,6 +24,7 @@ from schemas.topics import (
 )
 from streams.kafka import consumer_config
 from streams.log import get_logger
+from streams.reader import is_about_a_group
 from streams.settings import Settings
 
 EVERYTHING = 1 << 62
@@ -97,7 +98,7 @@ class Inbox:
             ends = await asyncio.to_thread(self._assign, consumer)
             self._begin()
             while not self._stopping.is_set():
-                messages = consumer.consume(BATCH, 0)
+                messages = [found for found in consumer.consume(BATCH, 0) if not is_about_a_group(found)]
                 records = [message for message in messages if _is_record(message)]
                 self._deliver([self._arrival(record) for record in records])
                 if ends:

@@ -88,7 +88,8 @@ class Reader:
 
     def poll(self, timeout_s: float, most: int = BATCH) -> list[Message]:
         """The next records, none when none comes in time. Raises KafkaException."""
-        return [_checked(message) for message in self._consumer.consume(most, timeout_s)]
+        found = self._consumer.consume(most, timeout_s)
+        return [_checked(message) for message in found if not is_about_a_group(message)]
 
     def to_the_end(self, most: int = BATCH) -> Iterator[Message]:
         """Every record that was there when the reader was opened, from the beginning; `most` at a time.
@@ -203,6 +204,12 @@ def unreached(consumer: Consumer, spans: Iterable[Span]) -> list[Span]:
     positions = consumer.position([span.at(span.begin) for span in spans])
     reached = {(at.topic, at.partition): at.offset for at in positions}
     return [span for span in spans if reached[span.topic, span.partition] < span.end]
+
+
+def is_about_a_group(message: Message) -> bool:
+    """librdkafka looks for the coordinator of a group that is never joined, and says so where it may not."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
 def _checked(message: Message) -> Message:

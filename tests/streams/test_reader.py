@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from flashsale.admin.topics import create_topics
 from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
 from streams.kafka import producer_config
-from streams.reader import read_to_end
+from streams.reader import Reader, read_to_end
 from streams.settings import ConfigurationError, Settings, load_settings
 from tests.support.kafka import KafkaUnderTest
 
@@ -42,3 +45,16 @@ def test_a_log_that_ends_with_an_aborted_transaction_is_read_to_its_end(settings
 def test_a_topic_that_does_not_exist_is_one_sentence(settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match=r"order-outcomes does not exist; create it with"):
         list(read_to_end(settings, ORDER_OUTCOMES))
+
+
+class Told:
+    """A consumer that hands out what librdkafka says of a group, before a record."""
+
+    def consume(self, most: int, timeout_s: float) -> list[Any]:
+        denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+        return [SimpleNamespace(error=lambda: denied), SimpleNamespace(error=lambda: None)]
+
+
+def test_a_reader_needs_no_right_on_a_group_that_it_never_joins() -> None:
+    """Seen: `flashsale tail` on a broker with ACLs, as soon as librdkafka had looked for a coordinator."""
+    assert len(Reader(Told(), []).poll(0.0)) == 1  # type: ignore[arg-type]
