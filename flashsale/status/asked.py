@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from schemas.topics import FLUENT_REQUESTS
-from streams.ledger.fluent_requests import FluentRequest, decode_request
+from streams.ledger.fluent_requests import FluentRequest, VerifyPage, decode_request
 from streams.reader import reading
 from streams.settings import Settings
 
@@ -41,7 +41,9 @@ def asked_again(settings: Settings, now_ms: int) -> dict[tuple[str, str], int]:
         reader.skip_to(now_ms - round(1_000 * max(LEAST_BACK_S, 4 * again_s)))
         for message in reader.to_the_end():
             with suppress(msgspec.MsgspecError, ValueError):
-                _note(newest, decode_request(message.value() or b""), message.timestamp()[1])
+                request = decode_request(message.value() or b"")
+                if not isinstance(request, VerifyPage):  # of which only what differs is answered
+                    _note(newest, request, message.timestamp()[1])
     still_ms = now_ms - round(1_000 * (2 * again_s + LATE_S))
     return {
         reservation: asked.first_ms

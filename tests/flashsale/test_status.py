@@ -20,7 +20,7 @@ from flashsale.status.waiting import what_waits
 from schemas.documents import json_schemas
 from schemas.fields import milliseconds
 from streams.ledger.effects import iso_utc
-from streams.ledger.fluent_requests import ReleaseRequest, encode_request
+from streams.ledger.fluent_requests import ReleaseRequest, VerifyPage, VerifyRequest, encode_request
 from streams.settings import Settings, load_settings
 from streams.system import now_ms
 from tests.flashsale.command import Command, InProcess, finished
@@ -201,6 +201,9 @@ def test_fluent_is_asked_again_where_the_newest_request_is_repeated(settings: Se
     with producing(settings) as send:
         for number, sku in ((1, "A"), (1, "B"), (2, "B"), (1, "C"), (1, "A"), (1, "C"), (2, "C")):
             send("fluent-requests", encode_request(ReleaseRequest("P", sku, number, "FS-P", 0)))
+        for _ in range(2):
+            line = VerifyRequest("P", "D", 1, "FS-P", 5, 0, False, False)
+            send("fluent-requests", encode_request(VerifyPage(1, 1, [line])))
     asked = asked_again(settings, now_ms())
     assert set(asked) == {("P", "A")}
     assert asked["P", "A"] <= now_ms()
