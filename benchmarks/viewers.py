@@ -76,6 +76,7 @@ def _viewers(port: int, number: int) -> Iterator[list[int]]:
             loop.call_soon_threadsafe(task.cancel)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.close()
 
 
