@@ -94,6 +94,8 @@ def test_an_interrupted_demo_on_ones_own_broker_says_so_first_and_leaves_nothing
     assert len(traces(kafka)) > 10
     before = performance.said[: performance.said.index(performance.wait_for("Topics (", 1))]
     assert any(f"the demo runs on your broker, {kafka.bootstrap}" in line for line in before)
+    page = performance.wait_for("live page is at", 1).split()[-1]
+    assert httpx.get(page, trust_env=False, timeout=30).status_code == 200
     performance.interrupt()
     status, _, err = performance.finish(60)
     assert status == 130, err
