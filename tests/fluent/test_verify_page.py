@@ -160,9 +160,10 @@ async def test_where_fluent_refuses_so_many_at_once_each_is_looked_at_by_itself(
 ) -> None:
     lines = await held(gateway, some)
     lines[1] = some[1].verify(99)
+    before = simulator.control()["faults"].get("refused", 0)
     simulator.next("refused", match="Holds", contains=some[0].ref, code="C0001E")
     assert drifts(await gateway.verify_page(page(lines))) == {some[1].sku: (100, 1, "WRONG_QUANTITY")}
-    assert simulator.control()["faults"]["refused"] == 1
+    assert simulator.control()["faults"]["refused"] == before + 1
 
 
 async def test_a_profile_that_cannot_read_many_looks_at_each_by_itself(
