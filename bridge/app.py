@@ -87,7 +87,7 @@ def build_app(bridge: Bridge, guard: Guard, events: Events, fluent: FluentEvents
         app.add_exception_handler(kind, handler)
     takers = {route.path: partial(events.take, route.topic) for route in EVENT_ROUTES}
     _add_events(app, takers, fluent)
-    _add_questions(app, Questions(bridge.status, guard, lambda: bridge.is_caught_up))
+    _add_questions(app, Questions(bridge.status, bridge.sales, guard, lambda: bridge.is_caught_up))
     _add_pages(app, pages)
     _add_operations(app, Operations(bridge.metrics, bridge.not_ready))
     direct = Direct(app, takers)

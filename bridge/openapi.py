@@ -53,7 +53,8 @@ TEXTS = {
     ),
     "promotions": (
         "Where a promotion stands",
-        "Answers the results once every SKU is decided, and the head of the newest reconciliation report.",
+        "Answers the results once every SKU is decided, the figures as they change, and the head of the "
+        "newest reconciliation report.",
     ),
     "sale": (
         "The live page of a sale",

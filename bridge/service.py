@@ -38,8 +38,8 @@ class Bridge:
         self.waiters = Waiters()
         self.metrics = Metrics()
         self.status = Status(settings.data_dir)
-        self._sales = Sales()
-        self.live = Live(self._sales, self.not_ready, lambda: self.is_caught_up)
+        self.sales = Sales()
+        self.live = Live(self.sales, self.not_ready, lambda: self.is_caught_up)
         self._kafka_answers = True
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,7 +53,7 @@ class Bridge:
     def start(self) -> None:
         """Connect producer and consumer, and keep an eye on the broker."""
         self._outbox = Outbox(self.settings)
-        self._inbox = Inbox(self.settings, self._arrived, self._sales.begin)
+        self._inbox = Inbox(self.settings, self._arrived, self.sales.begin)
         watching = self._look_at_kafka(self._outbox)
         self._tasks = [asyncio.create_task(watching), asyncio.create_task(self.live.run())]
 
@@ -123,7 +123,7 @@ class Bridge:
             try:
                 self.status.arrived(arrival)
                 self.waiters.arrived(arrival)
-                self._sales.arrived(arrival)
+                self.sales.arrived(arrival)
             except msgspec.MsgspecError as error:
                 log.warning(
                     "outcome_unreadable",

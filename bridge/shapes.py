@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.fields import Message, Ref
+from schemas.fields import Count, Message, Ref, UtcTime
 from schemas.outcomes import OrderOutcome
 from schemas.reasons import Reason
 from schemas.reports import PromotionState, ReportHead
@@ -59,13 +59,30 @@ class EndedSale(Message):
     duration: Duration
 
 
+class PromotionFigures(Message):
+    """How a promotion's SKUs stand together, in units except for `rejectedOrders`; `at` is when that was."""
+
+    reserved: Count
+    consumed: Count
+    cancelled: Count
+    released: Count
+    rejected_units: Count
+    rejected_orders: Count
+    left: Count
+    at: UtcTime
+
+
 class PromotionStatus(Message):
-    """Where a promotion stands: results once every SKU is decided, the newest report."""
+    """Where a promotion stands: results once every SKU is decided, figures as they change, the newest report.
+
+    A sale that has been over for an hour has no figures here beside those of its report.
+    """
 
     promotion_id: Ref
     status: PromotionState
     reservations: tuple[Reserved | NotReserved, ...] | None = None
     summary: ResultSummary | None = None
+    figures: PromotionFigures | None = None
     report: ReportHead | None = None
 
 

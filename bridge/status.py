@@ -1,5 +1,7 @@
 """`GET` of where an order or a promotion stands, from the newest of what the outcome topics said.
 
+The figures of a promotion are those that its live page shows, and newer than its newest report.
+
 The records are kept in RocksDB with FIFO compaction: when a store is full, its oldest file is dropped whole.
 So disk is bounded by STORE_BYTES for each of the two stores, and memory by their buffers. The topics are the
 truth and a store is a copy: it begins empty and is filled from them.
@@ -21,6 +23,8 @@ from starlette.responses import Response
 
 from bridge.problems import JSON, Problem, unavailable
 from bridge.records import Arrival, Fields, read_outcome, read_page, read_report, results_of
+from bridge.sale.sale import Sale
+from bridge.sale.sales import Sales
 from bridge.signing import Guard
 from bridge.store import Store, StoreFailed
 from schemas.structs import ReportHead
@@ -147,8 +151,9 @@ class Status:
 class Questions:
     """The routes `/orders/{ref}` and `/promotions/{id}`. `is_caught_up`: whether the topics' past is read."""
 
-    def __init__(self, status: Status, guard: Guard, is_caught_up: Callable[[], bool]) -> None:
+    def __init__(self, status: Status, sales: Sales, guard: Guard, is_caught_up: Callable[[], bool]) -> None:
         self._status = status
+        self._sales = sales
         self._guard = guard
         self._is_caught_up = is_caught_up
 
@@ -165,7 +170,8 @@ class Questions:
         """Results and newest report of a promotion. Raises Problem."""
         self._guard.require(request, b"")
         promotion_id = request.path_params["id"]
-        fields = _standing(promotion_id, *self._status.promotion(promotion_id))
+        sale = self._sales.sale(promotion_id)
+        fields = _standing(promotion_id, *self._status.promotion(promotion_id), sale)
         if not fields:
             raise self._unknown(f"No results of a promotion {promotion_id} are known", "promotion")
         return Response(msgspec.json.encode(fields), 200, media_type=JSON)
@@ -183,14 +189,19 @@ class Questions:
         )
 
 
-def _standing(promotion_id: str, pages: list[bytes], report: ReportHead | None) -> Fields:
+def _standing(promotion_id: str, pages: list[bytes], report: ReportHead | None, sale: Sale) -> Fields:
     """Where a promotion stands; no fields when nothing is known of it."""
-    results = results_of(pages)
-    if report is None and not results:
+    results, figures = results_of(pages), sale.figures()
+    if report is None and not results and figures is None:
         return {}
-    status = report.status if report is not None else _status_by_results(pages)
-    fields: Fields = {"promotionId": promotion_id, "status": status, **results}
-    return fields if report is None else {**fields, "report": report}
+    fields: dict[str, object] = {"promotionId": promotion_id, **results}
+    if figures is not None:
+        fields |= {"status": sale.status, "figures": figures}
+    elif report is not None:
+        fields["status"] = report.status
+    else:
+        fields["status"] = _status_by_results(pages)
+    return fields if report is None else fields | {"report": report}
 
 
 def _status_by_results(pages: list[bytes]) -> str:

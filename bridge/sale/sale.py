@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from bridge.sale.lines import (
     ACTIVE,
     CLOSED,
     CLOSING,
+    FIGURES,
     OVER,
     PENDING,
     REJECTED,
@@ -37,6 +38,19 @@ Page = tuple[str, int]
 """A page of a promotion's results or of its newest report: what it is of, and its number."""
 
 RESULTS, REPORT = "results", "report"
+
+
+class Figures(msgspec.Struct, rename="camel"):
+    """How a promotion stands, in units except for `rejectedOrders`; `at` is when the newest of them held."""
+
+    reserved: int
+    consumed: int
+    cancelled: int
+    released: int
+    rejected_units: int
+    rejected_orders: int
+    left: int
+    at: str
 
 
 class Sale:
@@ -86,6 +100,12 @@ class Sale:
     def left(self) -> int:
         """Units that can still be sold."""
         return max(0, self.sums["reserved"] - self.sums["consumed"] - self.sums["released"])
+
+    def figures(self) -> Figures | None:
+        """The sums of its SKUs' figures, None before anything says how they sell."""
+        at = max((line.at for line in self.lines.values()), default="")
+        sums: dict[str, Any] = {name: self.sums[name] for name in FIGURES}
+        return Figures(**sums, left=self.left, at=at) if at else None
 
     def changes(self) -> set[str] | None:
         """The SKUs that changed since the last call; None where nothing else did, either."""

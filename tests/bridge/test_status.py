@@ -17,6 +17,7 @@ from bridge.store import Store
 from streams.settings import ConfigurationError
 from tests.bridge.decisions import Decider, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller
+from tests.bridge.sale.told import at, figures
 from tests.streams.engine.test_store import full_disk
 from tests.support.system import wait_until
 
@@ -66,6 +67,27 @@ def test_a_promotion_says_results_status_and_newest_report(caller: Caller, decid
     assert [line["sku"] for line in found["reservations"]] == ["SKU-1", "SKU-2"]
     assert found["summary"] == {"success": 2, "errors": 0}
     assert found["report"]["kind"] == "FINAL" and found["report"]["totals"]["drift"] == 0
+
+
+def running(sku: str, consumed: int) -> dict[str, object]:
+    return figures(sku, "RUNNING", seconds=consumed, consumed=consumed)
+
+
+def test_a_running_promotion_says_how_it_stands_before_its_first_report(
+    caller: Caller, decider: Decider
+) -> None:
+    decider.publish(*[("sale-figures", running(f"SKU-{n}", n), {}) for n in (1, 2, 3)])
+    wait_until(lambda: caller.get("/promotions/RUNNING").is_success, "the figures")
+    decider.publish(("sale-figures", running("SKU-3", 5), {}))
+
+    def sold() -> object:
+        return caller.get("/promotions/RUNNING").json()["figures"]["consumed"]
+
+    wait_until(lambda: sold() == 8, "the newest figures of each SKU")
+    found = caller.get("/promotions/RUNNING").json()
+    assert found["status"] == "ACTIVE" and "report" not in found
+    assert (found["figures"]["reserved"], found["figures"]["left"]) == (30, 22)
+    assert found["figures"]["at"] == at(5)
 
 
 def test_a_new_bridge_knows_the_recent_past_when_it_is_ready(
