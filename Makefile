@@ -16,7 +16,7 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format bench bench-growth prove bench-peers peers soak audit lock clean
+.PHONY: help setup demo test test-fast check format bench bench-growth prove mutants bench-peers peers soak audit lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -89,8 +89,11 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt
 
 # RUNS=50 SEEDS=100000 is a campaign: a night's work. What is known so far is in docs/proof.md.
 prove: setup ## try to break it: simulated sales, planted bugs, sales on a real broker in bad weather
-	$(BIN)/python -m tests.proof --seeds $(or $(SEEDS),2000) --runs $(or $(RUNS),6) \
+	$(BIN)/python -m tests.proof --seeds $(or $(SEEDS),2000) --whole $(or $(WHOLE),200) --runs $(or $(RUNS),6) \
 		$(if $(LOG),--log $(LOG)) $(if $(PLOT),--plot $(PLOT))
+
+mutants: setup ## changes to ledger and engine that no test notices, as many as MINUTES=30 allow
+	$(BIN)/python -m tests.proof.mutants --minutes $(MINUTES)
 
 # Not part of setup: it asks the package index for what is new within pyproject.toml's bounds. pip-tools is
 # installed for the occasion; the index's address stays out of the files.

@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from tests.audit.events import Event
 from tests.audit.evidence import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START, Source
-from tests.audit.sale import Sale, asked, changes, refused
+from tests.audit.sale import Sale, asked, changes, refused, time_ms
 
 LETTERS = {
     ORDER_PLACED: ("CONFLICT",),
@@ -56,12 +57,18 @@ def a_dead_letter_is_the_original_with_a_true_reason(sale: Sale) -> Iterator[str
     """Its bytes and key are unchanged; what cannot be read is INVALID, and nothing else is."""
     for source, records in sale.letters.items():
         original, event = sale.sent.get(source), sale.events.get(source)
-        allowed = ("INVALID",) if event is None else LETTERS[event.topic]
+        allowed = ("INVALID",) if event is None else (*LETTERS[event.topic], *_too_late(event))
         for record in records:
             if original is None or (record.value, record.key) != (original.value, original.key):
                 yield f"the dead letter of {source} is not what was sent: {record.value[:200]!r}"
             if record.headers["reason"] not in allowed:
                 yield f"{source} is a dead letter, {record.headers['reason']}: {record.value[:200]!r}"
+
+
+def _too_late(event: Event) -> tuple[str, ...]:
+    """A start that expires before it was placed is INVALID, unless it repeats one that was taken."""
+    until = event.body.get("expiresAt") if event.topic == PROMOTION_START else None
+    return ("INVALID",) if until is not None and time_ms(until) <= event.at_ms else ()
 
 
 def of_one_identity_one_content_stands(sale: Sale) -> Iterator[str]:
@@ -112,6 +119,31 @@ def an_order_is_decided_once(sale: Sale) -> Iterator[str]:
                 has[sku] = units if units > 0 else has[sku] + units
             if min(has.values(), default=0) < 0:
                 yield f"{name} gave back more than it had: {outcomes}"
+
+
+def an_outcome_says_what_is_left(sale: Sale) -> Iterator[str]:
+    """ACCEPTED is everything, PARTIAL a part, REJECTED nothing; a cancel that leaves nothing is CANCELLED.
+
+    What is left of an order that may have been forgotten is not known, unless it has given everything back.
+    """
+    for name, outcomes in sale.told.items():
+        has: Counter[str] = Counter()
+        for outcome in outcomes:
+            for sku, units in changes(outcome):
+                has[sku] = units if units > 0 else has[sku] + units
+            expected = {_whole(outcome)}
+            if "cancelResults" in outcome and outcome.get("reason") != "NO_ORDER":
+                expected = {"PARTIAL" if any(has.values()) else "CANCELLED"}
+                if name in sale.forgettable:
+                    expected.add("CANCELLED")
+            if outcome["outcome"] not in expected:
+                yield f"{name} is {outcome['outcome']}, not {expected}, with {has} left: {outcome}"
+
+
+def _whole(outcome: dict[str, Any]) -> str:
+    """What the lines of an order's own decision say together."""
+    taken = [line["consumed"] for line in outcome["consumeResults"]]
+    return "ACCEPTED" if taken and all(taken) else "PARTIAL" if any(taken) else "REJECTED"
 
 
 def all_or_nothing_is(sale: Sale) -> Iterator[str]:

@@ -55,6 +55,8 @@ class Evidence:
     truth: Mapping[str, Mapping[str, Any]] | None = None
     """Fluent's figures now: `held`, `booked` and `available` by SKU."""
     journal: Sequence[Mapping[str, Any]] | None = None
-    """Each change of a quantity in Fluent: `atMs`, `sku`, `onHand` and `available` after it."""
+    """Each change of a quantity in Fluent: `atMs`, `sku`, `onHand`, `held` and `available` after it."""
+    settle_delay_ms: int | None = None
+    """For how long sold units stay held, where an order's worker may be away for longer than that."""
     tables: Mapping[int, Mapping[bytes, bytes]] | None = None
     """The rows that a worker's disk has of a partition."""

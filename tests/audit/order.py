@@ -13,6 +13,7 @@ from tests.audit.events import MINUTE_MS
 from tests.audit.evidence import PROMOTION_START, Subject
 from tests.audit.sale import Sale, asked, changes, time_ms
 
+LAST_MS = 1 << 62
 EXHAUSTED, INCOMPLETE_ORDER = "EXHAUSTED", "INCOMPLETE_ORDER"
 
 
@@ -63,7 +64,7 @@ def nobody_is_turned_away_while_units_are_left(sale: Sale) -> Iterator[str]:
         times = [placed_ms for placed_ms, _ in took]
         sums = [0, *accumulate(units for _, units in took)]
         for line in lines:
-            if line.reason == EXHAUSTED:
+            if line.reason == EXHAUSTED and line.order not in sale.forgettable:
                 most = sums[bisect_right(times, line.decided_ms)]
                 if most + line.quantity <= sale.reserved.get(subject, 0):
                     yield f"{subject}: {line} was refused when at most {most} units were taken"
@@ -73,11 +74,12 @@ def first_come_first_served(sale: Sale) -> Iterator[str]:
     """Who comes after somebody was turned away gets as much only where units came back in between."""
     for subject, lines in _by_subject(sale).items():
         back = _given_back(sale, subject, lines)
+        certain = [each for each in lines if each.order not in sale.forgettable]
         refused = sorted(
-            (each for each in lines if each.reason == EXHAUSTED), key=lambda each: each.decided_ms
+            (each for each in certain if each.reason == EXHAUSTED), key=lambda each: each.decided_ms
         )
         least: Line | None = None
-        for line in sorted(lines, key=lambda each: each.placed_ms):
+        for line in sorted(certain, key=lambda each: each.placed_ms):
             while refused and refused[0].decided_ms < line.placed_ms:
                 candidate = refused.pop(0)
                 least = candidate if least is None or candidate.quantity < least.quantity else least
@@ -109,9 +111,10 @@ class Line:
 
 
 def _by_subject(sale: Sale) -> dict[Subject, list[Line]]:
+    """Of an order that may have been forgotten, every decision that it was ever told."""
     found: dict[Subject, list[Line]] = defaultdict(list)
     for name, history in sale.histories.items():
-        for outcome in history:
+        for outcome in sale.told[name] if name in sale.forgettable else history:
             for each in asked(outcome):
                 placed_ms, _ = sale.placed_ms.get(name, (0, 0))
                 decided_ms = time_ms(outcome["decidedAt"])
@@ -121,17 +124,26 @@ def _by_subject(sale: Sale) -> dict[Subject, list[Line]]:
 
 
 def _given_back(sale: Sale, subject: Subject, lines: list[Line]) -> list[tuple[int, int, int]]:
-    """Units that came back: from when to when that may have been, and how many."""
+    """Units that came back: from when to when that may have been, and how many.
+
+    Those of an order that may have been forgotten may have come back at any time.
+    """
     back = [
-        (each.placed_ms, each.decided_ms, each.quantity) for each in lines if each.reason == INCOMPLETE_ORDER
+        (each.placed_ms, _latest(sale, each.order, each.decided_ms), each.quantity)
+        for each in lines
+        if each.reason == INCOMPLETE_ORDER
     ]
-    for name, history in sale.histories.items():
+    for name, history in sale.told.items():
         for outcome in history if name[1] == subject[0] else ():
-            decided_ms = time_ms(outcome["decidedAt"])
+            decided_ms = _latest(sale, name, time_ms(outcome["decidedAt"]))
             back += [
                 (0, decided_ms, -units) for sku, units in changes(outcome) if sku == subject[1] and units < 0
             ]
     return back
+
+
+def _latest(sale: Sale, order: tuple[str, str], decided_ms: int) -> int:
+    return LAST_MS if order in sale.forgettable else decided_ms
 
 
 def _decided(sale: Sale) -> Iterator[tuple[tuple[str, str], tuple[int, int], dict[str, Any]]]:

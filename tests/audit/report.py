@@ -12,6 +12,7 @@ from tests.audit.answers import (
     all_or_nothing_is,
     an_answer_fits_its_event,
     an_order_is_decided_once,
+    an_outcome_says_what_is_left,
     every_input_is_decided_or_a_dead_letter,
     of_one_identity_one_content_stands,
     what_was_cancelled_first_is_not_taken,
@@ -40,6 +41,7 @@ from tests.audit.stock import (
     reserved_is_consumed_plus_released,
     the_final_report_says_what_the_outcomes_say,
     the_last_release_is_of_all_that_was_not_sold,
+    what_is_said_to_be_released_is_let_go,
 )
 
 Check = Callable[[Sale], Iterator[str]]
@@ -53,6 +55,7 @@ ALWAYS: tuple[Check, ...] = (
     of_one_identity_one_content_stands,
     a_repeat_gets_the_same_bytes,
     an_order_is_decided_once,
+    an_outcome_says_what_is_left,
     what_was_cancelled_first_is_not_taken,
     all_or_nothing_is,
     no_sku_is_oversold,
@@ -85,6 +88,7 @@ INVARIANTS = tuple(
         *ROWS,
         fluent_sells_what_was_not_sold,
         a_sold_unit_is_never_on_sale_again,
+        what_is_said_to_be_released_is_let_go,
         the_changelog_folds_to_the_table,
         what_is_forgotten_leaves_no_rows,
     )
@@ -124,6 +128,7 @@ def _possible(evidence: Evidence) -> Iterator[Check]:
         yield fluent_sells_what_was_not_sold
     if evidence.journal is not None:
         yield a_sold_unit_is_never_on_sale_again
+        yield what_is_said_to_be_released_is_let_go
     if evidence.tables is not None:
         yield the_changelog_folds_to_the_table
     if evidence.forgotten:

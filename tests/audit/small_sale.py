@@ -53,7 +53,9 @@ def outcome(ref: str, *lines: tuple[str, int, str], seconds: float = 10, **more:
         for sku, quantity, reason in lines
     ]
     whole = {"orderRef": ref, "promotionId": "P", "consumeResults": results, "decidedAt": at(seconds)}
-    return encoded({**whole, "revision": 1, **more})
+    taken = [not reason for *_, reason in lines]
+    what = "ACCEPTED" if taken and all(taken) else "PARTIAL" if any(taken) else "REJECTED"
+    return encoded({**whole, "outcome": what, "revision": 1, **more})
 
 
 def answer(source: Source, value: bytes, seconds: float = 10, **more: str) -> Record:
@@ -102,6 +104,7 @@ PLACED = (order("O-1", ("A", 1), ("B", 1)), order("O-2", ("A", 2)), order("O-2",
           order("O-2", ("A", 2)), order("O-3", ("A", 1)))  # fmt: skip
 STANDING = outcome("O-2", ("A", 2, ""), seconds=11)
 GIVEN_BACK = [{"sku": sku, "quantity": 1, "cancelled": True} for sku in ("A", "B")]
+AFTER_CANCEL: dict[str, Any] = {"outcome": "CANCELLED", "revision": 2, "cancelResults": GIVEN_BACK}
 
 
 def small_sale() -> Evidence:
@@ -112,7 +115,7 @@ def small_sale() -> Evidence:
         for sku, quantity in (("A", 3), ("B", 5))
     ]
     taken = outcome("O-1", ("A", 1, ""), ("B", 1, ""))
-    back = outcome("O-1", ("A", 1, ""), ("B", 1, ""), seconds=20, revision=2, cancelResults=GIVEN_BACK)
+    back = outcome("O-1", ("A", 1, ""), ("B", 1, ""), seconds=20, **AFTER_CANCEL)
     return Evidence(
         {
             PROMOTION_START: log(encoded({"promotion": {**start, "durationMinutes": 60}}), seconds=0),
@@ -153,7 +156,7 @@ def small_sale() -> Evidence:
         forgotten=True,
         stock={"A": 10, "B": 10},
         truth={"A": {"held": 0, "available": 8}, "B": {"held": 0, "available": 10}},
-        journal=[{"atMs": NOON_MS + 30_000, "sku": "A", "onHand": 10, "available": 8}],
+        journal=[{"atMs": NOON_MS + 30_000, "sku": "A", "onHand": 10, "held": 0, "available": 8}],
         tables={
             0: {
                 b"RRP\0A": msgspec.msgpack.encode(reservation(3, 3, 2)),

@@ -11,6 +11,7 @@ from streams.ledger.reservations.state import CLAIMS, RESERVATIONS, ClaimRow, Re
 from tests.audit.evidence import (
     CHANGELOG,
     DEAD_LETTERS,
+    ORDER_CANCELLED,
     ORDER_PLACED,
     OUTCOMES,
     PROMOTION_START,
@@ -23,6 +24,7 @@ from tests.audit.evidence import (
 from tests.audit.report import INVARIANTS, audit
 from tests.audit.rows import CLAIM, CLAIM_LAYOUT, RESERVATION, RESERVATION_LAYOUT
 from tests.audit.small_sale import (
+    AFTER_CANCEL,
     STANDING,
     answer,
     besides,
@@ -75,6 +77,10 @@ def answers_amiss() -> Iterator[tuple[str, Evidence]]:
     yield once, besides(RIGHT, OUTCOMES, answer(SECOND, outcome("O-2", revision=3, cancelResults=[])))
     back = [{"sku": "A", "quantity": 3, "cancelled": True}]
     yield once, besides(RIGHT, OUTCOMES, answer(SECOND, outcome("O-2", revision=2, cancelResults=back)))
+    left = "an outcome says what is left"
+    yield left, instead(RIGHT, OUTCOMES, 1, answer(SECOND, outcome("O-2", ("A", 2, ""), outcome="PARTIAL")))
+    last = outcome("O-1", ("A", 1, ""), ("B", 1, ""), **{**AFTER_CANCEL, "outcome": "PARTIAL"})
+    yield left, instead(RIGHT, OUTCOMES, 4, answer((ORDER_CANCELLED, 0, 0), last))
     first = "what was cancelled first is not taken"
     for lines in ([{"sku": "A", "quantity": 1, "cancelled": False}], []):
         unknown = outcome("O-2", reason="NO_ORDER", cancelResults=lines)
@@ -129,8 +135,11 @@ def units_amiss() -> Iterator[tuple[str, Evidence]]:
     sells = "fluent sells what was not sold"
     for wrong_truth in ({"held": 1, "available": 8}, {"held": 0, "available": 9}):
         yield sells, replace(RIGHT, truth={**(RIGHT.truth or {}), "A": wrong_truth})
-    again = {"atMs": small_sale().records[OUTCOMES][2].at_ms + 1, "sku": "A", "onHand": 10, "available": 9}
+    sold_ms, released_ms = RIGHT.records[OUTCOMES][2].at_ms, RIGHT.records[RELEASES][0].at_ms
+    again = {"atMs": sold_ms + 1, "sku": "A", "onHand": 10, "held": 0, "available": 9}
     yield "a sold unit is never on sale again", replace(RIGHT, journal=[again])
+    held = {"atMs": released_ms - 1, "sku": "A", "onHand": 10, "held": 5, "available": 5}
+    yield "what is said to be released is let go", replace(RIGHT, journal=[held])
 
 
 def times_amiss() -> Iterator[tuple[str, Evidence]]:
@@ -181,7 +190,31 @@ def test_every_invariant_is_seen_to_fail() -> None:
 def test_what_there_is_no_evidence_for_is_not_said_to_hold() -> None:
     bare = replace(RIGHT, truth=None, journal=None, tables=None, forgotten=False, over=False)
     checked = audit(replace(bare, records={**bare.records, CHANGELOG: []})).findings
-    assert len(checked) == len(INVARIANTS) - 11
+    assert len(checked) == len(INVARIANTS) - 12
+
+
+@pytest.mark.parametrize(("expires", "right"), [("07:59", True), ("08:00", True), ("08:01", False)])
+def test_a_start_that_expires_before_it_was_placed_may_be_invalid(expires: str, right: bool) -> None:
+    skus = [{"sku": "A", "quantity": 1}]
+    start = {"promotion": {"id": "Q", "skus": skus, "expiresAt": f"2027-01-15T{expires}:00.000Z"}}
+    sent = replace(log(encoded(start), seconds=0)[0], offset=1)
+    letter = answer((PROMOTION_START, 0, 1), sent.value, reason="INVALID")
+    late = besides(besides(RIGHT, PROMOTION_START, sent), DEAD_LETTERS, letter)
+    found = audit(late).findings["a dead letter is the original with a true reason"]
+    assert (found == []) is right
+
+
+def test_what_was_settled_while_an_order_waited_for_its_worker_may_be_on_sale() -> None:
+    """An order of two SKUs that is decided 5 s after it was placed; one of its units is on sale at once."""
+    both = (("A", 1, ""), ("B", 1, ""))
+    sold = answer(SECOND, outcome("O-2", *both, seconds=10))
+    on_sale = {"atMs": sold.at_ms + 1, "sku": "A", "onHand": 10, "held": 0, "available": 10}
+    late = replace(instead(RIGHT, OUTCOMES, 1, sold), journal=[on_sale])
+    never = "a sold unit is never on sale again"
+    assert audit(replace(late, settle_delay_ms=6_000)).findings[never] != []
+    assert audit(replace(late, settle_delay_ms=4_000)).findings[never] == []
+    alone = answer(SECOND, outcome("O-2", both[0], seconds=10))
+    assert audit(replace(instead(late, OUTCOMES, 1, alone), settle_delay_ms=4_000)).findings[never] != []
 
 
 def test_a_unit_that_came_back_may_go_to_somebody_who_came_later() -> None:

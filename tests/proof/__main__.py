@@ -22,9 +22,11 @@ def arguments() -> argparse.Namespace:
         prog="python -m tests.proof", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     say = parser.add_argument
-    say("--seeds", type=int, default=2_000, help="simulated sales")
+    say("--seeds", type=int, default=2_000, help="simulated sales of the cores")
+    say("--whole", type=int, default=200, help="simulated sales of the whole system")
     say("--first", type=int, default=0, help="the first seed")
-    say("--bugs", type=int, default=2_000, help="seeds that a planted bug may survive")
+    say("--processes", type=int, help="for simulated sales and bugs; by default one per processor")
+    say("--bugs", type=int, default=2_000, help="seeds that a bug may survive, a tenth in the whole")
     say("--runs", type=int, default=6, help="sales on a real broker")
     say("--orders", type=int, default=2_500, help="orders of each of these")
     say("--per-second", type=int, default=150, help="events a second")
@@ -38,10 +40,12 @@ def main() -> int:
     given, began = arguments(), time.monotonic()
     log = Log(given.log)
     log.write("begin", **circumstances())
-    if given.seeds:
-        seeds(log, given.first, given.seeds)
+    for name, count in (("cores", given.seeds), ("whole", given.whole)):
+        if count:
+            seeds(log, name, given.first, count, given.processes)
     if given.bugs:
-        bugs(log, given.bugs)
+        bugs(log, "cores", given.bugs, given.processes)
+        bugs(log, "whole", given.bugs // 10, given.processes)
     control(log, given.orders)
     if given.runs:
         runs(log, given.runs, Plan(given.orders, given.per_second), given.plot)
@@ -50,28 +54,30 @@ def main() -> int:
     return 1 if log.violations else 0
 
 
-def seeds(log: Log, first: int, count: int) -> None:
-    """Simulated sales."""
+def seeds(log: Log, name: str, first: int, count: int, processes: int | None = None) -> None:
+    """Simulated sales of the cores or of the whole system."""
     done = orders = crashes = 0
-    for tried in simulate(first, count):
+    option = " --whole" if name == "whole" else ""
+    for tried in simulate(name, first, count, processes):
         done, orders, crashes = done + tried.count, orders + tried.orders, crashes + tried.crashes
-        log.write("seeds", first=tried.first, count=tried.count, orders=tried.orders, crashes=tried.crashes,
-                  seconds=tried.seconds, failed=sorted(tried.wrong))  # fmt: skip
+        log.write("seeds", of=name, first=tried.first, count=tried.count, orders=tried.orders,
+                  crashes=tried.crashes, seconds=tried.seconds, failed=sorted(tried.wrong))  # fmt: skip
         for seed, says in tried.wrong.items():
-            log.violation("seed", says, seed=seed, repeat=f"python -m tests.simulation {seed}")
-    print(f"{done:,} simulated sales with {orders:,} orders and {crashes:,} lost transactions")
+            repeat = f"python -m tests.simulation{option} {seed}"
+            log.violation("seed", says, of=name, seed=seed, repeat=repeat)
+    print(f"{name}: {done:,} simulated sales, {orders:,} orders, {crashes:,} lost transactions", flush=True)
 
 
-def bugs(log: Log, most: int) -> None:
+def bugs(log: Log, name: str, most: int, processes: int | None = None) -> None:
     """Planted bugs: one that survives is a finding."""
     noticed = 0
-    for bug, seed, says in plant(most):
+    for bug, seed, says in plant(name, most, processes):
         if seed is None:
             log.violation("bug", f"nobody notices within {most:,} seeds: {bug.name}", bug=bug.name)
         else:
             noticed += 1
-            log.write("bug", bug=bug.name, seed=seed, says=says[:300])
-    print(f"{noticed} planted bugs were noticed")
+            log.write("bug", of=name, bug=bug.name, seed=seed, says=says[:300])
+    print(f"{name}: {noticed} planted bugs were noticed", flush=True)
 
 
 def control(log: Log, orders: int) -> None:

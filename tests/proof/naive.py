@@ -50,8 +50,11 @@ class Naive:
             if consumed:
                 self.left[order["promotionId"], sku] = seen[sku] - quantity
             results.append({"sku": sku, "quantity": quantity, "consumed": consumed})
-        self._tell(offset, {"orderRef": order["ref"], "promotionId": order["promotionId"], "revision": 1,
-                            "decidedAt": "2027-01-15T08:00:00.000Z", "consumeResults": results})  # fmt: skip
+        taken = [each["consumed"] for each in results]
+        what = "ACCEPTED" if all(taken) else "PARTIAL" if any(taken) else "REJECTED"
+        self._tell(offset, {"orderRef": order["ref"], "promotionId": order["promotionId"], "outcome": what,
+                            "revision": 1, "decidedAt": "2027-01-15T08:00:00.000Z",
+                            "consumeResults": results})  # fmt: skip
 
     def _tell(self, offset: int, outcome: dict[str, Any]) -> None:
         source = {"source-topic": ORDER_PLACED, "source-partition": "0", "source-offset": str(offset)}

@@ -22,7 +22,7 @@ def read(path: Path) -> list[dict[str, object]]:
 
 def test_each_group_of_seeds_is_a_line_of_the_log(tmp_path: Path) -> None:
     log = Log(tmp_path / "new" / "proof.jsonl")
-    proof.seeds(log, 5, 3)
+    proof.seeds(log, "cores", 5, 3)
     (line,) = read(tmp_path / "new" / "proof.jsonl")
     assert (line["kind"], line["first"], line["count"], line["failed"]) == ("seeds", 5, 3, [])
     assert line["orders"] and log.violations == 0
@@ -31,19 +31,20 @@ def test_each_group_of_seeds_is_a_line_of_the_log(tmp_path: Path) -> None:
 def test_a_seed_that_fails_is_a_violation_that_says_how_to_repeat_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof, "simulate", lambda first, count: [Tried(0, 2, 9, 9, 0.1, {1: "oversold"})])
+    monkeypatch.setattr(proof, "simulate", lambda *_: [Tried(0, 2, 9, 9, 0.1, {1: "oversold"})])
     log = Log(tmp_path / "proof.jsonl")
-    proof.seeds(log, 0, 2)
+    proof.seeds(log, "whole", 0, 2)
     _, line = read(tmp_path / "proof.jsonl")
     assert log.violations == 1
-    assert (line["seed"], line["says"], line["repeat"]) == (1, "oversold", "python -m tests.simulation 1")
+    assert (line["seed"], line["says"]) == (1, "oversold")
+    assert line["repeat"] == "python -m tests.simulation --whole 1"
 
 
 def test_a_planted_bug_that_survives_is_a_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(BUGS[0], 3, "oversold"), (BUGS[0], None, "")]
-    monkeypatch.setattr(proof, "plant", lambda most: iter(found))
+    monkeypatch.setattr(proof, "plant", lambda *_: iter(found))
     log = Log(tmp_path / "proof.jsonl")
-    proof.bugs(log, 10)
+    proof.bugs(log, "cores", 10)
     assert [line["kind"] for line in read(tmp_path / "proof.jsonl")] == ["bug", "bug"]
     assert log.violations == 1
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from streams.ledger.effects import iso_utc
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from streams.ledger.terms import Terms
 from tests.audit.evidence import CHANGELOG, INPUTS, READ, Evidence, Record
@@ -28,7 +29,9 @@ def as_sent(event: Event) -> bytes:
         return msgspec.json.encode({"order": order})
     if isinstance(event, EndPromotion):
         return msgspec.json.encode({"promotion": {"id": event.promotion_id}})
-    lasts = {"durationMinutes": event.duration_ms / MINUTE_MS}
+    lasts: dict[str, object] = {"durationMinutes": event.duration_ms / MINUTE_MS}
+    if event.expires_at_ms:
+        lasts = {"expiresAt": iso_utc(event.expires_at_ms)}
     return msgspec.json.encode(
         {"promotion": {"id": event.promotion_id, "skus": _items(event.lines), **lasts}}
     )

@@ -12,7 +12,7 @@ from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.ledger import commands as c
 from streams.ledger import fluent_requests as f
 from tests.simulation.broker import Broker, Record
-from tests.simulation.worlds import log
+from tests.simulation.worlds import Kind, log
 
 
 @dataclass
@@ -47,14 +47,10 @@ class Stock:
 class Fluent:
     """One call at a time per SKU; a newer request of a reservation supersedes those that queue behind it."""
 
-    def __init__(
-        self, broker: Broker, rng: random.Random, *, loss_rate: float, away: tuple[int, int]
-    ) -> None:
+    def __init__(self, broker: Broker, rng: random.Random, kind: Kind) -> None:
         self.broker = broker
         self.rng = rng
-        self.loss_rate = loss_rate
-        self.away = away
-        """From when to when nothing gets through."""
+        self.kind = kind
         self.stocks: dict[str, Stock] = {}
         self.late_writes = 0
         self.watchers: list[Callable[[str], None]] = []
@@ -81,21 +77,24 @@ class Fluent:
             return
         request = queue.pop(next(iter(queue)))
         self._busy.add(sku)
-        self.broker.clock.after(self.rng.randint(20, 800), lambda: self._call(request))
+        self.broker.clock.after(log(self.rng, 20, self.kind.slow_ms), lambda: self._call(request))
 
     def _call(self, request: f.FluentRequest) -> None:
         self._busy.discard(request.sku)
-        away_from_ms, away_to_ms = self.away
-        if not away_from_ms <= self.broker.clock.now_ms < away_to_ms and self.rng.random() >= self.loss_rate:
+        if not self._lost():
             self._answer(self._execute(request), request.sku)
         elif isinstance(request, f.HoldRequest) and self.rng.random() < 0.5:
             self.broker.clock.after(self.rng.randint(1_000, 20_000), lambda: self._write_late(request))
         self._next(request.sku)
 
+    def _lost(self) -> bool:
+        """Whether the call in hand does not get through."""
+        from_ms, to_ms = self.kind.away
+        return from_ms <= self.broker.clock.now_ms < to_ms or self.rng.random() < self.kind.loss_rate
+
     def _verify_page(self, page: f.VerifyPage) -> None:
         """Reads only, so it waits for no other request; only what differs, or did before, is answered."""
-        away_from_ms, away_to_ms = self.away
-        if away_from_ms <= self.broker.clock.now_ms < away_to_ms or self.rng.random() < self.loss_rate:
+        if self._lost():
             return
         for line in page.lines:
             hold = self.stocks[line.sku].holds.get(line.reservation_ref)
@@ -110,7 +109,7 @@ class Fluent:
         key = sku.encode()
         value = c.encode(answer)
         self.broker.append(SKU_COMMANDS, key, value)
-        if self.rng.random() < 0.1:
+        if self.rng.random() < self.kind.stale_rate:
             delay_ms = log(self.rng, 1, 600_000)
             self.broker.clock.after(delay_ms, lambda: self.broker.append(SKU_COMMANDS, key, value))
 

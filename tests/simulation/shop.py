@@ -16,7 +16,7 @@ Order = tuple[str, str]
 
 
 class Shop:
-    """Reads outcomes as a shop does: each revision once."""
+    """Reads outcomes as a shop does: each order once, and each of its cancels."""
 
     def __init__(self, broker: Broker, fluent: Fluent, rng: random.Random, *, books: bool) -> None:
         self.broker = broker
@@ -27,15 +27,17 @@ class Shop:
         """Units by SKU and order, as the outcomes say."""
         self.watchers: list[Callable[[str], None]] = []
         """Told of each SKU of which units were sold or given back."""
-        self._seen: set[tuple[str, str, int]] = set()
+        self._seen: set[bytes | Order] = set()
+        """Cancels by their bytes: an order that was forgotten meanwhile counts its revisions anew."""
         broker.listeners[ORDER_OUTCOMES].append(self._hear)
 
     def _hear(self, _: int, record: Record) -> None:
         outcome = json.loads(record.value)
         order = (outcome["orderRef"], outcome["promotionId"])
-        if (*order, outcome["revision"]) in self._seen:
+        event = record.value if "cancelResults" in outcome else order
+        if event in self._seen:
             return
-        self._seen.add((*order, outcome["revision"]))
+        self._seen.add(event)
         for sku, quantity in changes(outcome):
             orders = self.sold.setdefault(sku, {})
             orders[order] = orders.get(order, 0) + quantity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,12 +15,16 @@ from tests.simulation.broker import Broker, Clock
 from tests.simulation.deadlines import Deadlines
 from tests.simulation.evidence import gather
 from tests.simulation.fluent import Fluent, Stock
-from tests.simulation.sale import Promotion, World, plan_sale
+from tests.simulation.sale import Promotion, plan_sale
 from tests.simulation.shop import Shop
+from tests.simulation.smaller import BOUNDS, leave_out
 from tests.simulation.worker import Task
-from tests.simulation.worlds import NOON_MS, Kind, backlog_ms, draw, log
+from tests.simulation.world import World
+from tests.simulation.worlds import NOON_MS, Kind, backlog_ms, chance, draw, log
 
-MAX_STEPS = 400_000
+LEAST_STEPS, MOST_STEPS, MS_PER_STEP = 50_000, 500_000, 100
+"""A sale that has not come to rest after so many steps never will; the longer it lasts the more it takes."""
+
 FAILOVER_MS = 10_000
 STUCK_MS = 90_000
 
@@ -30,7 +35,7 @@ class Run:
 
     report: Report
     deadlines: Deadlines
-    broker: Broker
+    world: World
     tasks: list[Task]
     fluent: Fluent
 
@@ -45,38 +50,45 @@ class Run:
         return sum(task.crashes for task in self.tasks)
 
 
-def run(seed: int) -> Run:
-    """Run a sale until nothing is left to do, and audit it."""
+def run(seed: int, *, without: Collection[str] = (), orders: Collection[int] | None = None) -> Run:
+    """Run a sale until nothing is left to do, and audit it.
+
+    `without` names what is left out of the seed's world (`smaller.LEFT_OUT`); `orders` are the numbers of the
+    orders that are placed, all of them unless they are given.
+    """
     rng = random.Random(seed)
-    kind = draw(rng)
-    with bounded(draw_bounds(rng)):
-        return _run(kind, rng)
+    kind, bounds = draw(rng), draw_bounds(rng)
+    with bounded({} if BOUNDS in without else bounds):
+        return _run(leave_out(kind, without), seed, range(kind.orders) if orders is None else orders)
 
 
-def _run(kind: Kind, rng: random.Random) -> Run:
+def _run(kind: Kind, seed: int, orders: Collection[int]) -> Run:
     clock = Clock(NOON_MS)
     broker = Broker(clock, kind.partitions)
-    fluent = Fluent(broker, rng, loss_rate=kind.loss_rate, away=kind.away)
-    shop = Shop(broker, fluent, rng, books=not kind.terms.book_sale)
+    fluent = Fluent(broker, chance(seed, "Fluent"), kind)
+    shop = Shop(broker, fluent, chance(seed, "shop"), books=not kind.terms.book_sale)
     barrier = Barrier(broker)
-    tasks = [Task(index, barrier, rng, kind.crash_rate) for index in range(broker.partitions)]
+    tasks = [
+        Task(index, barrier, chance(seed, f"task {index}"), kind.crash_rate)
+        for index in range(broker.partitions)
+    ]
     if kind.ownerless:
-        _plan_outages(rng, clock, tasks, kind.lasts_ms)
-    world = World(broker, rng, kind, barrier)
-    plan_sale(world, _promotions(rng, fluent, kind), kind.orders)
+        _plan_outages(chance(seed, "outages"), clock, tasks, kind.lasts_ms)
+    world = World(broker, kind, barrier)
+    plan_sale(world, _promotions(chance(seed, "promotions"), fluent, kind), orders, seed)
     fluent.watchers.append(lambda sku: _watch(sku, shop, world))
     shop.watchers.append(lambda sku: _watch(sku, shop, world))
-    clock.run(MAX_STEPS)
+    clock.run(min(LEAST_STEPS + kind.lasts_ms // MS_PER_STEP, MOST_STEPS))
     report = audit(gather(broker, world.sent, fluent, tasks, kind.terms))
     assert not report.wrong, "\n".join(report.wrong)
     deadlines = Deadlines(broker, kind.terms, report.sale.forgettable)
     deadlines.check(report.sale.reserved, world.sent)
-    return Run(report, deadlines, broker, tasks, fluent)
+    return Run(report, deadlines, world, tasks, fluent)
 
 
-def as_test(seed: int) -> str:
-    """A seed that failed, as the test that keeps it from failing again."""
-    return f"def test_the_sale_of_seed_{seed}_adds_up() -> None:\n    run({seed})"
+def orders_of(seed: int) -> int:
+    """How many orders the sale of a seed has."""
+    return draw(random.Random(seed)).orders
 
 
 def _plan_outages(rng: random.Random, clock: Clock, tasks: list[Task], lasts_ms: int) -> None:
@@ -109,7 +121,7 @@ def _be_stuck(tasks: list[Task], for_ms: int) -> None:
 def _promotions(rng: random.Random, fluent: Fluent, kind: Kind) -> list[Promotion]:
     """Up to three promotions; those that book sales themselves compete for the same SKUs' stock."""
     promotions = []
-    for number in range(rng.randint(1, 3)):
+    for number in range(kind.promotions):
         owner = "" if kind.terms.book_sale else f"-{number}"
         lines = {f"SKU-{n}{owner}": log(rng, 1, 100) for n in range(rng.randint(1, 4))}
         for sku, quantity in lines.items():

@@ -68,6 +68,7 @@ class Task:
         self._asked: set[str] = set()
         """Topics whose next watermark is being looked for."""
         self._last_watermark_ms = 0
+        self._waits: dict[str, tuple[int | None, int | None]] | None = None
         for topic in STAGES:
             broker.listeners[topic].append(self._hear)
         barrier.readers.append(self)
@@ -106,6 +107,7 @@ class Task:
 
     def _crash(self) -> None:
         self.crashes += 1
+        self._waits = None
         self.rows.reset()
         self._in_flight.clear()
         self._decided = self._committed.copy()
@@ -114,6 +116,7 @@ class Task:
         done = self._in_flight.pop(0)
         self.store.write(done.changes)
         self.rows.committed()
+        assert len(self.rows._flushed) == len(self._in_flight), "what is not in flight is kept over the store"
         self._committed = done.progress
         for key, row in done.changes.items():
             self.broker.append(TASK_CHANGELOG, key, row or b"", None, self.index)
@@ -130,6 +133,9 @@ class Task:
             start = self._decided.offsets[topic]
             for record in self.broker.logs[topic, self.index][start : start + self.rng.randint(0, 30)]:
                 sends += self._decide(topic, record)
+            if self.rng.random() < self.crash_rate / len(STAGES):
+                self._crash()
+                return
         if self._decided.offsets == before:
             return
         changes = self.rows.flush()
@@ -137,6 +143,7 @@ class Task:
 
     def _decide(self, topic: str, record: Record) -> list[Send]:
         core, decode = STAGES[topic]
+        self._waits = None
         now_ms = self._decided.clocks[topic] = max(self._decided.clocks[topic], record.at_ms)
         self._decided.offsets[topic] += 1
         command = decode(record.value) if isinstance(record.value, bytes) else record.value
@@ -160,12 +167,19 @@ class Task:
 
     def _deadlines(self) -> list[int | None]:
         """By the clock, and by the watermark where none is being looked for."""
-        cores = [(topic, core) for topic, (core, _) in STAGES.items()]
-        by_clock = [core.earliest_deadline_ms(self.rows) for _, core in cores]
-        marks = [
-            core.next_watermark_deadline_ms(self.rows) for topic, core in cores if topic not in self._asked
+        by_clock = [due_ms for due_ms, _ in self._next().values()]
+        return by_clock + [
+            mark_ms for topic, (_, mark_ms) in self._next().items() if topic not in self._asked
         ]
-        return by_clock + marks
+
+    def _next(self) -> dict[str, tuple[int | None, int | None]]:
+        """What each core waits for; looked up again only after something was decided, or forgotten."""
+        if self._waits is None:
+            self._waits = {
+                topic: (core.earliest_deadline_ms(self.rows), core.next_watermark_deadline_ms(self.rows))
+                for topic, (core, _) in STAGES.items()
+            }
+        return self._waits
 
     def _tick(self) -> None:
         """The owner's tick for each stage whose time has come, or a zombie's for one whose time has not."""
@@ -173,13 +187,11 @@ class Task:
         if now_ms < self.away_until_ms:
             self.broker.clock.plan(self.away_until_ms, self._tick)
             return
-        for topic, (core, _) in STAGES.items():
-            due_ms = core.earliest_deadline_ms(self.rows)
+        for topic, (due_ms, mark_ms) in self._next().items():
             if self.rng.random() < 0.02:
                 self._send(topic, self.rng.choice([0, self._last_watermark_ms]))
             elif due_ms is not None and due_ms <= now_ms:
                 self._send(topic, 0)
-            mark_ms = core.next_watermark_deadline_ms(self.rows)
             if mark_ms is not None and mark_ms <= now_ms and topic not in self._asked:
                 self._asked.add(topic)
                 self.barrier.when_passed(now_ms, partial(self._passed, topic, now_ms))

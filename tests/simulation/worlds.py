@@ -16,6 +16,15 @@ from streams.ledger.terms import Terms
 NOON_MS = 1_800_000_000_000
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 SWITCHED_OFF = 0.25
+USUAL = {
+    "repeats": 0.1,
+    "conflicts": 0.03,
+    "cancels": 0.4,
+    "early_cancels": 0.3,
+    "ends": 0.5,
+    "strangers": 0.1,
+}
+"""How often producers do what, in the seeds in which they do it at all."""
 SHOP_BOOKS_WITHIN_MS = 5_000
 """The settle delay has to be longer: that is what it is for."""
 
@@ -31,6 +40,8 @@ class Habits:
     ends: float
     strangers: float
     """Orders with a SKU that the promotion does not have."""
+    revivals: float
+    """Orders about which somebody asks again when they are forgotten, or are about to be."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +49,31 @@ class Kind:
     """A world as it was drawn."""
 
     partitions: int
+    promotions: int
     terms: Terms
     lasts_ms: int
     """How long a promotion lasts, roughly."""
     orders: int
     habits: Habits
     crash_rate: float
+    rush: float
+    """The share of orders that come with the start, as they do in a flash sale."""
     loss_rate: float
+    stale_rate: float
+    """The share of Fluent's answers that come once more, later."""
+    slow_ms: int
+    """How long a call to Fluent takes at most."""
     away: tuple[int, int]
     """From when to when nothing gets through to Fluent."""
     stalls: dict[str, tuple[int, int]]
     """From when to when nobody reads an input topic."""
     ownerless: bool
     """Tasks are without an owner for a while."""
+
+
+def chance(seed: int, of: str) -> random.Random:
+    """A chance of its own for a part of a world: whatever else is left out, this part stays as it is."""
+    return random.Random(f"{seed} {of}")
 
 
 def draw(rng: random.Random) -> Kind:
@@ -64,12 +87,16 @@ def draw(rng: random.Random) -> Kind:
     stalled = [topic for topic in INPUTS if rng.random() < 0.3] if _on(rng) else []
     return Kind(
         partitions=rng.choice([1, 2, 2, 3, 4, 4, 8, 16]),
+        promotions=rng.randint(1, 3),
         terms=terms,
         lasts_ms=lasts_ms,
         orders=log(rng, 5, 250),
         habits=_habits(rng),
         crash_rate=rng.choice([0.0, 0.02, 0.2]),
+        rush=rng.choice([0.0, 0.2, 0.8]),
         loss_rate=rng.choice([0.0, 0.05, 0.3]),
+        stale_rate=rng.choice([0.0, 0.1, 0.5]),
+        slow_ms=rng.choice([800, 800, 30 * SECOND_MS]),
         away=(away_ms, away_ms + gone_ms),
         stalls={topic: _stall(rng, lasts_ms) for topic in stalled},
         ownerless=_on(rng),
@@ -91,8 +118,9 @@ def _on(rng: random.Random) -> bool:
 
 
 def _habits(rng: random.Random) -> Habits:
-    usual = (0.1, 0.03, 0.4, 0.3, 0.5, 0.1)
-    return Habits(*(rate * _on(rng) for rate in usual))
+    rates = {habit: rate * _on(rng) for habit, rate in USUAL.items()}
+    revivals = 0.2 * (rng.random() < 0.25)  # of such orders less is certain, so most seeds have none
+    return Habits(**rates, revivals=revivals)
 
 
 def _stall(rng: random.Random, lasts_ms: int) -> tuple[int, int]:

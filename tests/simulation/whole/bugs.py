@@ -1,0 +1,132 @@
+"""Bugs of engine, intake, timers and gateway, each of which a sale of the whole system must notice."""
+
+from __future__ import annotations
+
+from tests.simulation.planting import Bug
+
+ENGINE, PROTOCOL = "streams.engine.", "streams.engine.protocol."
+
+TASKS = (
+    Bug(
+        "a missed generation is not noticed",
+        ENGINE + "ownership:Membership.continues",
+        "0 <= self.generation - former.generation <= 1",
+        "True",
+    ),
+    Bug("a gap is accepted", PROTOCOL + "task:TaskState.received", "if start > expected:", "if False:"),
+    Bug(
+        "what was decided is decided again",
+        PROTOCOL + "task:TaskState.received",
+        "Decide(self.name, source, expected)",
+        "Decide(self.name, source, start)",
+    ),
+    Bug(
+        "decisions outlive an abort",
+        ENGINE + "task:Task.discard",
+        "self.rows.reset()",
+        "pass",
+    ),
+    Bug(
+        "positions do not go back after an abort",
+        PROTOCOL + "task:TaskState.forget",
+        "self.expected = dict(self.committed)",
+        "self.expected = self.expected or dict(self.committed)",
+    ),
+    Bug(
+        "an unknown outcome passes for an abort",
+        ENGINE + "driver:Driver._conclude",
+        "following = self.protocol.outcome_unknown()",
+        "following = self.protocol.transaction_aborted(str(error), time.monotonic())",
+    ),
+    Bug(
+        "positions are not among the rows",
+        ENGINE + "task:Task.seal",
+        "if source in self.stages:",
+        "if False:",
+    ),
+    Bug(
+        "a restore takes any disk for whole",
+        ENGINE + "database:Database._restore",
+        "self._changelog, self._partition, start,",
+        "self._changelog, self._partition, self._reader.end_offset(self._changelog, self._partition),",
+    ),
+    Bug(
+        "all records of a fetch are decided, whatever was decided of them",
+        ENGINE + "fetched:Fetched.from_offset",
+        "self.records[0].offset >= offset",
+        "True",
+    ),
+)
+
+TIME = (
+    Bug(
+        "some events are decided where they are read",
+        "agents.intake:Intake.decide",
+        "partition_of(key, self.tasks) == task",
+        "len(key) % 2 == 0",
+    ),
+    Bug(
+        "the watermark leaves a partition out",
+        ENGINE + "barrier:Barrier.ends",
+        "for partition, end in found.items() if end}",
+        "for partition, end in found.items() if end and partition[1]}",
+    ),
+    Bug(
+        "the watermark does not look at what was sent home",
+        ENGINE + "barrier:Barrier._through",
+        "if self._logs is Logs.COMMANDS:",
+        "if True:",
+    ),
+    Bug(
+        "a deadline does not wait for the watermark",
+        "agents.timers:Timers._watermark_ms",
+        "given_up_ms = now_ms - self.max_backlog_ms",
+        "given_up_ms = now_ms",
+    ),
+    Bug(
+        "a Tick says that everything is committed",
+        "agents.timers:Waiting.committed_ms",
+        "committed_ms(self.rows, self.topic)",
+        "10**15",
+    ),
+    Bug(
+        "positions that moved over markers are not written down",
+        PROTOCOL + "worker:WorkerProtocol._notice_drift",
+        "task.moved |= task.drifted",
+        "task.moved or task.drifted",
+    ),
+)
+
+GATEWAY = (
+    Bug(
+        "a release is confirmed that nobody has made",
+        "fluent.settle:release",
+        "await end_all(stock, parts, pause_s)",
+        "pass",
+    ),
+    Bug(
+        "a hold shrinks before the sale is booked",
+        "fluent.settle:settle",
+        "if request.book_sale:",
+        "if False:",
+    ),
+)
+
+BUGS = (*TASKS, *TIME, *GATEWAY)
+
+NOTICED: dict[str, int] = {
+    "a gap is accepted": 0,
+    "what was decided is decided again": 9,
+    "decisions outlive an abort": 0,
+    "positions do not go back after an abort": 0,
+    "positions are not among the rows": 1,
+    "a restore takes any disk for whole": 1,
+    "all records of a fetch are decided, whatever was decided of them": 9,
+    "some events are decided where they are read": 9,
+    "the watermark does not look at what was sent home": 2,
+    "a deadline does not wait for the watermark": 0,
+    "a Tick says that everything is committed": 6,
+    "a release is confirmed that nobody has made": 6,
+    "a hold shrinks before the sale is booked": 9,
+}
+"""A seed that notices each of them; docs/proof.md says what notices the others."""
