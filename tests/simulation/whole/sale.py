@@ -177,9 +177,9 @@ class Sale:
         return partition_of(ref.encode(), count) if rng.random() < 0.5 else rng.randrange(count)
 
     def _plan(self, at_ms: int, partition: Partition, event: Event) -> None:
-        self.loop.later(
-            (max(at_ms, self.loop.now_ms) - self.loop.now_ms) / 1_000, partial(self._send, partition, event)
-        )
+        self._last_ms = max(at_ms, self._last_ms)
+        delay_s = max(0, at_ms - self.loop.now_ms) / 1_000
+        self.loop.later(delay_s, partial(self._send, partition, event))
 
     def _send(self, partition: Partition, event: Event) -> None:
         self.send(partition, event.promotion_id.encode(), as_sent(event))
