@@ -49,6 +49,10 @@ class Group:
     _joined: dict[str, asyncio.Future[Grant]] = field(default_factory=dict)
     _preparing: bool = False
     _transactions: list[Transaction] = field(default_factory=list)
+    _written: int = 0
+    """Commits so far, in the order in which they were written."""
+    _newest: dict[Partition, int] = field(default_factory=dict)
+    """By partition: which of them its offset is from."""
 
     def __post_init__(self) -> None:
         self.kafka.on_offsets = self._marked
@@ -86,7 +90,8 @@ class Group:
         """OffsetCommit: an error code."""
         code = self._code(member)
         if not code:
-            self.offsets.update(offsets)
+            self._written += 1
+            self._apply(offsets, self._written)
         return code
 
     def try_to_commit(self, offsets: Mapping[Partition, Offset], member: Membership) -> None:
@@ -100,7 +105,9 @@ class Group:
         self.kafka.check(transaction)
         if self._code(member):
             raise Refused("the group has moved on")
+        self._written += 1
         transaction.offsets.update(offsets)
+        transaction.offsets_written = self._written
         self._transactions.append(transaction)
 
     def unstable(self, partition: Partition) -> bool:
@@ -113,7 +120,13 @@ class Group:
     def _marked(self, transaction: Transaction) -> None:
         self._transactions.remove(transaction)
         if transaction.committed:
-            self.offsets.update(transaction.offsets)
+            self._apply(transaction.offsets, transaction.offsets_written)
+
+    def _apply(self, offsets: Mapping[Partition, Offset], written: int) -> None:
+        """What was written last counts, whichever marker comes first."""
+        for partition, offset in offsets.items():
+            if written > self._newest.get(partition, 0):
+                self._newest[partition], self.offsets[partition] = written, offset
 
     def _code(self, member: Membership) -> int:
         if member.generation == UNCHECKED and member.member_id == "":

@@ -43,6 +43,8 @@ class Transaction:
     offsets: dict[Partition, tuple[int, str]] = field(default_factory=dict)
     """The group's offsets that it brings, with their metadata."""
     offsets_pending: bool = False
+    offsets_written: int = 0
+    """When they were written, in the order of all commits of the group."""
 
 
 @dataclass(slots=True)
