@@ -280,7 +280,7 @@ NOTICED: dict[str, int] = {
     "decoded rows outlive an abort": 6,
     "a floor outlives an abort": 0,
     "undecided rows outlive an abort": 3,
-    "a commit drops the wrong rows": 12,
+    "a commit drops the wrong rows": 1,
     "a scan does not see what is not committed": 0,
     "a scan shows what is deleted": 19,
     "a deadline below the floor is not found": 4,

@@ -125,7 +125,6 @@ NOTICED: dict[str, int] = {
     "some events are decided where they are read": 9,
     "the watermark does not look at what was sent home": 2,
     "a deadline does not wait for the watermark": 0,
-    "a Tick says that everything is committed": 6,
     "a release is confirmed that nobody has made": 6,
     "a hold shrinks before the sale is booked": 9,
 }
