@@ -114,7 +114,11 @@ class Sales:
     def _new_rates(self, promotion_id: str) -> Rates:
         """Also of a promotion that is not known (yet): there are at most twice as many as sales."""
         if len(self._rates) >= 2 * MAX_SALES:
-            del self._rates[next(each for each in self._rates if each not in self._sales)]
+            unknown = next((each for each in self._rates if each not in self._sales), None)
+            if unknown is not None:
+                del self._rates[unknown]
+            else:  # at a start more than MAX_SALES may become known between two seconds
+                self._keep_within_bounds()
         return self._rates.setdefault(promotion_id, Rates())
 
     def _told(self, promotion_id: str, arrival: Arrival) -> Sale:

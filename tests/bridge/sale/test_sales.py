@@ -189,6 +189,18 @@ def test_there_are_only_so_many_sales_and_lines_and_those_that_are_over_go_first
     assert sum(bool(sales.rates(f"NONE-{number}").totals) for number in range(20)) == 4
 
 
+def test_any_number_of_sales_becomes_known_between_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at a start, where all of the past comes at once."""
+    monkeypatch.setattr(sales_module, "MAX_SALES", 2)
+    sales = Sales()
+    for number in range(9):
+        sales.arrived(arrival(SALE_FIGURES, figures("A", f"P{number}"), NOW_MS + number))
+        sales.arrived(arrival(ORDER_OUTCOMES, outcome("1", promotion=f"P{number}"), NOW_MS + number))
+    sales.settle(NOW_MS, is_caught_up=True)
+    assert [sale.id for sale in sales] == ["P7", "P8"]
+    assert [sales.rates(sale.id).totals[""] for sale in sales] == [1, 1]
+
+
 def test_a_page_that_is_not_ours_is_told_and_hides_no_other() -> None:
     foreign = report(line("A")) | {"lines": [{"sku": "A"}], "pages": 2}
     sales = told(
