@@ -145,7 +145,9 @@ def _asked(request: Request) -> tuple[str, bool, str]:
     From the path as it was sent: an id may contain slashes, and then they are encoded.
     """
     path = request.scope["raw_path"].decode("latin-1")
-    rest = path[path.index(SALE) + len(SALE) :]
+    if not path.startswith(SALE):  # `/%73ale/…` and the like lead here, too, but nobody prints such links
+        raise Problem(404, "There is no such page", "Open /sale/ and the promotion's id, percent-encoded.")
+    rest = path.removeprefix(SALE)
     is_events = rest.endswith(EVENTS_SUFFIX)
     promotion_id = unquote(rest.removesuffix(EVENTS_SUFFIX) if is_events else rest, errors="replace")
     return promotion_id, is_events, "../" * (1 + rest.count("/"))
