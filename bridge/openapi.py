@@ -198,12 +198,12 @@ def asking(answer: Any) -> Fields:
 
 def viewing() -> Fields:
     """Arguments of the route of a sale's page."""
-    return _linked("text/html", "The page.", (401, 500))
+    return _linked("text/html", "The page.", (401, 404, 500))
 
 
 def watching() -> Fields:
     """Arguments of the route of a sale's events."""
-    return _linked("text/event-stream", "The events, without end.", (401, 500, 503))
+    return _linked("text/event-stream", "The events, without end.", (401, 404, 500, 503))
 
 
 def _linked(media_type: str, description: str, statuses: Sequence[int]) -> Fields:

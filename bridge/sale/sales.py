@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from bridge.records import Arrival, read_page, read_report
+from bridge.sale.lines import OVER
 from bridge.sale.rates import SERVED, Rates
 from bridge.sale.sale import REPORT, RESULTS, Sale
 from schemas.structs import SaleFigures
@@ -24,6 +25,9 @@ MAX_SALES = 200
 MAX_LINES = 100_000
 """Over all sales. Beyond either, the one of which nothing was heard for longest is forgotten."""
 
+MAX_OVER = 10_000
+"""So many of the sales that were forgotten since they are over are known by name."""
+
 NEW_MS = 60_000
 """An answer younger than this counts for the current speed; others are read from the past."""
 
@@ -34,6 +38,8 @@ class Sales:
     def __init__(self) -> None:
         self._sales: dict[str, Sale] = {}
         self._rates: dict[str, Rates] = {}
+        self._over: dict[str, None] = {}
+        """Sales that were forgotten since they are over, the one that was forgotten last at the end."""
         self._now_ms = 0
         self.gone: set[str] = set()
         """Sales that were forgotten since this was last emptied."""
@@ -56,17 +62,18 @@ class Sales:
             self._count(arrival)
         elif arrival.topic == SALE_FIGURES:
             if arrival.value:
-                told = _decode_figures(arrival.value)
-                self._told(told.promotion_id, arrival).take_figures(told)
+                self._take_figures(arrival)
         elif arrival.topic == PROMOTION_RESULTS:
             page = read_page(arrival.value)
-            self._told(page.promotion_id, arrival).take_page(RESULTS, page.page, arrival.value)
+            if page.promotion_id not in self._over:  # else its start was repeated, which changes nothing
+                self._told(page.promotion_id, arrival).take_page(RESULTS, page.page, arrival.value)
         elif arrival.topic == RECONCILIATION_REPORTS:
             self._take_report(arrival)
 
     def begin(self) -> None:
         """The topics are read from their past once more: what is counted is counted anew."""
         self._rates.clear()
+        self._over.clear()
 
     def settle(self, now_ms: int, *, is_caught_up: bool) -> list[msgspec.MsgspecError]:
         """Forget what is over, read what came; returns what could not be read.
@@ -93,6 +100,12 @@ class Sales:
     def tick(self) -> set[str]:
         """A second is over; returns the promotions whose current speed is another one."""
         return {promotion_id for promotion_id, rates in self._rates.items() if rates.tick()}
+
+    def _take_figures(self, arrival: Arrival) -> None:
+        told = _decode_figures(arrival.value)
+        if told.promotion_id in self._over and told.status in OVER:
+            return  # of one SKU, for a late order or cancel: the report that follows has every SKU
+        self._told(told.promotion_id, arrival).take_figures(told)
 
     def _take_report(self, arrival: Arrival) -> None:
         head = read_report(arrival.value)
@@ -126,6 +139,7 @@ class Sales:
         if sale is None:
             sale = self._sales[promotion_id] = Sale(promotion_id)
             self.gone.discard(promotion_id)
+            self._over.pop(promotion_id, None)
         sale.told_ms = max(sale.told_ms, arrival.at_ms)
         return sale
 
@@ -141,6 +155,10 @@ class Sales:
         del self._sales[sale.id]
         self._rates.pop(sale.id, None)
         self.gone.add(sale.id)
+        if sale.is_over:
+            self._over[sale.id] = None
+            if len(self._over) > MAX_OVER:
+                del self._over[next(iter(self._over))]
 
 
 class _Line(msgspec.Struct, gc=False):

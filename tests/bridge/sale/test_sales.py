@@ -170,6 +170,45 @@ def test_a_sale_that_is_over_goes_after_an_hour_and_one_that_runs_stays_for_days
     assert not list(sales)
 
 
+def test_a_late_order_of_a_forgotten_sale_does_not_make_one_sku_of_it_the_sale() -> None:
+    """Its figures come at once, those of the other SKUs with the next report."""
+    closed = [(SALE_FIGURES, figures(sku, status="CLOSED", consumed=4, released=6)) for sku in "AB"]
+    sales = told(*closed)
+    later_ms = NOW_MS + KEEP_MS + 1
+    sales.settle(later_ms, is_caught_up=True)
+    late = figures("A", status="CLOSED", consumed=4, released=6, rejectedOrders=1, seconds=9)
+    sales.arrived(arrival(SALE_FIGURES, late, later_ms))
+    sales.settle(later_ms, is_caught_up=True)
+    assert sales.sale("P").figures() is None and not list(sales)
+    final = report(line("A"), line("B"), kind="FINAL", status="CLOSED", seconds=10)
+    sales.arrived(arrival(RECONCILIATION_REPORTS, final, later_ms))
+    sales.arrived(arrival(SALE_FIGURES, late, later_ms))
+    sales.settle(later_ms, is_caught_up=True)
+    assert set(sales.sale("P").lines) == {"A", "B"}
+
+
+def test_a_repeated_start_of_a_forgotten_sale_does_not_show_it_as_on_sale() -> None:
+    sales = told((PROMOTION_RESULTS, results("A")), (SALE_FIGURES, figures("A", status="CLOSED")))
+    later_ms = NOW_MS + KEEP_MS + 1
+    sales.settle(later_ms, is_caught_up=True)
+    sales.arrived(arrival(PROMOTION_RESULTS, results("A"), later_ms))
+    sales.settle(later_ms, is_caught_up=True)
+    assert not list(sales)
+
+
+def test_names_of_forgotten_sales_are_bounded_and_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sales_module, "MAX_OVER", 1)
+    over = [figures("A", promotion, "CLOSED") for promotion in ("P", "Q")]
+    sales = told(*((SALE_FIGURES, each) for each in over))
+    sales.settle(NOW_MS + KEEP_MS + 1, is_caught_up=True)
+    for each in over:
+        sales.arrived(arrival(SALE_FIGURES, each))
+    assert [sale.id for sale in sales] == ["P"]
+    sales.begin()
+    sales.arrived(arrival(SALE_FIGURES, over[1]))
+    assert [sale.id for sale in sales] == ["P", "Q"]
+
+
 def test_there_are_only_so_many_sales_and_lines_and_those_that_are_over_go_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
