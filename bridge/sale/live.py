@@ -52,7 +52,8 @@ class Channel:
         self.wake()
 
     def beat(self) -> None:
-        """Nothing has changed; now and then viewers are told that."""
+        """Nothing has changed but the time, which a snapshot tells; now and then viewers are told that."""
+        self._snapshot = None
         self._silent_ticks += 1
         if self._silent_ticks >= BEAT_TICKS:
             self.publish(event(BEAT))

@@ -157,6 +157,21 @@ async def test_where_nothing_changes_nothing_is_sent_but_a_sign_of_life(world: W
         assert [name for name, _ in await next_of(viewer)] == ["beat"]
 
 
+async def test_who_comes_later_gets_the_time_of_now_however_long_nothing_has_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser counts down by it."""
+    world.tell("A")
+    world.tick()
+    async with world.viewer() as first:
+        await next_of(first)
+        world.tick()
+        monkeypatch.setattr(live_module, "now_ms", lambda: 12_345)
+        async with world.viewer() as second:
+            [(name, content)] = await next_of(second)
+    assert (name, content["now"]) == ("snapshot", 12_345)
+
+
 async def test_the_speed_is_told_until_it_is_nothing_again(world: World) -> None:
     world.tell("A")
     world.tick()
