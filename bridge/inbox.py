@@ -70,7 +70,9 @@ class Inbox:
         self._stopping = asyncio.Event()
         self._reading = asyncio.create_task(self._run())
         self.is_caught_up = False
-        """Whether everything is read that was there at the start, and what comes is read as well."""
+        """Whether everything is read that was there at the start."""
+        self.is_current = False
+        """Whether what comes is read as well: not where reading failed and begins again."""
 
     async def stop(self) -> None:
         """End the reading; waits BROKER_S at most for a broker that does not answer."""
@@ -89,6 +91,7 @@ class Inbox:
                 )
             except Exception:
                 log.exception("outcomes_unreadable", recommendation="none: reading begins again")
+            self.is_current = False
             await self._pause(PAUSE_S)
 
     async def _read(self) -> None:
@@ -103,8 +106,8 @@ class Inbox:
                 self._deliver([self._arrival(record) for record in records])
                 if ends:
                     ends = _not_reached(consumer, ends)
-                elif not self.is_caught_up:
-                    self.is_caught_up = True
+                elif not self.is_current:
+                    self.is_caught_up = self.is_current = True
                     log.info("outcomes_caught_up")
                 await self._pace(len(messages), len(records))
         finally:

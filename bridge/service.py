@@ -39,7 +39,7 @@ class Bridge:
         self.metrics = Metrics()
         self.status = Status(settings.data_dir)
         self.sales = Sales()
-        self.live = Live(self.sales, self.not_ready, lambda: self.is_caught_up)
+        self.live = Live(self.sales, self.stands_still, lambda: self.is_caught_up)
         self._kafka_answers = True
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,6 +86,11 @@ class Bridge:
         if not self._kafka_answers:
             return "Kafka does not answer"
         return "" if self.is_caught_up else "The outcome topics' recent past is not read yet"
+
+    def stands_still(self) -> str:
+        """Why the figures of sales do not move; empty when they do."""
+        is_current = self._inbox is not None and self._inbox.is_current
+        return self.not_ready() or ("" if is_current else "The outcome topics cannot be read just now")
 
     async def send(self, topic: str, key: str, value: bytes, client: str, trace: str = "") -> Source:
         """Send an event of `client` to `topic` (logical name); returns its place there. Raises Problem."""

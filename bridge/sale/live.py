@@ -80,11 +80,11 @@ class Channel:
 
 
 class Live:
-    """Everybody who looks at a sale, or at the list of them. `not_ready`: why figures stand still."""
+    """Everybody who looks at a sale, or at the list of them. `why_still`: why figures do not move."""
 
-    def __init__(self, sales: Sales, not_ready: Callable[[], str], is_caught_up: Callable[[], bool]) -> None:
+    def __init__(self, sales: Sales, why_still: Callable[[], str], is_caught_up: Callable[[], bool]) -> None:
         self._sales = sales
-        self._not_ready = not_ready
+        self._why_still = why_still
         self._is_caught_up = is_caught_up
         self._channels: dict[str | None, Channel] = {}
         self._stands_still = ""
@@ -118,7 +118,7 @@ class Live:
         changed = {sale.id: skus for sale in self._sales if (skus := sale.changes()) is not None}
         gone = sorted(self._sales.gone)
         self._sales.gone.clear()
-        stands_still = self._not_ready()
+        stands_still = self._why_still()
         all_changed, self._stands_still = stands_still != self._stands_still, stands_still
         for promotion_id, channel in self._channels.items():
             if promotion_id is not None:
@@ -174,7 +174,7 @@ class Live:
             )
 
     def _snapshot(self, promotion_id: str | None) -> bytes:
-        at_ms, stands_still = now_ms(), self._not_ready()
+        at_ms, stands_still = now_ms(), self._why_still()
         if promotion_id is None:
             heads = [head_of(sale) for sale in self._sales] if self._is_caught_up() else []
             return event(SNAPSHOT, SalesEvent(at_ms, stands_still, heads, []))

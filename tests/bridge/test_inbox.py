@@ -1,0 +1,68 @@
+"""Reading that fails begins again, and until it has caught up nobody is told that figures move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+import bridge.inbox
+from bridge.inbox import Inbox
+from bridge.service import Bridge
+from streams.settings import load_settings
+
+
+class Broker:
+    """A consumer's view of one whose topics are empty, and cannot be read while `fails`."""
+
+    fails = False
+
+    def list_topics(self, name: str, timeout: float) -> Any:
+        return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None})})
+
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 0, 0
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        pass
+
+    def consume(self, most: int, timeout: float) -> list[Any]:
+        if self.fails:
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC, "no such topic"))
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_figures_stand_still_while_the_topics_cannot_be_read_and_events_are_taken_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Broker()
+    monkeypatch.setattr(bridge.inbox, "Consumer", lambda _: broker)
+    monkeypatch.setattr(bridge.inbox, "PAUSE_S", 0.001)
+    settings = load_settings({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "DATA_DIR": str(tmp_path)})
+    service = Bridge(settings)
+    service._inbox = inbox = Inbox(settings, lambda _: None, lambda: None)
+    assert "not read yet" in service.stands_still()
+    await until(lambda: inbox.is_current)
+    assert not service.stands_still() and not service.not_ready()
+    broker.fails = True
+    await until(lambda: not inbox.is_current)
+    assert "cannot be read" in service.stands_still() and not service.not_ready()
+    broker.fails = False
+    await until(lambda: inbox.is_current)
+    assert not service.stands_still()
+    await inbox.stop()
+    service.status.close()
