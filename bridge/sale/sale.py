@@ -83,13 +83,13 @@ class Sale:
         """A promotion's status as reports have it, from what its SKUs' figures say where they say it."""
         if not self.lines or self.statuses[""]:
             return self.head.status if self.head is not None else UNKNOWN
-        if self.statuses[PENDING]:
-            return PENDING
         if self.statuses[REJECTED] == len(self.lines):
             return REJECTED
         if sum(self.statuses[each] for each in OVER) == len(self.lines):
             return CLOSED
-        return CLOSING if self.statuses[CLOSING] or self.statuses[CLOSED] else ACTIVE
+        if self.statuses[CLOSING] or self.statuses[CLOSED]:
+            return CLOSING
+        return PENDING if self.statuses[PENDING] else ACTIVE
 
     @property
     def is_over(self) -> bool:

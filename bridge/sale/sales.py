@@ -122,7 +122,7 @@ class Sales:
         if rates is None:
             rates = self._new_rates(decided.promotion_id)
         reason = next((line.reason for line in decided.consume_results if line.reason), SERVED)
-        rates.count(arrival.at_ms, reason, is_new=self._now_ms - arrival.at_ms < NEW_MS)
+        rates.count(arrival.at_ms, reason, is_new=abs(self._now_ms - arrival.at_ms) < NEW_MS)
 
     def _new_rates(self, promotion_id: str) -> Rates:
         """Also of a promotion that is not known (yet): there are at most twice as many as sales."""

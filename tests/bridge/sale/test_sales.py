@@ -65,6 +65,10 @@ def test_sums_are_those_of_the_lines_whatever_happened_to_them() -> None:
         ([(SALE_FIGURES, figures("A")), (SALE_FIGURES, figures("B", status="REJECTED"))], "ACTIVE"),
         ([(SALE_FIGURES, figures("A")), (SALE_FIGURES, figures("B", status="CLOSED"))], "CLOSING"),
         ([(SALE_FIGURES, figures("A", status="CLOSING"))], "CLOSING"),
+        (
+            [(SALE_FIGURES, figures("A", status="CLOSED")), (SALE_FIGURES, figures("B", status="PENDING"))],
+            "CLOSING",
+        ),
         ([(SALE_FIGURES, figures("A", status="CLOSED"))], "CLOSED"),
         ([(SALE_FIGURES, figures("A", status="REJECTED"))], "REJECTED"),
         ([(PROMOTION_RESULTS, results("A", refused=["B"]))], "ACTIVE"),
@@ -136,6 +140,17 @@ def test_orders_are_counted_once_by_their_first_reason_and_cancels_not_at_all() 
         (ORDER_OUTCOMES, {**outcome("9"), "consumeResults": [], "reason": "NO_ORDER"}),
     )
     assert dict(sales.rates("P").totals) == {"": 1, "EXHAUSTED": 1}
+
+
+def test_the_past_that_is_read_at_the_start_is_no_speed() -> None:
+    sales = Sales()
+    sales.arrived(arrival(ORDER_OUTCOMES, outcome("1")))
+    sales.settle(NOW_MS, is_caught_up=True)
+    sales.tick()
+    assert sales.rates("P").per_second == 0 and sales.rates("P").totals[""] == 1
+    sales.arrived(arrival(ORDER_OUTCOMES, outcome("2"), NOW_MS + 900))
+    sales.tick()
+    assert sales.rates("P").per_second > 0
 
 
 def test_outcomes_that_come_before_anything_else_of_their_sale_are_counted() -> None:
