@@ -67,6 +67,10 @@ class Sale:
         self.head: ReportHead | None = None
         self.expires_at = ""
         self.checked_at = ""
+        self.figures_at = ""
+        """The moment of the newest figures."""
+        self.is_late = False
+        """Whether its time is over for long, and nothing has begun to close it."""
         self.told_ms = 0
         """When anything was published about it last, in Unix milliseconds."""
         self._changed: set[str] = set()
@@ -103,9 +107,8 @@ class Sale:
 
     def figures(self) -> Figures | None:
         """The sums of its SKUs' figures, None before anything says how they sell."""
-        at = max((line.at for line in self.lines.values()), default="")
         sums: dict[str, Any] = {name: self.sums[name] for name in FIGURES}
-        return Figures(**sums, left=self.left, at=at) if at else None
+        return Figures(**sums, left=self.left, at=self.figures_at) if self.figures_at else None
 
     def changes(self) -> set[str] | None:
         """The SKUs that changed since the last call; None where nothing else did, either."""
@@ -128,6 +131,13 @@ class Sale:
         """What the newest report says of the whole promotion."""
         self.head = head
         self._head_changed = True
+
+    def look_at_clock(self, late_at: str) -> None:
+        """A sale whose time was over before the moment `late_at` is late unless it closes or is over."""
+        is_late = "" < self.expires_at < late_at and self.status in (PENDING, ACTIVE)
+        if is_late != self.is_late:
+            self.is_late = is_late
+            self._head_changed = True
 
     def settle(self) -> None:
         """Read the pages that came. Raises MsgspecError for one that is not ours; the others are read."""
@@ -171,6 +181,7 @@ class Sale:
         self.lines[line.sku] = line
         self._changed.add(line.sku)
         self.checked_at = max(self.checked_at, line.checked_at)
+        self.figures_at = max(self.figures_at, line.at)
 
     def _count(self, line: Line, sign: int) -> None:
         for name in SUMMED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -20,6 +21,9 @@ KEEP_MS = HOUR_MS
 
 SILENT_MS = 8 * 24 * HOUR_MS
 """The longest sale lasts seven days: one of which nothing was heard for so long is over, too."""
+
+LATE_MS = 60_000
+"""So long after its expiry a sale is being closed, unless orders of before still wait or no worker runs."""
 
 MAX_SALES = 200
 MAX_LINES = 100_000
@@ -85,7 +89,7 @@ class Sales:
         return self._read(now_ms) if is_caught_up else []
 
     def _read(self, now_ms: int) -> list[msgspec.MsgspecError]:
-        failures = []
+        failures, late_at = [], _iso_utc(now_ms - LATE_MS)
         for sale in list(self._sales.values()):
             age_ms = now_ms - sale.told_ms
             if age_ms > SILENT_MS or (age_ms > KEEP_MS and sale.is_over):
@@ -95,6 +99,7 @@ class Sales:
                 sale.settle()
             except msgspec.MsgspecError as error:
                 failures.append(error)
+            sale.look_at_clock(late_at)
         return failures
 
     def tick(self) -> set[str]:
@@ -159,6 +164,12 @@ class Sales:
             self._over[sale.id] = None
             if len(self._over) > MAX_OVER:
                 del self._over[next(iter(self._over))]
+
+
+def _iso_utc(at_ms: int) -> str:
+    """As the topics write times: texts of this form compare as their moments do."""
+    moment = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Line(msgspec.Struct, gc=False):

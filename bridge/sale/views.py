@@ -14,6 +14,11 @@ from schemas.reasons import Reason
 SNAPSHOT, CHANGE, BEAT = "snapshot", "change", "beat"
 """Everything; what changed since the event before; nothing changed, and the bridge is still here."""
 
+LATE = (
+    "Its time is over, and nothing closes it. Run `flashsale status`: it says whether workers run and keep "
+    "up. Where `autoReleaseEnabled` is false, send its promotion-end."
+)
+
 
 class Fluent(msgspec.Struct, rename="camel"):
     """Fluent's health as the sale shows it: `state` is ok, waiting or trouble, and `says` why."""
@@ -49,7 +54,10 @@ class Sums(msgspec.Struct, rename="camel"):
 
 
 class Head(msgspec.Struct, rename="camel"):
-    """A promotion without its lines. `reportedAt` and `reportKind` are its newest report's."""
+    """A promotion without its lines. `reportedAt` and `reportKind` are its newest report's.
+
+    `figuresAt` is the moment of the newest figures; `alarm` is what of the whole sale needs a person.
+    """
 
     promotion_id: str
     status: str
@@ -61,6 +69,8 @@ class Head(msgspec.Struct, rename="camel"):
     sums: Sums
     reported_at: str
     report_kind: str
+    figures_at: str
+    alarm: str
 
 
 class SaleEvent(msgspec.Struct, rename="camel"):
@@ -107,6 +117,8 @@ def head_of(sale: Sale) -> Head:
         sums=Sums(*(sale.sums[name] for name in SUMMED)),
         reported_at="" if head is None else head.generated_at,
         report_kind="" if head is None else head.kind,
+        figures_at=sale.figures_at,
+        alarm=LATE if sale.is_late else "",
     )
 
 

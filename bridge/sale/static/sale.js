@@ -33,6 +33,7 @@ function figures() {
   const { sums, left } = sale;
   for (const name of ["consumed", "released", "reserved", "rejectedUnits"]) write(find(name), number(sums[name] ?? 0));
   write(find("left"), number(left));
+  write(find("figuresAt"), clock(sale.figuresAt));
   bar(find("whole"), { left, reserved: 0, consumed: 0, released: 0, ...sums });
   pill(find("status"), STATES[sale.status] ?? sale.status, KINDS[sale.status] ?? "");
 }
@@ -51,12 +52,15 @@ function fluent({ state, says, held, drift, checkedAt }, waiting) {
 function attention() {
   const troubled = lines.troubled();
   const box = find("attention");
-  box.className = `attention ${troubled.length ? "bad" : sale.skus ? "good" : ""}`;
+  const isBad = troubled.length > 0 || sale.alarm;
+  box.className = `attention ${isBad ? "bad" : sale.skus ? "good" : ""}`;
   const many = troubled.length === 1 ? "1 SKU needs" : `${number(troubled.length)} SKUs need`;
   const fine = sale.skus ? "Nothing needs a person" : "Nothing is known of this sale yet";
-  write(find("attention-title"), troubled.length ? `${many} a person` : fine);
+  const title = troubled.length ? `${many} a person` : sale.alarm ? "This sale needs a person" : fine;
+  write(find("attention-title"), title);
   const shown = troubled.slice(0, MOST_PROBLEMS).map((line) => `${line.sku}: ${line.problem}. ${line.remedy}`);
   const more = troubled.length - MOST_PROBLEMS;
+  if (sale.alarm) shown.unshift(sale.alarm);
   list(find("problems"), more > 0 ? [...shown, `And ${number(more)} more, which come first in the table below`] : shown);
 }
 
@@ -69,7 +73,7 @@ function tick() {
   const left = remaining(sale.status, sale.expiresAt, events.now());
   write(find("countdown"), left);
   write(find("until"), sale.expiresAt ? `until ${clock(sale.expiresAt)}` : "");
-  const mark = sale.troubled ? `(${sale.troubled}!) ` : "";
+  const mark = sale.troubled ? `(${sale.troubled}!) ` : sale.alarm ? "(!) " : "";
   const title = `${mark}${promotion} · ${number(sale.left ?? 0)} left · ${left}`;
   if (document.title !== title) document.title = title;
 }

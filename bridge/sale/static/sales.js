@@ -17,11 +17,12 @@ function take(content, isWhole) {
   show();
 }
 
+const needsPerson = (sale) => sale.troubled > 0 || sale.alarm !== "";
 const isOver = (sale) => sale.status === "CLOSED" || sale.status === "REJECTED";
 
 /** Those with problems first, then what runs and ends soonest, then what is over. */
 function order(a, b) {
-  return (b.troubled > 0) - (a.troubled > 0) || isOver(a) - isOver(b)
+  return needsPerson(b) - needsPerson(a) || isOver(a) - isOver(b)
     || (a.expiresAt < b.expiresAt ? -1 : a.expiresAt > b.expiresAt ? 1 : 0)
     || names.compare(a.promotionId, b.promotionId);
 }
@@ -61,12 +62,13 @@ function made(sale) {
 function fill(row, sale) {
   const { sums, left } = sale;
   const line = { left, reserved: 0, consumed: 0, released: 0, rejectedUnits: 0, ...sums };
-  row.className = sale.troubled ? "problem" : isOver(sale) ? "over" : "";
+  row.className = needsPerson(sale) ? "problem" : isOver(sale) ? "over" : "";
   bar(row.querySelector(".bar"), line);
   const state = STATES[sale.status] ?? sale.status;
-  const needs = sale.troubled === 1 ? "1 SKU needs a person" : `${number(sale.troubled)} SKUs need a person`;
+  const many = sale.troubled === 1 ? "1 SKU needs" : `${number(sale.troubled)} SKUs need`;
+  const needs = `${sale.troubled ? many : "It needs"} a person`;
   const texts = [
-    number(left), number(line.consumed), sale.troubled ? `${state}. ${needs}` : state,
+    number(left), number(line.consumed), needsPerson(sale) ? `${state}. ${needs}` : state,
     remaining(sale.status, sale.expiresAt, events.now()),
     ...[line.reserved, line.released, line.rejectedUnits, sale.skus].map(number),
   ];

@@ -62,6 +62,17 @@ def publish_troubled(decider: Decider, promotion: str) -> None:
     )
 
 
+def test_a_sale_that_nothing_closes_is_said_to_need_a_person(
+    page: Browser, served: BridgeProcess, decider: Decider
+) -> None:
+    decider.publish((SALE_FIGURES, figures("A", "LATE") | {"expiresAt": "2026-01-01T00:00:00.000Z"}, {}))
+    page.open(f"{served.operations_url}/sale/LATE")
+    page.wait_for("#attention-title", "This sale needs a person")
+    assert "nothing closes it" in page.text("#problems") and page.text("#figuresAt") != "not yet"
+    page.open(f"{served.operations_url}/sale")
+    page.wait_for("tr.problem .state", "on sale. It needs a person")
+
+
 def test_it_waits_for_a_sale_shows_it_and_moves_with_it(
     page: Browser, served: BridgeProcess, decider: Decider
 ) -> None:

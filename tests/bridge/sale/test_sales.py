@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.sale import sales as sales_module
-from bridge.sale.sales import KEEP_MS, SILENT_MS, Sales
+from bridge.sale.sales import KEEP_MS, LATE_MS, SILENT_MS, Sales
 from bridge.sale.views import head_of, sale_event
 from schemas.topics import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS, SALE_FIGURES
 from tests.bridge.sale.told import NOW_MS, arrival, figures, line, outcome, report, results
@@ -266,6 +266,21 @@ def test_a_page_that_is_not_ours_is_told_and_hides_no_other() -> None:
     assert set(sales.sale("P").lines) == {"B"} and not sales.settle(NOW_MS, is_caught_up=True)
 
 
+def test_a_sale_whose_time_is_over_and_that_nothing_closes_needs_a_person() -> None:
+    """As where no worker runs: then no figures come that would say so."""
+    sales = told((SALE_FIGURES, figures("A")))
+    expires_ms = NOW_MS + 7_200_000
+    sales.settle(expires_ms + LATE_MS, is_caught_up=True)
+    sale = sales.sale("P")
+    sale.changes()
+    assert not head_of(sale).alarm
+    sales.settle(expires_ms + LATE_MS + 1, is_caught_up=True)
+    assert "nothing closes it" in head_of(sale).alarm and sale.changes() == set()
+    sales.arrived(arrival(SALE_FIGURES, figures("A", status="CLOSING", seconds=9), expires_ms))
+    sales.settle(expires_ms + LATE_MS + 2, is_caught_up=True)
+    assert not head_of(sale).alarm
+
+
 def test_a_head_says_how_a_sale_stands_as_a_whole() -> None:
     sales = told(
         (PROMOTION_RESULTS, results("A", "B")),
@@ -275,3 +290,4 @@ def test_a_head_says_how_a_sale_stands_as_a_whole() -> None:
     head = head_of(sales.sale("P"))
     assert (head.skus, head.sold_out, head.troubled, head.left) == (2, 1, 0, 10)
     assert (head.report_kind, head.expires_at) == ("INTERIM", "2027-01-15T10:00:00.000Z")
+    assert head.figures_at == "2027-01-15T08:00:00.000Z"
