@@ -75,6 +75,7 @@ class Sale:
         """When anything was published about it last, in Unix milliseconds."""
         self._changed: set[str] = set()
         self._head_changed = False
+        self._has_results = False
         self._unread: dict[Page, bytes] = {}
 
     @property
@@ -88,7 +89,8 @@ class Sale:
         if not self.lines or self.statuses[""]:
             return self.head.status if self.head is not None else UNKNOWN
         if self.statuses[REJECTED] == len(self.lines):
-            return REJECTED
+            # Until every SKU is decided, others may not have been told of yet.
+            return REJECTED if self._has_results or self.head is not None else PENDING
         if sum(self.statuses[each] for each in OVER) == len(self.lines):
             return CLOSED
         if self.statuses[CLOSING] or self.statuses[CLOSED]:
@@ -106,9 +108,11 @@ class Sale:
         return max(0, self.sums["reserved"] - self.sums["consumed"] - self.sums["released"])
 
     def figures(self) -> Figures | None:
-        """The sums of its SKUs' figures, None before anything says how they sell."""
+        """The sums of its SKUs' figures, None before anything says how they sell and where it stands."""
+        if not self.figures_at or self.status == UNKNOWN:
+            return None
         sums: dict[str, Any] = {name: self.sums[name] for name in FIGURES}
-        return Figures(**sums, left=self.left, at=self.figures_at) if self.figures_at else None
+        return Figures(**sums, left=self.left, at=self.figures_at)
 
     def changes(self) -> set[str] | None:
         """The SKUs that changed since the last call; None where nothing else did, either."""
@@ -152,6 +156,7 @@ class Sale:
             raise failure
 
     def _read_results(self, value: bytes) -> None:
+        self._has_results = True
         for raw in _decode_results(value).reservations:
             if _decode_success(raw).success:
                 told = _decode_reserved(raw)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
 import bridge.status
 import bridge.store
 from bridge.problems import Problem
 from bridge.records import Arrival
-from bridge.status import Status
+from bridge.sale.sales import Sales
+from bridge.signing import Guard
+from bridge.status import Questions, Status
 from bridge.store import Store
+from schemas.topics import SALE_FIGURES
 from streams.settings import ConfigurationError
 from tests.bridge.decisions import Decider, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller
-from tests.bridge.sale.told import at, figures
+from tests.bridge.sale.told import NOW_MS, arrival, at, figures
 from tests.streams.engine.test_store import full_disk
 from tests.support.system import wait_until
 
@@ -88,6 +93,23 @@ def test_a_running_promotion_says_how_it_stands_before_its_first_report(
     assert found["status"] == "ACTIVE" and "report" not in found
     assert (found["figures"]["reserved"], found["figures"]["left"]) == (30, 22)
     assert found["figures"]["at"] == at(5)
+
+
+@pytest.mark.parametrize("is_caught_up", [False, True])
+async def test_figures_of_a_promotion_are_answered_once_all_of_its_skus_are_read(
+    tmp_path: Path, is_caught_up: bool
+) -> None:
+    sales = Sales()
+    sales.arrived(arrival(SALE_FIGURES, figures("A")))
+    sales.settle(NOW_MS, is_caught_up=is_caught_up)
+    request = Request({"type": "http", "method": "GET", "path_params": {"id": "P"}, "headers": []})
+    with closing(Status(tmp_path)) as status:
+        questions = Questions(status, sales, Guard(None), lambda: is_caught_up)
+        if is_caught_up:
+            assert json.loads(bytes((await questions.promotion(request)).body))["figures"]["reserved"] == 10
+        else:
+            with pytest.raises(Problem, match="still reads"):
+                await questions.promotion(request)
 
 
 def test_a_new_bridge_knows_the_recent_past_when_it_is_ready(

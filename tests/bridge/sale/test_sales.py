@@ -70,7 +70,11 @@ def test_sums_are_those_of_the_lines_whatever_happened_to_them() -> None:
             "CLOSING",
         ),
         ([(SALE_FIGURES, figures("A", status="CLOSED"))], "CLOSED"),
-        ([(SALE_FIGURES, figures("A", status="REJECTED"))], "REJECTED"),
+        ([(SALE_FIGURES, figures("A", status="REJECTED"))], "PENDING"),
+        (
+            [(SALE_FIGURES, figures("A", status="REJECTED")), (PROMOTION_RESULTS, results(refused=["A"]))],
+            "REJECTED",
+        ),
         ([(PROMOTION_RESULTS, results("A", refused=["B"]))], "ACTIVE"),
         ([(PROMOTION_RESULTS, results(refused=["B"]))], "REJECTED"),
         ([(RECONCILIATION_REPORTS, report(line("A"), status="CLOSING"))], "CLOSING"),
@@ -80,6 +84,12 @@ def test_sums_are_those_of_the_lines_whatever_happened_to_them() -> None:
 )
 def test_a_sales_status_is_what_its_skus_make_it(records: list[Record], status: str) -> None:
     assert told(*records).sale("P").status == status
+
+
+def test_figures_that_do_not_say_where_a_sale_stands_are_none() -> None:
+    """The first page of two; a status is told with the last."""
+    sales = told((RECONCILIATION_REPORTS, report(line("A"), pages=2)))
+    assert sales.sale("P").status == "UNKNOWN" and sales.sale("P").figures() is None
 
 
 def test_what_needs_a_person_is_named_with_its_remedy_and_goes_when_it_is_over() -> None:
