@@ -20,6 +20,7 @@ from bridge.inbox import HISTORY
 from bridge.operations import ByPort, Operations
 from bridge.origins import LoopbackOnly, is_loopback
 from bridge.sale.links import Links
+from bridge.sale.live import SPARE_VIEWERS
 from bridge.sale.pages import Pages, anybody
 from bridge.server import BACKLOG, Configuration, Server
 from bridge.service import Bridge
@@ -67,7 +68,7 @@ def run(settings: Settings, options: Options) -> int:
     bridge = Bridge(settings)
     secrets_of = None if options.unsigned else settings.bridge.secrets
     guard = Guard(secrets_of, settings.bridge.clients)
-    pages = Pages(bridge.live, Links(secrets_of).require)
+    pages = Pages(bridge.live, Links(secrets_of).require, SPARE_VIEWERS)
     tracer = tracer_of(os.environ, "flashsale-bridge")
     events = Events(bridge, guard, options.default_wait_s or 0, tracer)
     fluent = FluentEvents(bridge, fluent_key, unsigned=options.unsigned)

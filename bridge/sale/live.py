@@ -27,6 +27,8 @@ BEAT_TICKS = 15
 
 KEPT = 8
 MAX_VIEWERS = 1_000
+SPARE_VIEWERS = 100
+"""So many of them only on the operations port, however many have a link and open it."""
 
 log = get_logger("bridge")
 
@@ -106,10 +108,9 @@ class Live:
         for channel in self._channels.values():
             channel.wake()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nobody more may look."""
-        return self._closed or self.viewers >= MAX_VIEWERS
+    def has_room(self, spare: int = 0) -> bool:
+        """Whether somebody more may look, and `spare` others after that."""
+        return not self._closed and self.viewers + spare < MAX_VIEWERS
 
     def tick(self, at_ms: int) -> None:
         """Send what changed since the last tick; `at_ms` in Unix milliseconds."""
@@ -136,7 +137,7 @@ class Live:
     async def watch(self, promotion_id: str | None, until_s: float | None) -> AsyncIterator[bytes]:
         """The events of a sale, None: of the list, until `until_s` (Unix seconds, None: for ever).
 
-        Ask `is_full` before.
+        Ask `has_room` before.
         """
         channel = self._enter(promotion_id)
         version: int | None = None

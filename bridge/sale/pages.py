@@ -70,11 +70,12 @@ class EventStream(StreamingResponse):
 
 
 class Pages:
-    """The routes. `require` decides who may see them."""
+    """The routes. `require` decides who may see them; `spare` viewers must find room elsewhere."""
 
-    def __init__(self, live: Live, require: Require) -> None:
+    def __init__(self, live: Live, require: Require, spare: int = 0) -> None:
         self._live = live
         self._require = require
+        self._spare = spare
 
     async def sale(self, request: Request) -> Response:
         """`/sale/{id}`, or its events where the path as it was sent says so. Raises Problem."""
@@ -133,7 +134,7 @@ class Pages:
     def _events(self, request: Request, promotion_id: str | None, until_s: float | None) -> Response:
         if request.method == "HEAD":
             return Response(headers=EVENTS, media_type=EVENT_STREAM)
-        if self._live.is_full:
+        if not self._live.has_room(self._spare):
             raise unavailable("As many look at sales as the bridge serves", "Try again in a minute.")
         request.scope[ENDLESS] = True
         return EventStream(self._live.watch(promotion_id, until_s), headers=EVENTS)

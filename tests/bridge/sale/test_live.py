@@ -239,15 +239,15 @@ async def test_streams_end_with_their_link_and_when_the_bridge_stops(world: Worl
         world.live.close()
         with pytest.raises(StopAsyncIteration):
             await asyncio.wait_for(waiting, 10)
-    assert world.live.is_full and not world.live.viewers
+    assert not world.live.has_room() and not world.live.viewers
 
 
 async def test_only_so_many_may_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "MAX_VIEWERS", 1)
-    before = world.live.is_full
+    before = world.live.has_room()
     async with world.viewer() as viewer:
         await next_of(viewer)
-        assert (before, world.live.is_full) == (False, True)
+        assert (before, world.live.has_room()) == (True, False)
 
 
 async def test_a_failure_in_one_second_leaves_the_next_to_try_again(
