@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.records import Arrival
+from bridge.sale.sales import Sales
 from schemas.examples import RECONCILIATION_REPORTS, SALE_FIGURES
 
 NOW_MS = 1_800_000_000_000
@@ -14,6 +15,7 @@ AT = "2027-01-15T08:00:{:06.3f}Z"
 """NOW_MS, with seconds to fill in."""
 
 EXPIRES_AT = "2027-01-15T10:00:00.000Z"
+Record = tuple[str, Mapping[str, Any]]
 COUNTS = ("consumed", "cancelled", "released", "rejectedUnits", "rejectedOrders")
 
 
@@ -99,3 +101,13 @@ def outcome(ref: str, *reasons: str, promotion: str = "P", revision: int = 1) ->
 def arrival(topic: str, value: Mapping[str, Any], at_ms: int = NOW_MS) -> Arrival:
     """A record of `topic` as it comes out of the broker."""
     return Arrival(topic, "", json.dumps(value).encode(), None, {}, at_ms)
+
+
+def told(*records: Record, at_ms: int = NOW_MS, settled: bool = True) -> Sales:
+    """Sales that were told these records, all of `at_ms`."""
+    sales = Sales()
+    for topic, value in records:
+        sales.arrived(arrival(topic, value, at_ms))
+    if settled:
+        assert not sales.settle(at_ms, is_caught_up=True)
+    return sales
