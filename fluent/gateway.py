@@ -136,7 +136,7 @@ class Gateway:
         lines = [line for line in differing if not is_outdated(line)]
         found = await asyncio.gather(*map(self.handle, lines))
         answers: list[SkuCommand] = [
-            msgspec.structs.replace(answer, round=page.round)
+            msgspec.structs.replace(answer, round=0 if page.alone else page.round)
             for line, answer in zip(lines, found, strict=True)
             if isinstance(answer, Verified) and (answer.drift_units or line.differed)
         ]

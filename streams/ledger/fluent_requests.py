@@ -61,6 +61,10 @@ class VerifyRequest(_Request, tag=4):
     differed: bool = False
 
 
+ALONE = -1
+"""The page of one reservation that is verified between two rounds."""
+
+
 class VerifyPage(msgspec.Struct, array_like=True, gc=False, tag=5):
     """Compare many open reservations at once, of one partition; only those that differ are answered for.
 
@@ -76,6 +80,11 @@ class VerifyPage(msgspec.Struct, array_like=True, gc=False, tag=5):
     def sku(self) -> str:
         """Of the first line: the record's key, which leads the answer back to the partition that asks."""
         return self.lines[0].sku
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is about one reservation, and of no round."""
+        return self.page == ALONE
 
 
 FluentRequest = HoldRequest | SettleRequest | ReleaseRequest | VerifyRequest

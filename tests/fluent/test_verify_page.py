@@ -14,7 +14,7 @@ import pytest
 from fluent import Gateway, RequestQueue
 from fluent.profile import BUILT_IN
 from streams.ledger.commands import PageVerified, SkuCommand, Verified
-from streams.ledger.fluent_requests import FluentRequest, VerifyPage, VerifyRequest
+from streams.ledger.fluent_requests import ALONE, FluentRequest, VerifyPage, VerifyRequest
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests
 from tests.support.fluent import FluentSimulator
@@ -186,6 +186,12 @@ async def test_a_page_that_fluent_does_not_answer_is_not_verified(
     lines = await held(gateway, some)
     simulator.next("closeAfter", match="Holds", contains=some[0].ref, count=4)
     assert await gateway.verify_page(page(lines)) == []
+
+
+async def test_the_answer_about_one_alone_is_of_no_round(gateway: Gateway, some: list[Requests]) -> None:
+    await held(gateway, some[:1])
+    found = await gateway.verify_page(VerifyPage(ROUND, ALONE, [some[0].verify(99)]))
+    assert [(each.drift_units, each.round) for each in found if isinstance(each, Verified)] == [(1, 0)]
 
 
 @pytest.fixture
