@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from fluent import Gateway, RequestQueue
+from fluent import gateway as gateways
 from fluent.profile import BUILT_IN
 from streams.ledger.commands import PageVerified, SkuCommand, Verified
 from streams.ledger.fluent_requests import ALONE, FluentRequest, VerifyPage, VerifyRequest
@@ -192,6 +193,29 @@ async def test_the_answer_about_one_alone_is_of_no_round(gateway: Gateway, some:
     await held(gateway, some[:1])
     found = await gateway.verify_page(VerifyPage(ROUND, ALONE, [some[0].verify(99)]))
     assert [(each.drift_units, each.round) for each in found if isinstance(each, Verified)] == [(1, 0)]
+
+
+async def test_however_much_differs_few_lines_are_looked_at_at_once(
+    new_gateway: NewGateway, some: list[Requests], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: all lines of all pages at once, thousands of calls, behind which those of a release waited."""
+    monkeypatch.setattr(gateways, "LINES_AT_ONCE", 3)
+    gateway, now, most = new_gateway(), 0, 0
+    handle = gateway.handle
+
+    async def counting(request: FluentRequest, *, may_wait: bool = False) -> SkuCommand | None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        found = await handle(request, may_wait=may_wait)
+        now -= 1
+        return found
+
+    monkeypatch.setattr(gateway, "handle", counting)
+    lines = [sku.verify(7) for sku in some]
+    found = await asyncio.gather(gateway.verify_page(page(lines)), gateway.verify_page(page(lines)))
+    assert most == 3
+    assert [len(drifts(each)) for each in found] == [len(some), len(some)]
 
 
 @pytest.fixture
