@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
-from fluent import Gateway, RequestQueue
+from fluent import Gateway, RequestQueue, verify_page
 from fluent import gateway as gateways
 from fluent.profile import BUILT_IN
 from streams.ledger.commands import PageVerified, SkuCommand, Verified
@@ -146,6 +147,19 @@ async def test_a_position_with_more_holds_than_a_page_shows_is_looked_at_by_itse
     assert drifts(await gateway.verify_page(page(lines))) == {}
     simulator.quantity(carts[-1], attributes=OURS)
     assert drifts(await gateway.verify_page(page(lines))) == {two.sku: (10, 1, "DUPLICATE")}
+
+
+async def test_one_sku_with_very_many_holds_keeps_no_other_from_being_compared(
+    any_gateway: Gateway, some: list[Requests], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = await held(any_gateway, some)
+    lines[1] = some[1].verify(99)
+    monkeypatch.setattr(verify_page, "RECORDS_A_READ", 2)
+    monkeypatch.setattr(verify_page, "READS_A_PAGE", 2)
+    with capture_logs() as logs:
+        found = await any_gateway.verify_page(page(lines))
+    assert drifts(found) == {some[1].sku: (100, 1, "WRONG_QUANTITY")}
+    assert [each["lines"] for each in logs if each["event"] == "fluent_page_refused"] == [len(some)]
 
 
 async def test_a_hold_of_more_parts_than_a_page_asks_for_is_looked_at_by_itself(gateway: Gateway) -> None:
