@@ -209,6 +209,19 @@ async def test_the_answer_about_one_alone_is_of_no_round(gateway: Gateway, some:
     assert [(each.drift_units, each.round) for each in found if isinstance(each, Verified)] == [(1, 0)]
 
 
+async def test_many_that_are_verified_alone_are_read_together(
+    new_gateway: NewGateway, some: list[Requests]
+) -> None:
+    """Seen: a query for each, which goes out by itself, of the twenty requests that a second has."""
+    network = Network()
+    gateway = new_gateway(transport=network)
+    alone = [VerifyPage(ROUND, ALONE, [line]) for line in await held(gateway, some)]
+    before = network.calls
+    found = await asyncio.gather(*map(gateway.verify_page, alone))
+    assert found == [[PageVerified(ROUND, ALONE)]] * len(some)
+    assert network.calls - before <= 4
+
+
 async def test_however_much_differs_few_lines_are_looked_at_at_once(
     new_gateway: NewGateway, some: list[Requests], monkeypatch: pytest.MonkeyPatch
 ) -> None:
