@@ -282,6 +282,18 @@ async def test_a_page_goes_after_everything_that_waits(new_gateway: NewGateway, 
     ]  # fmt: skip
 
 
+async def test_pages_leave_room_for_what_the_ledger_waits_for(
+    new_gateway: NewGateway, some: list[Requests]
+) -> None:
+    """Seen: where all holds differed, the looks at each filled the queue, and settles were refused."""
+    queue = RequestQueue(new_gateway(), max_queued=4, max_skus=1, check_documents=False)
+    alone = [VerifyPage(ROUND, ALONE, [line]) for line in await held(queue.gateway, some)]
+    assert [queue.submit(each, lambda _: None) for each in alone[:4]] == [True, True, True, False]
+    assert [queue.submit(each.settle(90, 10), lambda _: None) for each in some[:3]] == [True, True, False]
+    await queue.drain()
+    await queue.close()
+
+
 async def test_a_line_of_which_something_newer_is_asked_says_nothing(
     queue: RequestQueue, some: list[Requests]
 ) -> None:
