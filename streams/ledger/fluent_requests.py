@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Annotated
 
 import msgspec
 
@@ -74,7 +75,7 @@ class VerifyPage(msgspec.Struct, array_like=True, gc=False, tag=5):
 
     round: int
     page: int
-    lines: list[VerifyRequest]
+    lines: Annotated[list[VerifyRequest], msgspec.Meta(min_length=1)]
 
     @property
     def sku(self) -> str:
