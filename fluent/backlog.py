@@ -76,13 +76,15 @@ class Entry:
 def reservation_of(request: AnyRequest) -> Reservation:
     """What a request is about: a page of the next round takes the place of the same page of this one."""
     if isinstance(request, VerifyPage):
-        return "", f"\0{request.page}\0{request.sku}"
+        return "", f"\0{request.page}\0{request.lines[0].promotion_id}\0{request.sku}"
     return request.promotion_id, request.sku
 
 
 def number_of(request: AnyRequest) -> int:
     """The higher one is newer, among the requests about the same."""
-    return request.round if isinstance(request, VerifyPage) else request.number
+    if isinstance(request, VerifyPage):
+        return request.lines[0].number if request.alone else request.round
+    return request.number
 
 
 class Backlog:

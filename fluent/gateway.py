@@ -51,6 +51,9 @@ from streams.system import now_ms as wall_clock_ms
 
 log = get_logger("fluent")
 
+LINES_AT_ONCE = 200
+"""Lines of all pages together that are looked at by themselves: a release's calls wait behind theirs."""
+
 
 class Gateway:
     """Owns the client: `aclose()` it, or use it as an async context manager."""
@@ -75,6 +78,7 @@ class Gateway:
             options, lease_expires_at=lease_expires_at, transport=transport, clock=clock
         )
         self._failures = Failures()
+        self._looking = asyncio.Semaphore(LINES_AT_ONCE)
 
     @classmethod
     def from_settings(
@@ -127,16 +131,18 @@ class Gateway:
 
         A line that `is_outdated` says nothing any more.
         """
+        lines = [line for line in page.lines if not is_outdated(line)]
         try:
-            differing = await self._doubtful([line for line in page.lines if not is_outdated(line)])
+            # The calls of one that is looked at by itself go out together with those of others.
+            differing = lines if page.alone else await self._doubtful(lines)
         except FluentError as error:
             log.info("fluent_page_unanswered", sku=page.sku, lines=len(page.lines), error=str(error))
             self.meters.answers[type(page).__name__, "Unanswered"] += 1
             return []
         lines = [line for line in differing if not is_outdated(line)]
-        found = await asyncio.gather(*map(self.handle, lines))
+        found = await asyncio.gather(*map(self._look_at, lines))
         answers: list[SkuCommand] = [
-            msgspec.structs.replace(answer, round=page.round)
+            msgspec.structs.replace(answer, round=0 if page.alone else page.round)
             for line, answer in zip(lines, found, strict=True)
             if isinstance(answer, Verified) and (answer.drift_units or line.differed)
         ]
@@ -144,6 +150,10 @@ class Gateway:
             answers.append(PageVerified(page.round, page.page))
         self.meters.answers[type(page).__name__, type(answers[-1]).__name__ if answers else "Unanswered"] += 1
         return answers
+
+    async def _look_at(self, line: VerifyRequest) -> SkuCommand | None:
+        async with self._looking:
+            return await self.handle(line)
 
     async def _doubtful(self, lines: Sequence[VerifyRequest]) -> Sequence[VerifyRequest]:
         """The lines to look at one by one: all of them where Fluent refuses to show so many at once."""

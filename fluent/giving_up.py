@@ -64,6 +64,8 @@ async def refusal(
 ) -> SkuCommand | None:
     """The answer that ends the request. None for a release whose units cannot be read: it is asked again.
 
+    None for a verify of an open hold, too: nothing waits for it, and nobody has seen that Fluent agrees.
+
     What a hold has created is ended as far as that is possible.
     """
     subject = (request.promotion_id, request.sku, request.number)
@@ -82,4 +84,4 @@ async def refusal(
                 return ReleaseFailed(*subject, held, f"the release is {said}")
             return None
         case VerifyRequest():
-            return Verified(*subject, request.held)
+            return Verified(*subject, request.held) if request.closed else None

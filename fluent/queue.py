@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ class RequestQueue:
     def submit(self, request: AnyRequest, on_answer: OnAnswer, on_done: OnDone | None = None) -> bool:
         """Takes a request; False when the queue is full, and nothing was done with it. A release always fits.
 
+        Pages of verifies may fill one half.
+
         `on_answer` gets the answer, if there is one; a page of verifies may have several. `on_done` is called
         once for each request that was taken: when it was answered, could not be, was superseded by a newer
         one, or repeats a waiting one. A closed queue does nothing with what it takes, and calls neither.
@@ -86,12 +89,18 @@ class RequestQueue:
         if before is not None:
             self.meters.dropped["superseded"] += 1
             before.done()
-        elif self._queued >= self._max_queued and not isinstance(request, ReleaseRequest):
+        elif self._queued >= self._room_for(request):
             self.meters.dropped["no room"] += 1
             return False
         self._backlog.put(entry)
         self._start()
         return True
+
+    def _room_for(self, request: AnyRequest) -> float:
+        """Beside how many others it may wait: pages of verifies leave room, for nothing waits for them."""
+        if isinstance(request, ReleaseRequest):
+            return math.inf
+        return self._max_queued // 2 if isinstance(request, VerifyPage) else self._max_queued
 
     @property
     def _queued(self) -> int:

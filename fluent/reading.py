@@ -58,12 +58,12 @@ class Reading:
         data = await self._client.call(mapped.operation, given, self.deadline, self._trace)
         return mapped.read(data)
 
-    async def pages(self, name: str, **values: Any) -> list[Mapping[str, Any]]:
-        """All rows. Raises BrokenPaging where the pages do not lead to the end."""
+    async def pages(self, name: str, at_most: int = MAX_PAGES, **values: Any) -> list[Mapping[str, Any]]:
+        """All rows. Raises BrokenPaging where `at_most` pages do not lead to the end."""
         about = self._fixed.get("sku") or "several SKUs"
         rows: list[Mapping[str, Any]] = []
         after, seen = None, set()
-        for _ in range(MAX_PAGES):
+        for _ in range(at_most):
             page = await self.read(name, **({"first": self.profile.page_size} | values), after=after) or {}
             # A position that Fluent does not know has no page at all.
             rows += page.get("nodes") or () if name == names.POSITION_HOLDS else listed(page.get("nodes"))
@@ -73,7 +73,7 @@ class Reading:
             if after is None or after in seen:
                 raise BrokenPaging(f"{name} of {about}: more pages, but the cursor is {after!r} again")
             seen.add(after)
-        raise BrokenPaging(f"{name} of {about}: more than {MAX_PAGES} pages")
+        raise BrokenPaging(f"{name} of {about}: more than {at_most} pages")
 
     def part(self, row: Mapping[str, Any]) -> Part:
         """A record as a part, or as a booking."""

@@ -147,7 +147,12 @@ class Task:
 
 
 def are_full(tasks: Collection[Task]) -> bool:
-    """Whether tasks have decided as much as one transaction should carry."""
+    """Whether tasks have decided as much as one transaction should carry.
+
+    A task that stands still has a transaction of its own and decides one portion before that: it must not
+    keep the others from deciding meanwhile.
+    """
+    tasks = [task for task in tasks if task.state is None or not task.state.strikes]
     pending = [task.pending for task in tasks]
     return (
         sum(each.records for each in pending) >= MAX_RECORDS

@@ -170,7 +170,7 @@ class Verified(_Answer, tag=26):
     """What Fluent really holds for a reservation, compared with what was asked for.
 
     `drift_units` 0 means agreement, and then there is no `drift_kind`. `corrected_units` were put right by
-    this verify. `round` is that of the page it was asked in; 0 for a verify of its own.
+    this verify. `round` is that of the page it was asked in; 0 where it was asked about alone.
     """
 
     held: int

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Annotated
 
 import msgspec
 
@@ -61,6 +62,10 @@ class VerifyRequest(_Request, tag=4):
     differed: bool = False
 
 
+ALONE = -1
+"""The page of one reservation that is verified between two rounds."""
+
+
 class VerifyPage(msgspec.Struct, array_like=True, gc=False, tag=5):
     """Compare many open reservations at once, of one partition; only those that differ are answered for.
 
@@ -70,12 +75,17 @@ class VerifyPage(msgspec.Struct, array_like=True, gc=False, tag=5):
 
     round: int
     page: int
-    lines: list[VerifyRequest]
+    lines: Annotated[list[VerifyRequest], msgspec.Meta(min_length=1)]
 
     @property
     def sku(self) -> str:
         """Of the first line: the record's key, which leads the answer back to the partition that asks."""
         return self.lines[0].sku
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is about one reservation, and of no round."""
+        return self.page == ALONE
 
 
 FluentRequest = HoldRequest | SettleRequest | ReleaseRequest | VerifyRequest

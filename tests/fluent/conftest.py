@@ -25,7 +25,7 @@ NewGateway = Callable[..., Gateway]
 def shared_fluent() -> Iterator[FluentSimulator]:
     stock = {f"ONE-{number:03d}": {"LOC-1": 100} for number in range(SKUS)}
     stock |= {f"TWO-{number:03d}": {"LOC-1": 60, "LOC-2": 60} for number in range(SKUS)}
-    stock |= {f"PAGE-{number:03d}": {"LOC-1": 60, "LOC-2": 60} for number in range(400)}
+    stock |= {f"PAGE-{number:03d}": {"LOC-1": 60, "LOC-2": 60} for number in range(500)}
     stock |= {sku: {"LOC-1": 8, "LOC-2": 100} for sku in ALIKE}
     stock["MANY"] = {f"STORE-{number:03d}": 2 for number in range(120)}
     with FluentSimulator(stock) as simulator:

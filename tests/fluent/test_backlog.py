@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluent.backlog import Backlog, Entry
-from streams.ledger.fluent_requests import FluentRequest
+from fluent.backlog import Backlog, Entry, number_of, reservation_of
+from streams.ledger.fluent_requests import ALONE, FluentRequest, VerifyPage
 from tests.fluent.support import Requests
 
 KINDS = ("release", "hold", "settle", "verify")
@@ -92,3 +92,12 @@ def test_whatever_comes_everything_is_taken_out_once(steps: list[tuple[str, str,
         assert len(backlog) == len(waiting)
     rest = all_of(backlog)
     assert {each.reservation for each in rest} == waiting.keys() and len(backlog) == 0
+
+
+def test_what_is_verified_alone_stands_for_its_reservation_only() -> None:
+    """Seen: of two promotions on a SKU one was taken for a repeat of the other, as was a newer line."""
+    one, two = Requests("A", "P"), Requests("A", "Q")
+    first, other, newer = (VerifyPage(5, ALONE, [each.verify(1)]) for each in (one, two, one))
+    assert reservation_of(first) != reservation_of(other)
+    assert reservation_of(first) == reservation_of(newer)
+    assert number_of(newer) > number_of(first)

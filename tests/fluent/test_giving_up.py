@@ -19,7 +19,7 @@ from streams.ledger.commands import (
     SkuCommand,
     Verified,
 )
-from streams.ledger.fluent_requests import FluentRequest
+from streams.ledger.fluent_requests import FluentRequest, VerifyPage
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests, live
 from tests.support.fluent import FluentSimulator
@@ -100,7 +100,18 @@ async def test_settle_release_and_verify_end_in_an_answer_as_well(
     released = (await asked(releasing, one.release(40)))[-1]
     assert isinstance(released, ReleaseFailed) and released.held == 100
     verifying = new_gateway(transport=strange("FindParts", "C0140"), max_retries=0)
-    assert isinstance((await asked(verifying, one.verify(60)))[-1], Verified)
+    assert isinstance((await asked(verifying, one.verify(closed=True)))[-1], Verified)
+
+
+async def test_an_open_hold_that_cannot_be_read_is_not_said_to_agree(
+    gateway: Gateway, new_gateway: NewGateway, one: Requests
+) -> None:
+    """Seen: after some rounds a difference that was known was gone from the report."""
+    await gateway.handle(one.hold(100))
+    blind = new_gateway(transport=strange("FindParts", "C0140"), max_retries=0)
+    line = msgspec.structs.replace(one.verify(60), differed=True)
+    for number in range(FAILURES + 2):
+        assert await blind.verify_page(VerifyPage(number, 0, [line])) == []
 
 
 async def test_a_release_whose_units_cannot_be_read_is_asked_again_and_again(

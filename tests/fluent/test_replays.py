@@ -14,7 +14,7 @@ from streams.engine.fetched import Fetched
 from streams.engine.sender import Sender
 from streams.engine.stage import Record
 from streams.ledger.commands import SkuCommand, decode_sku_command
-from streams.ledger.fluent_requests import FluentRequest, encode_request
+from streams.ledger.fluent_requests import FluentRequest, VerifyPage, encode_request
 from tests.fluent.support import Requests, live, written
 from tests.support.fluent import FluentSimulator
 
@@ -112,7 +112,11 @@ async def test_when_the_replay_is_over_requests_are_carried_out_as_they_come(
     await successor.agent.close()
 
 
-@pytest.mark.parametrize("value", [None, b"\xff", b"\x91" * 100_000], ids=["none", "no text", "nested deep"])
+@pytest.mark.parametrize(
+    "value",
+    [None, b"\xff", b"\x91" * 100_000, encode_request(VerifyPage(1, 0, []))],
+    ids=["none", "no text", "nested deep", "a page without lines"],
+)
 async def test_what_a_stranger_wrote_among_the_requests_is_passed_over(
     gateway: Gateway, value: bytes | None
 ) -> None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
-from fluent import Gateway, RequestQueue
+from fluent import Gateway, verify_page
+from fluent import gateway as gateways
 from fluent.profile import BUILT_IN
 from streams.ledger.commands import PageVerified, SkuCommand, Verified
-from streams.ledger.fluent_requests import FluentRequest, VerifyPage, VerifyRequest
+from streams.ledger.fluent_requests import ALONE, FluentRequest, VerifyPage
 from tests.fluent.conftest import NewGateway
+from tests.fluent.pages import PAGE, ROUND, held, page
 from tests.fluent.support import Network, Requests
 from tests.support.fluent import FluentSimulator
 
 PROFILES = ("inventory-quantity", "template")
-ROUND, PAGE = 7, 2
 OURS = [{"name": "promotion_id", "type": "STRING", "value": "FLASH-1"}]
 
 
@@ -39,16 +40,6 @@ def own_numbers() -> Iterator[int]:
 @pytest.fixture(params=PROFILES)
 def any_gateway(new_gateway: NewGateway, request: pytest.FixtureRequest) -> Gateway:
     return new_gateway(profile=request.param)
-
-
-async def held(gateway: Gateway, skus: Sequence[Requests], units: int = 100) -> list[VerifyRequest]:
-    """Holds for these SKUs, and the lines that agree with them."""
-    await asyncio.gather(*(gateway.handle(sku.hold(units)) for sku in skus))
-    return [sku.verify(units) for sku in skus]
-
-
-def page(lines: list[VerifyRequest]) -> VerifyPage:
-    return VerifyPage(ROUND, PAGE, lines)
 
 
 def drifts(answers: list[SkuCommand]) -> dict[str, tuple[int, int, str | None]]:
@@ -147,6 +138,19 @@ async def test_a_position_with_more_holds_than_a_page_shows_is_looked_at_by_itse
     assert drifts(await gateway.verify_page(page(lines))) == {two.sku: (10, 1, "DUPLICATE")}
 
 
+async def test_one_sku_with_very_many_holds_keeps_no_other_from_being_compared(
+    any_gateway: Gateway, some: list[Requests], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = await held(any_gateway, some)
+    lines[1] = some[1].verify(99)
+    monkeypatch.setattr(verify_page, "RECORDS_A_READ", 2)
+    monkeypatch.setattr(verify_page, "READS_A_PAGE", 2)
+    with capture_logs() as logs:
+        found = await any_gateway.verify_page(page(lines))
+    assert drifts(found) == {some[1].sku: (100, 1, "WRONG_QUANTITY")}
+    assert [each["lines"] for each in logs if each["event"] == "fluent_page_refused"] == [len(some)]
+
+
 async def test_a_hold_of_more_parts_than_a_page_asks_for_is_looked_at_by_itself(gateway: Gateway) -> None:
     many = Requests("MANY", "FLASH-PAGE")
     lines = await held(gateway, [many], 40)
@@ -188,64 +192,43 @@ async def test_a_page_that_fluent_does_not_answer_is_not_verified(
     assert await gateway.verify_page(page(lines)) == []
 
 
-@pytest.fixture
-async def queue(gateway: Gateway) -> AsyncIterator[RequestQueue]:
-    queue = RequestQueue(gateway, check_documents=False)
-    yield queue
-    await queue.close()
+async def test_the_answer_about_one_alone_is_of_no_round(gateway: Gateway, some: list[Requests]) -> None:
+    await held(gateway, some[:1])
+    found = await gateway.verify_page(VerifyPage(ROUND, ALONE, [some[0].verify(99)]))
+    assert [(each.drift_units, each.round) for each in found if isinstance(each, Verified)] == [(1, 0)]
 
 
-async def test_a_page_under_way_holds_up_no_request_of_its_skus(
-    simulator: FluentSimulator, queue: RequestQueue, some: list[Requests]
-) -> None:
-    lines = await held(queue.gateway, some)
-    simulator.control(hang_ms=1_500)
-    simulator.next("timeoutBefore", match="Holds", contains=some[0].ref)
-    answers: list[Any] = []
-    queue.submit(page(lines), answers.append)
-    queue.submit(some[0].settle(60, 40), answers.append)
-    queue.submit(some[1].release(), answers.append)
-    async with asyncio.timeout(1.2):
-        while len(answers) < 2:
-            await asyncio.sleep(0.01)
-    assert {type(answer).__name__ for answer in answers} == {"SettleConfirmed", "ReleaseConfirmed"}
-
-
-async def test_a_page_goes_after_everything_that_waits(new_gateway: NewGateway, some: list[Requests]) -> None:
-    queue = RequestQueue(new_gateway(), max_skus=1, check_documents=False)
-    lines = await held(queue.gateway, some)
-    answers: list[Any] = []
-    requests: list[FluentRequest] = [some[0].settle(90, 10), some[1].release(), some[2].verify(100)]
-    for request in (Requests("PAGE-000").hold(1), page(lines), *requests):
-        queue.submit(request, answers.append)
-    await queue.drain()
-    await queue.close()
-    assert [type(answer).__name__ for answer in answers] == [
-        "HoldConfirmed", "ReleaseConfirmed", "SettleConfirmed", "Verified", "PageVerified",
-    ]  # fmt: skip
-
-
-async def test_a_line_of_which_something_newer_is_asked_says_nothing(
-    queue: RequestQueue, some: list[Requests]
-) -> None:
-    """Not to the ledger, which would not believe it, and not in the log."""
-    lines = await held(queue.gateway, some)
-    answers: list[Any] = []
-    queue.submit(some[0].settle(60, 40), answers.append)
-    await queue.drain()
-    queue.submit(page(lines), answers.append)
-    await queue.drain()
-    assert [type(answer).__name__ for answer in answers] == ["SettleConfirmed", "PageVerified"]
-
-
-async def test_a_page_of_the_next_round_takes_the_place_of_the_one_that_waits(
+async def test_many_that_are_verified_alone_are_read_together(
     new_gateway: NewGateway, some: list[Requests]
 ) -> None:
-    queue = RequestQueue(new_gateway(), max_skus=1, check_documents=False)
-    lines = await held(queue.gateway, some)
-    answers: list[Any] = []
-    for request in (Requests("PAGE-001").hold(1), page(lines), VerifyPage(ROUND + 1, PAGE, lines)):
-        queue.submit(request, answers.append)
-    await queue.drain()
-    await queue.close()
-    assert answers[1:] == [PageVerified(ROUND + 1, PAGE)]
+    """Seen: a query for each, which goes out by itself, of the twenty requests that a second has."""
+    network = Network()
+    gateway = new_gateway(transport=network)
+    alone = [VerifyPage(ROUND, ALONE, [line]) for line in await held(gateway, some)]
+    before = network.calls
+    found = await asyncio.gather(*map(gateway.verify_page, alone))
+    assert found == [[PageVerified(ROUND, ALONE)]] * len(some)
+    assert network.calls - before <= 4
+
+
+async def test_however_much_differs_few_lines_are_looked_at_at_once(
+    new_gateway: NewGateway, some: list[Requests], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: all lines of all pages at once, thousands of calls, behind which those of a release waited."""
+    monkeypatch.setattr(gateways, "LINES_AT_ONCE", 3)
+    gateway, now, most = new_gateway(), 0, 0
+    handle = gateway.handle
+
+    async def counting(request: FluentRequest, *, may_wait: bool = False) -> SkuCommand | None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        found = await handle(request, may_wait=may_wait)
+        now -= 1
+        return found
+
+    monkeypatch.setattr(gateway, "handle", counting)
+    lines = [sku.verify(7) for sku in some]
+    found = await asyncio.gather(gateway.verify_page(page(lines)), gateway.verify_page(page(lines)))
+    assert most == 3
+    assert [len(drifts(each)) for each in found] == [len(some), len(some)]

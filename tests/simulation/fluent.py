@@ -100,7 +100,7 @@ class Fluent:
             hold = self.stocks[line.sku].holds.get(line.reservation_ref)
             answer = self._verify(line, hold)
             if answer.drift_units or line.differed:
-                answer.round = page.round
+                answer.round = 0 if page.alone else page.round
                 self._answer(answer, answer.sku)
         self._answer(c.PageVerified(page.round, page.page), page.sku)
 

@@ -184,15 +184,15 @@ def on_settle_failed(turn: ReservationTurn, command: SettleFailed) -> None:
 def on_verified(turn: ReservationTurn, command: Verified) -> None:
     """What Fluent holds, compared with what was asked for; what was put right is no drift any more.
 
-    While ACTIVE it is the answer to a line of a page: one that is outdated and differs is looked at anew.
+    While ACTIVE it is the answer to a line of a page: one that is outdated and news is looked at anew, alone.
     """
     row = turn.row
+    known = (row.drift_units, row.drift_kind)
     if not answered(turn, VERIFY, command.number) and not is_current(turn, command.number, command.round):
-        if row.state is ACTIVE and command.drift_units:
+        if row.state is ACTIVE and (command.drift_units, command.drift_kind) != known:
             row.verify_wanted = True
             follow_up(turn)
         return
-    known = (row.drift_units, row.drift_kind)
     units = command.drift_units
     if command.corrected_units:
         units = max(0, units - command.corrected_units)

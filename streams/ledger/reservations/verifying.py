@@ -14,7 +14,13 @@ import msgspec
 
 from schemas.topics import FLUENT_REQUESTS
 from streams.ledger.commands import PageVerified
-from streams.ledger.fluent_requests import VerifyPage, VerifyRequest, encode_request, reservation_ref
+from streams.ledger.fluent_requests import (
+    ALONE,
+    VerifyPage,
+    VerifyRequest,
+    encode_request,
+    reservation_ref,
+)
 from streams.ledger.reservations.state import (
     ACTIVE,
     BY_CLOCK,
@@ -30,9 +36,6 @@ from streams.ledger.turn import Turn
 PAGE_LINES = 200
 MAX_LISTED = 1_000
 """Reservations that one command looks at; each has at most one effect."""
-
-ALONE = -1
-"""The page of a reservation that is verified between two rounds."""
 
 _WIDTH = 8
 _END = b"\xff"
@@ -121,10 +124,14 @@ def verify_alone(turn: ReservationTurn) -> None:
 
 
 def is_current(turn: ReservationTurn, number: int, round_number: int) -> bool:
-    """Whether a line's answer tells of the hold as it was asked for last."""
+    """Whether a line's answer tells of the hold as it was asked for last.
+
+    In a page it must be of the newest round, too. What was asked about alone (round 0) counts whatever round
+    has begun: while Fluent takes longer than a round to answer, nothing would ever be believed otherwise.
+    """
     row = turn.row
     asked_since = row.state is not ACTIVE or row.request or number != row.number
-    return not asked_since and round_number == _newest(turn.rows).number
+    return not asked_since and round_number in (0, _newest(turn.rows).number)
 
 
 def checked_at_ms(turn: ReservationTurn) -> int:

@@ -205,7 +205,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def _about(page: f.VerifyPage, drift_units: int, kind: DriftKind | None) -> c.Verified:
     line = page.lines[0]
-    return c.Verified(*_ids(line), line.held + drift_units, drift_units, kind, 0, page.round)
+    return c.Verified(
+        *_ids(line), line.held + drift_units, drift_units, kind, 0, 0 if page.alone else page.round
+    )
 
 
 def _ids(request: f.FluentRequest) -> tuple[str, str, int]:

@@ -50,11 +50,14 @@ def the_line(ledger: Ledger) -> VerifyRequest:
     return line
 
 
-def answer(ledger: Ledger, drift_units: int = 0, number: int | None = None, newest: int = 0) -> list[Any]:
-    """The answer to the reservation's line in the newest round."""
+def answer(
+    ledger: Ledger, drift_units: int = 0, number: int | None = None, of_round: int | None = None
+) -> list[Any]:
+    """The answer to the reservation's line, in the newest round unless it is said in which."""
     found = ledger.rows.get(ROUNDS, b"")
     kind = DriftKind.FOREIGN_CHANGE if drift_units else None
-    of_round = newest or (found.number if found is not None else 0)
+    if of_round is None:
+        of_round = found.number if found is not None else 0
     given = ledger.row().number if number is None else number
     return ledger.do(c.Verified(*IDS, given, 100 - drift_units, drift_units, kind, 0, of_round))
 
@@ -171,8 +174,32 @@ def test_an_answer_from_a_former_round_changes_no_figures() -> None:
     ledger.open(100, terms=LONG)
     pages(ledger)
     pages(ledger)
-    assert figures_in(answer(ledger, 7, newest=1)) == []
+    assert figures_in(answer(ledger, 7, of_round=1)) == []
     assert ledger.row().drift_units == 0
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_drift_is_found_although_fluent_takes_longer_than_a_round_to_answer(rounds: int) -> None:
+    """Seen: where each answer came after the next round had begun, none was ever believed."""
+    ledger = Ledger()
+    ledger.open(100, terms=LONG)
+    [page] = pages(ledger)
+    ledger.after(rounds * EVERY_MS)
+    [alone] = of(VerifyPage, late(ledger, page, 7))
+    assert alone.alone and [line.held for line in alone.lines] == [100]
+    ledger.after(rounds * EVERY_MS)
+    [figures] = figures_in(late(ledger, alone, 7))
+    assert figures.drift_units == 7
+    assert late(ledger, page, 7) == [], "that is known"
+    [alone] = of(VerifyPage, late(ledger, page, 0))
+    ledger.after(rounds * EVERY_MS)
+    [figures] = figures_in(late(ledger, alone, 0))
+    assert figures.drift_units == 0
+
+
+def late(ledger: Ledger, page: VerifyPage, drift_units: int) -> list[Any]:
+    """The answer to the page's line, as the gateway gives it."""
+    return answer(ledger, drift_units, of_round=0 if page.alone else page.round)
 
 
 @pytest.mark.parametrize("answered", [True, False])
