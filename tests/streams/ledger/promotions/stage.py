@@ -107,16 +107,16 @@ class CountedRows(Rows):
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
-        self.changed: set[bytes] = set()
+        self.touched: set[bytes] = set()
 
     def put(self, table: Table[R], key: bytes, row: R) -> None:
         """Write a row."""
-        self.changed.add(table.prefix + key)
+        self.touched.add(table.prefix + key)
         super().put(table, key, row)
 
     def delete(self, table: Table[R], key: bytes) -> None:
         """Delete a row."""
-        self.changed.add(table.prefix + key)
+        self.touched.add(table.prefix + key)
         super().delete(table, key)
 
 
@@ -133,10 +133,10 @@ class Stage:
 
     def decide(self, command: Command) -> list[Send]:
         """Decide one command, without the continuations that it writes; what it sent."""
-        self.rows.changed.clear()
+        self.rows.touched.clear()
         effects = Effects()
         decide(self.rows, command, self.now_ms, effects)
-        cost = len(effects.sends) + len(effects.notices) + len(self.rows.changed)
+        cost = len(effects.sends) + len(effects.notices) + len(self.rows.touched)
         self.most_effects = max(self.most_effects, cost)
         self.sends += effects.sends
         self.notices += effects.notices
