@@ -47,8 +47,8 @@ def markdown(peers: Sequence[Peer], found: Found, skipped: Sequence[str], orders
     ]
     kinds = f"{orders:,} orders of each kind, one in a thousand sent twice; {told}."
     halves = (
-        "In brackets: from half of the outcomes to the last; whoever takes orders in first and decides them in "
-        "a second step (ours, repartitions) has taken most of them in by then."
+        "In brackets: from half of the outcomes to the last; whoever takes orders in first and decides them "
+        "in a second step (ours, repartitions) has taken most of them in by then."
     )
     parts = [f"{page.told()} {kinds} {halves}", rates, plots]
     parts += [used, guarantees.replace("---:", "---")]
