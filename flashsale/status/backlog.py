@@ -110,13 +110,27 @@ def _partitions(places: list[Place]) -> str:
 
 
 def intake_looks_stopped(settings: Settings, facts: Facts) -> bool:
-    """Whether records of an input topic have waited for long right behind a flood of dead letters."""
+    """Whether records of an input topic have waited for long, right behind a flood of dead letters.
+
+    The flood may have been the whole of its own partition: then what waits in others, since a minute after
+    its last letter at the latest, was not taken in because of it.
+    """
     limit = settings.config.dead_letter_limit_per_minute
     inputs = {settings.prefixed(topic): topic for topic in INPUTS}
-    return limit > 0 and any(
-        _ends_in_a_flood(facts.letters, inputs[place[0]], place[1], facts.waiting.behind[place][0], limit)
-        for place in _late(facts, STOPPED_S)
-        if place[0] in inputs
+    late = {place for place in _late(facts, STOPPED_S) if place[0] in inputs}
+    if not limit or not late:
+        return False
+    waits_since_ms = min(facts.waiting.oldest_ms[place] for place in late)
+    recent = [letter for letter in facts.letters if letter.at_ms >= waits_since_ms - MINUTE_MS]
+    committed = facts.waiting.group.committed
+    empty = {place: at for place, at in committed.items() if place[0] in inputs and place not in late}
+    return any(
+        _ends_in_a_flood(letters, inputs[name], partition, position, limit)
+        for letters, positions in (
+            (facts.letters, {place: facts.waiting.behind[place][0] for place in late}),
+            (recent, empty),
+        )
+        for (name, partition), position in positions.items()
     )
 
 

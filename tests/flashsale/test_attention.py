@@ -234,6 +234,21 @@ def test_intake_that_has_stopped_is_told_behind_good_messages_and_markers_and_af
     assert subjects(stopped(85, flood), 30) == ["intake"]
 
 
+@pytest.mark.parametrize(("waits_s", "told"), [(45, True), (3_590, True), (3_500, False)])
+def test_intake_that_has_stopped_is_told_where_the_flood_was_all_of_its_own_partition(
+    waits_s: int, told: bool
+) -> None:
+    flood = [letter(offset, ago_ms=3_600_000 - offset) for offset in range(40)]
+    other = ("x-order-placed", 1)
+    seen = facts(
+        group=Group("STABLE", (member(*range(TASKS)),), {("x-order-placed", 0): 40}),
+        behind={other: (0, 900)},
+        oldest_ms={other: NOW_MS - waits_s * 1_000},
+        letters=flood if waits_s > 3_000 else [letter(offset) for offset in range(40)],
+    )
+    assert ("intake" in subjects(seen, 30)) is told
+
+
 def test_dead_letters_that_were_too_many_to_count_are_at_least_so_many() -> None:
     [found] = needed(facts(letters=[letter(1)], letters_cut=True))
     assert found.problem == "turned away within the last hour: at least 1 INVALID"
