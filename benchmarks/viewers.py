@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
@@ -21,6 +20,8 @@ from benchmarks.result import Arena, Result
 from benchmarks.usage import cpu_s, rss_mb
 from rehearsal.kafka.config import free_port
 from schemas.topics import ORDER_OUTCOMES, SALE_FIGURES
+from streams.ledger.effects import iso_utc
+from streams.system import now_ms
 
 SKUS, CHANGES, ORDERS = 1_000, 100, 500
 """Of the sale; of these figures and orders a second."""
@@ -112,7 +113,7 @@ def _publish(producer: Producer, prefix: str, over: threading.Event) -> None:
 
 def _figures(sku: int, sold: int) -> bytes:
     counts = dict.fromkeys(("cancelled", "released", "rejectedUnits", "rejectedOrders"), 0)
-    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = iso_utc(now_ms())
     identity = {"promotionId": "WATCHED", "sku": f"SKU-{sku:04}", "status": "ACTIVE"}
     value = {**identity, "reserved": 1_000, "consumed": sold, **counts, "at": at}
     return json.dumps(value | {"expiresAt": "2100-01-01T00:00:00.000Z"}).encode()
