@@ -171,7 +171,7 @@ class Questions:
         self._guard.require(request, b"")
         promotion_id = request.path_params["id"]
         # Before the past is read, figures are of some of its SKUs only.
-        sale = self._sales.sale(promotion_id) if self._is_caught_up() else Sale(promotion_id)
+        sale = self._sales.current(promotion_id) if self._is_caught_up() else Sale(promotion_id)
         fields = _standing(promotion_id, *self._status.promotion(promotion_id), sale)
         if not fields:
             raise self._unknown(f"No results of a promotion {promotion_id} are known", "promotion")

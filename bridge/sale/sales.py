@@ -45,6 +45,8 @@ class Sales:
         self._over: dict[str, None] = {}
         """Sales that were forgotten since they are over, the one that was forgotten last at the end."""
         self._now_ms = 0
+        self._unreadable: list[msgspec.MsgspecError] = []
+        """What could not be read, until `settle` tells."""
         self.gone: set[str] = set()
         """Sales that were forgotten since this was last emptied."""
 
@@ -55,6 +57,12 @@ class Sales:
     def sale(self, promotion_id: str) -> Sale:
         """What is known of a promotion, nothing as the case may be."""
         return self._sales.get(promotion_id) or Sale(promotion_id)
+
+    def current(self, promotion_id: str) -> Sale:
+        """The same with everything that has arrived: what `sale` shows is up to a second older."""
+        sale = self.sale(promotion_id)
+        self._settle(sale)
+        return sale
 
     def rates(self, promotion_id: str) -> Rates:
         """How its orders were answered."""
@@ -89,18 +97,22 @@ class Sales:
         return self._read(now_ms) if is_caught_up else []
 
     def _read(self, now_ms: int) -> list[msgspec.MsgspecError]:
-        failures, late_at = [], _iso_utc(now_ms - LATE_MS)
+        late_at = _iso_utc(now_ms - LATE_MS)
         for sale in list(self._sales.values()):
             age_ms = now_ms - sale.told_ms
             if age_ms > SILENT_MS or (age_ms > KEEP_MS and sale.is_over):
                 self._forget(sale)
                 continue
-            try:
-                sale.settle()
-            except msgspec.MsgspecError as error:
-                failures.append(error)
+            self._settle(sale)
             sale.look_at_clock(late_at)
+        failures, self._unreadable = self._unreadable, []
         return failures
+
+    def _settle(self, sale: Sale) -> None:
+        try:
+            sale.settle()
+        except msgspec.MsgspecError as error:
+            self._unreadable.append(error)
 
     def tick(self) -> set[str]:
         """A second is over; returns the promotions whose current speed is another one."""

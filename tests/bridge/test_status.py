@@ -18,11 +18,12 @@ from bridge.sale.sales import Sales
 from bridge.signing import Guard
 from bridge.status import Questions, Status
 from bridge.store import Store
-from schemas.topics import SALE_FIGURES
+from schemas.topics import RECONCILIATION_REPORTS, SALE_FIGURES
 from streams.settings import ConfigurationError
 from tests.bridge.decisions import Decider, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller
-from tests.bridge.sale.told import NOW_MS, arrival, at, figures
+from tests.bridge.sale.told import NOW_MS, arrival, at, figures, line, told
+from tests.bridge.sale.told import report as told_report
 from tests.streams.engine.test_store import full_disk
 from tests.support.system import wait_until
 
@@ -110,6 +111,20 @@ async def test_figures_of_a_promotion_are_answered_once_all_of_its_skus_are_read
         else:
             with pytest.raises(Problem, match="still reads"):
                 await questions.promotion(request)
+
+
+async def test_the_answer_right_after_the_final_report_says_closed(tmp_path: Path) -> None:
+    """Seen on a busy machine: the report said FINAL and the promotion beside it was ACTIVE for a second."""
+    sales = told((SALE_FIGURES, figures("A", seconds=1)))
+    final = arrival(RECONCILIATION_REPORTS, told_report(line("A"), kind="FINAL", status="CLOSED", seconds=2))
+    request = Request({"type": "http", "method": "GET", "path_params": {"id": "P"}, "headers": []})
+    with closing(Status(tmp_path)) as status:
+        status.arrived(final)
+        sales.arrived(final)
+        answer = await Questions(status, sales, Guard(None), lambda: True).promotion(request)
+    found = json.loads(bytes(answer.body))
+    assert (found["report"]["kind"], found["status"]) == ("FINAL", "CLOSED")
+    assert found["figures"]["at"] == at(2)
 
 
 def test_a_new_bridge_knows_the_recent_past_when_it_is_ready(

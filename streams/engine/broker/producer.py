@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import CoordinationType
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
@@ -208,15 +208,26 @@ class WorkerProducer:
     async def abandon(self) -> None:
         """Let go of a producer whose transaction failed, whatever is still on its way."""
         self._producer._closed = True
+        client = self._producer.client
+        # Requests that are on their way end with their connections, and would open others to try again.
+        client._get_conn = _no_connection
         if self._sender.sender_task is not None:
             self._sender.sender_task.cancel()
-        with contextlib.suppress(Exception, asyncio.CancelledError):
-            async with asyncio.timeout(GIVE_UP_S):
-                await self._producer.client.close()
-                await self._sender.sender_task
+        for ended in (client.close, self._sent, client.close):  # again: one was perhaps just being opened
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                async with asyncio.timeout(GIVE_UP_S):
+                    await ended()
         for batches in self._producer._message_accumulator._batches.values():
             for batch in batches:
                 batch._drain_waiter.add_done_callback(_seen)
+
+    async def _sent(self) -> None:
+        if self._sender.sender_task is not None:
+            await self._sender.sender_task
+
+
+async def _no_connection(*_: Any, **__: Any) -> None:
+    raise KafkaConnectionError("this producer was let go of")
 
 
 def _end(found: RecordMetadata, count: int) -> int:

@@ -106,9 +106,12 @@ class Transactions:
         """Let go of both producers at once; nothing of theirs is waited for."""
         producers, self._producers = self._producers, []
         for producer in producers:
-            leaving = asyncio.get_running_loop().create_task(producer.abandon())
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._let_go(producer)
+
+    def _let_go(self, producer: WorkerProducer) -> None:
+        leaving = asyncio.get_running_loop().create_task(producer.abandon())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     async def close(self) -> None:
         """Let go of both producers, with nothing open."""
@@ -132,6 +135,9 @@ class Transactions:
                 await producer.abandon()
                 log.warning("producer_not_started", error=repr(error), recommendation=_NOT_STARTED)
                 await asyncio.sleep(START_AGAIN_S)
+            except asyncio.CancelledError:
+                self._let_go(producer)
+                raise
 
 
 def _meaning(error: Exception) -> Exception:

@@ -166,6 +166,7 @@ def test_a_page_that_is_not_ours_is_told_and_hides_no_other() -> None:
         (RECONCILIATION_REPORTS, report(line("B"), page=2, pages=2)),
         settled=False,
     )
+    assert set(sales.current("P").lines) == {"B"}  # somebody asks before the second is over
     assert len(sales.settle(NOW_MS, is_caught_up=True)) == 1
     assert set(sales.sale("P").lines) == {"B"} and not sales.settle(NOW_MS, is_caught_up=True)
 
