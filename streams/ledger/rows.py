@@ -156,12 +156,15 @@ class Rows:
         """
         low, high = table.prefix + start, table.prefix + end
         generations, cut = [*self._flushed, (self._live, self._ordered)], len(table.prefix)
+        keys = [found for each in generations if (found := _keys(table, each, low, high)) is not None]
+        if not keys:
+            return [(key[cut:], table.decode(raw)) for key, raw in self._store.scan(low, high, limit)]
         stored = (
             (key, table.decode(raw))
             for key, raw in self._stored(low, high, limit)
             if not any(key in rows for rows, _ in generations)
         )
-        changed = _changed(table, generations, low, high)
+        changed = _changed(generations, keys)
         merged = islice(merge(stored, changed, key=itemgetter(0)), limit)
         return [(key[cut:], row) for key, row in merged]
 
@@ -221,11 +224,11 @@ class Rows:
 
 
 def _changed(
-    table: Table[R], generations: list[Generation], low: bytes, high: bytes
+    generations: list[Generation], keys: list[Iterator[bytes]]
 ) -> Iterator[tuple[bytes, msgspec.Struct]]:
-    """The uncommitted rows of a table from `low` to `high`; of each key the newest, unless it is deleted."""
+    """The uncommitted rows under these keys; of each key the newest, unless it is deleted."""
     former = None
-    for key in merge(*(_keys(table, generation, low, high) for generation in generations)):
+    for key in merge(*keys):
         if key != former:
             row = next(rows[key] for rows, _ in reversed(generations) if key in rows)
             if row is not None:
@@ -233,12 +236,15 @@ def _changed(
         former = key
 
 
-def _keys(table: Table[R], generation: Generation, low: bytes, high: bytes) -> Iterator[bytes]:
+def _keys(table: Table[R], generation: Generation, low: bytes, high: bytes) -> Iterator[bytes] | None:
+    """The keys of a table's uncommitted rows from `low` to `high` in order, None where there are none."""
     rows, ordered = generation
     if not table.ordered:
-        return iter(sorted(key for key in rows if low <= key < high))
+        found = sorted(key for key in rows if low <= key < high)
+        return iter(found) if found else None
     keys = ordered.get(table.prefix, [])
-    return map(keys.__getitem__, range(bisect_left(keys, low), bisect_left(keys, high)))
+    within = range(bisect_left(keys, low), bisect_left(keys, high))
+    return map(keys.__getitem__, within) if within else None
 
 
 def _insert(keys: list[bytes], key: bytes) -> None:
