@@ -5,8 +5,8 @@ from __future__ import annotations
 import faust
 
 from agents.shell import CommandStage, Events, WireName, channel, decide, decoder
-from schemas.fields import milliseconds
 from schemas.promotions import MS_PER_MINUTE, PromotionEnd, PromotionStart
+from schemas.times import milliseconds
 from schemas.topics import PROMOTION_COMMANDS, PROMOTION_END, PROMOTION_START
 from streams.engine.host.app import EngineApp
 from streams.ledger import promotions as core

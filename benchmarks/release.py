@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 
 from benchmarks import prefill
@@ -21,6 +20,7 @@ from benchmarks.reader import reader
 from benchmarks.result import Arena, Result, p50_and_p99_ms
 from benchmarks.subject import Subject
 from benchmarks.trial import Measure, Trial
+from schemas.times import iso_utc
 from schemas.topics import PROMOTION_START, RESERVATION_RELEASES
 
 PARTITIONS = 12
@@ -61,7 +61,7 @@ def _ends(first: float) -> Iterator[tuple[str, float]]:
 
 
 def _start(promotion: str, ends_at: float) -> prefill.Pair:
-    at = datetime.fromtimestamp(ends_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = iso_utc(round(ends_at * 1_000))
     skus = [{"sku": f"SKU-{i}", "quantity": 1} for i in range(SKUS)]
     event = {"promotion": {"id": promotion, "skus": skus, "expiresAt": at}}
     return promotion.encode(), json.dumps(event).encode()

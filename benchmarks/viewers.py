@@ -19,8 +19,8 @@ from benchmarks.bridge import serving
 from benchmarks.result import Arena, Result
 from benchmarks.usage import cpu_s, rss_mb
 from rehearsal.kafka.config import free_port
+from schemas.times import iso_utc
 from schemas.topics import ORDER_OUTCOMES, SALE_FIGURES
-from streams.ledger.effects import iso_utc
 from streams.system import now_ms
 
 SKUS, CHANGES, ORDERS = 1_000, 100, 500

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.times import LAST_MS, iso_utc
 from streams.log import get_logger
 
 log = get_logger("fluent")
@@ -110,12 +111,10 @@ def sale_ref(stem: str, number: int) -> str:
 
 
 def iso_time(at_ms: int) -> str:
-    """Unix milliseconds as ISO 8601 in UTC. Raises ValueError beyond the year 9999."""
-    try:
-        moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    except (OverflowError, OSError) as error:
-        raise ValueError(f"{at_ms} ms is no time that can be written: {error}") from None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Unix milliseconds as ISO 8601 in UTC. Raises ValueError where no four digits of a year write it."""
+    if not 0 <= at_ms <= LAST_MS:
+        raise ValueError(f"{at_ms} ms is no time that can be written")
+    return iso_utc(at_ms)
 
 
 def hold_attributes(

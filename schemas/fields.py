@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from schemas.times import milliseconds
 
 MAX_REF_BYTES = 256
 MAX_QUANTITY = 1_000_000_000
@@ -25,10 +26,6 @@ NO_CONTROL_CHARACTERS = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
 OFFSET_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$"
 UTC_MILLISECONDS = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_MS = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z: the last moment that ISO 8601 writes with four digits of year."""
-
 FIRST_EVENT_MS, LAST_EVENT_MS = 946_684_800_000, 4_133_980_799_999
 """2000-01-01 to the end of 2100: the timestamps that an event's record may have. What lies outside is in
 another unit (microseconds, nanoseconds) or was never set."""
@@ -41,20 +38,6 @@ class Message(BaseModel):
     model_config = ConfigDict(  # type: ignore[pydantic-alias]
         strict=True, frozen=True, extra="ignore", alias_generator=to_camel
     )
-
-
-def milliseconds(text: str) -> int:
-    """Unix milliseconds of an ISO 8601 time with offset; what is finer than a millisecond is cut off.
-
-    Raises ValueError where the calendar has no such moment, or it lies outside the years 1970 to 9999.
-    """
-    try:
-        at_ms = (datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1)
-    except ValueError as error:
-        raise ValueError(f"must be a moment of the calendar ({error})") from error
-    if not 0 <= at_ms <= LAST_MS:
-        raise ValueError("must lie between the years 1970 and 9999 in UTC")
-    return at_ms
 
 
 def _within_bytes(text: str) -> str:

@@ -16,10 +16,10 @@ from schemas.fields import (
     OffsetTime,
     Ref,
     compact_json,
-    milliseconds,
     summed,
 )
 from schemas.invalid import InvalidEvent
+from schemas.times import milliseconds
 
 MS_PER_MINUTE = 60_000
 USUAL_MINUTES = range(30, 121)

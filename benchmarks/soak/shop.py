@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import Producer
@@ -17,6 +16,7 @@ from confluent_kafka import Producer
 from benchmarks.prefill import Pair
 from benchmarks.reader import reader
 from benchmarks.trial import Trial
+from schemas.times import iso_utc
 from schemas.topics import (
     DEAD_LETTERS,
     ORDER_CANCELLED,
@@ -27,6 +27,7 @@ from schemas.topics import (
     RECONCILIATION_REPORTS,
 )
 from streams.kafka import producing
+from streams.system import now_ms
 
 SKUS_A_SALE = 100
 SALES_APART = 5
@@ -126,9 +127,8 @@ class Shop:
 
     def _begin_sale(self, producer: Producer, number: int) -> None:
         """A sale begins; the one that began before goes on for a while, and ends early or expires."""
-        expires = datetime.fromtimestamp(time.time() + 1.5 * self._sale_s, UTC)
         skus = [{"sku": f"SKU-{n}", "quantity": UNITS} for n in self._skus(number)]
-        at = expires.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = iso_utc(now_ms() + round(1_500 * self._sale_s))
         start = {"promotion": {"id": f"SOAK-{number}", "skus": skus, "expiresAt": at}}
         producer.produce(self._trial.topic(PROMOTION_START), json.dumps(start), f"SOAK-{number}")
         if number % ENDED_EVERY == 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -12,6 +11,7 @@ from bridge.sale.lines import OVER
 from bridge.sale.rates import SERVED, Rates
 from bridge.sale.sale import REPORT, RESULTS, Sale
 from schemas.structs import SaleFigures
+from schemas.times import iso_utc
 from schemas.topics import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS, SALE_FIGURES
 
 HOUR_MS = 3_600_000
@@ -97,7 +97,7 @@ class Sales:
         return self._read(now_ms) if is_caught_up else []
 
     def _read(self, now_ms: int) -> list[msgspec.MsgspecError]:
-        late_at = _iso_utc(now_ms - LATE_MS)
+        late_at = iso_utc(now_ms - LATE_MS)
         for sale in list(self._sales.values()):
             age_ms = now_ms - sale.told_ms
             if age_ms > SILENT_MS or (age_ms > KEEP_MS and sale.is_over):
@@ -176,12 +176,6 @@ class Sales:
             self._over[sale.id] = None
             if len(self._over) > MAX_OVER:
                 del self._over[next(iter(self._over))]
-
-
-def _iso_utc(at_ms: int) -> str:
-    """As the topics write times: texts of this form compare as their moments do."""
-    moment = datetime.fromtimestamp(at_ms / 1_000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Line(msgspec.Struct, gc=False):

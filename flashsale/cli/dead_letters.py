@@ -14,7 +14,7 @@ from flashsale.cli.sending import Sending, require_topic
 from flashsale.dead_letters.letter import DeadLetter
 from flashsale.dead_letters.resending import Resending, each_message_once, resending
 from flashsale.dead_letters.selection import Selection, by_id, known_reason, moment_ms
-from streams.ledger.effects import iso_utc
+from schemas.times import iso_utc
 from streams.settings import ConfigurationError, Settings
 from streams.system import now_ms
 

@@ -12,7 +12,7 @@ from flashsale.cli.console import complain, connected, say, say_json
 from flashsale.history.orders import OrderHistory
 from flashsale.history.replay import histories
 from flashsale.history.step import Searched, Step
-from streams.ledger.effects import iso_utc
+from schemas.times import iso_utc
 
 LEFT_WIDTH = 9
 

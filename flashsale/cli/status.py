@@ -11,8 +11,8 @@ import typer
 
 from flashsale.cli.console import complain, connected, print_table, say, say_json, say_state, write
 from flashsale.status.report import status_report
-from schemas.fields import milliseconds
 from schemas.status import GroupStatus, PromotionStatus, StatusReport
+from schemas.times import milliseconds
 from streams.system import now_ms
 
 EVERY_S = 2.0

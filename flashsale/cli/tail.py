@@ -14,8 +14,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from pydantic import JsonValue
 
 from flashsale.cli.console import complain, connected, known_topic, printable_json, write
-from schemas.fields import LAST_MS
-from streams.ledger.effects import iso_utc
+from schemas.times import LAST_MS, iso_utc
 from streams.log import printable
 from streams.reader import BATCH, Reader, reading
 

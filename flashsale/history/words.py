@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.reasons import MEANINGS, Reason
+from schemas.times import iso_utc
 from streams.ledger.commands import (
     Claim,
     End,
@@ -18,7 +19,6 @@ from streams.ledger.commands import (
     SkuCommand,
     Verified,
 )
-from streams.ledger.effects import iso_utc
 from streams.ledger.fluent_requests import FluentRequest, HoldRequest, ReleaseRequest, SettleRequest
 
 

@@ -14,10 +14,10 @@ from flashsale.dead_letters.letter import DeadLetter, newest_dead_letters
 from flashsale.status.asked import asked_again
 from flashsale.status.promotions import Promotion, decode_figures, decode_head
 from flashsale.status.waiting import Waiting, what_waits
-from schemas.fields import milliseconds
 from schemas.invalid import InvalidEvent
 from schemas.parsing import parse
 from schemas.promotions import PromotionStart
+from schemas.times import milliseconds
 from schemas.topics import PROMOTION_RESULTS, PROMOTION_START, RECONCILIATION_REPORTS, SALE_FIGURES
 from streams.reader import reading
 from streams.settings import Settings

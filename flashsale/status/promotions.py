@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from flashsale.standing import status_of
-from schemas.fields import milliseconds
 from schemas.status import PromotionStatus, SkuStatus
 from schemas.structs import (
     NotReserved,
@@ -19,6 +18,7 @@ from schemas.structs import (
     Reserved,
     SaleFigures,
 )
+from schemas.times import milliseconds
 
 OPEN = ("PENDING", "ACTIVE", "CLOSING")
 

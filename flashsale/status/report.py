@@ -14,8 +14,8 @@ from schemas.status import (
     TopicStatus,
     WorkerStatus,
 )
+from schemas.times import iso_utc
 from schemas.topics import FLUENT_REQUESTS, INPUTS, SKU_COMMANDS, STAGES
-from streams.ledger.effects import iso_utc
 from streams.settings import Settings
 
 

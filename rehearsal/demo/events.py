@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rehearsal.demo.invoices import Invoice, Line, NoOrdersError
-from schemas.fields import milliseconds
 from schemas.invalid import InvalidEvent
 from schemas.orders import OrderPlaced
 from schemas.parsing import parse
+from schemas.times import milliseconds
 from schemas.topics import ORDER_PLACED
 
 Identity = tuple[str, str]

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rehearsal.demo.display import Progress
@@ -18,7 +17,9 @@ from rehearsal.demo.proof import UNDECIDED_AT_LEAST, fluent_agrees, nothing_held
 from rehearsal.demo.shop import BackOffice, Checkout, OrderFlow, Outbox
 from rehearsal.demo.stage import Stage
 from rehearsal.demo.topics import Watch, read_afresh
+from schemas.times import iso_utc
 from schemas.topics import PROMOTION_END, PROMOTION_START
+from streams.system import now_ms
 
 SHORT_SALE_S = 12.0
 """The promotion that expires lasts this long, or three quarters of a paced replay if that is longer."""
@@ -77,8 +78,8 @@ class Sale:
     def _duration(self, expires: bool) -> dict[str, Any]:
         if not expires:
             return {"durationMinutes": LONG_SALE_MINUTES + math.ceil(self._span_s / 60)}
-        at = datetime.now(UTC) + timedelta(seconds=max(SHORT_SALE_S, self._span_s * 3 / 4))
-        return {"expiresAt": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+        lasts_s = max(SHORT_SALE_S, self._span_s * 3 / 4)
+        return {"expiresAt": iso_utc(now_ms() + round(lasts_s * 1_000))}
 
     def _rush(self) -> None:
         """Orders come in, and a worker is killed among them; over when each is answered and booked."""

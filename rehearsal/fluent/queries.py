@@ -15,6 +15,7 @@ from rehearsal.fluent.limits import connection
 from rehearsal.fluent.records import Catalogue, Code, FluentError, Position, Quantity
 from rehearsal.fluent.stale_reads import View
 from rehearsal.fluent.store import Store
+from schemas.times import iso_utc
 
 Resolver = Callable[..., Any]
 Resolvers = dict[str, dict[str, Resolver]]
@@ -30,11 +31,6 @@ class RequestContext:
 
 
 Info: TypeAlias = "GraphQLResolveInfo[RequestContext]"
-
-
-def iso(at_ms: int) -> str:
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _millis(value: object) -> int:
@@ -187,8 +183,8 @@ def _position_of(record: Quantity, info: Info) -> Position | None:
 
 _RECORD: dict[str, Resolver] = {
     "id": lambda record, _: str(record.seq),
-    "createdOn": lambda record, _: iso(record.created_ms),
-    "updatedOn": lambda record, _: iso(record.updated_ms),
+    "createdOn": lambda record, _: iso_utc(record.created_ms),
+    "updatedOn": lambda record, _: iso_utc(record.updated_ms),
     "workflowVersion": lambda *_: 1,
 }
 _PLACED: dict[str, Resolver] = {
@@ -210,7 +206,7 @@ QUERIES: Resolvers = {
     },
     "InventoryCatalogue": {
         **_RECORD,
-        "updatedOn": lambda record, _: iso(record.created_ms),
+        "updatedOn": lambda record, _: iso_utc(record.created_ms),
         "workflowRef": lambda record, _: f"INVENTORY_CATALOGUE::{record.ref}",
         "name": lambda record, _: record.ref,
         "retailerRefs": lambda record, _: list(record.retailer_refs),

@@ -16,7 +16,7 @@ from typing import Any
 
 from rehearsal.fluent.limits import connection
 from rehearsal.fluent.mutations import SOURCE, required
-from rehearsal.fluent.queries import Info, RequestContext, Resolvers, iso
+from rehearsal.fluent.queries import Info, RequestContext, Resolvers
 from rehearsal.fluent.records import (
     BOOKED,
     LIVE,
@@ -30,6 +30,7 @@ from rehearsal.fluent.records import (
     not_found,
 )
 from rehearsal.fluent.store import Store
+from schemas.times import iso_utc
 
 AVAILABLE, RESERVED = "AVAILABLE", "RESERVED"
 """The two statuses of a row."""
@@ -177,7 +178,7 @@ TEMPLATE: Resolvers = {
         "id": lambda row, _: str(row.seq),
         "productRef": lambda row, _: row.product_ref,
         "locationRef": lambda row, _: row.location_ref,
-        "createdOn": lambda row, _: iso(row.created_ms),
-        "updatedOn": lambda row, _: iso(row.updated_ms),
+        "createdOn": lambda row, _: iso_utc(row.created_ms),
+        "updatedOn": lambda row, _: iso_utc(row.updated_ms),
     },
 }

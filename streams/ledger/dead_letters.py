@@ -7,8 +7,9 @@ what to do, one count under its reason, one line in the log. The headers' model 
 from __future__ import annotations
 
 from schemas.reasons import RECOMMENDATIONS, Reason
+from schemas.times import iso_utc
 from schemas.topics import DEAD_LETTERS
-from streams.ledger.effects import Effects, Notice, Send, iso_utc
+from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.terms import Source
 
 

@@ -85,24 +85,3 @@ class Effects:
     def count_dead_letter(self, reason: str) -> None:
         """Count a dead letter."""
         self.dead_letters[reason] = self.dead_letters.get(reason, 0) + 1
-
-
-def iso_utc(at_ms: int) -> str:
-    """ISO 8601 UTC with milliseconds and `Z`, from Unix milliseconds (years 1970 to 9999)."""
-    seconds, millis = divmod(at_ms, 1000)
-    days, rest = divmod(seconds, 86_400)
-    year, month, day = _civil(days)
-    hour, rest = divmod(rest, 3_600)
-    minute, second = divmod(rest, 60)
-    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{millis:03d}Z"
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Days since 1970-01-01 to (year, month, day): Howard Hinnant's `civil_from_days`."""
-    z = days + 719_468
-    era, doe = divmod(z, 146_097)
-    yoe = (doe - doe // 1_460 + doe // 36_524 - doe // 146_096) // 365
-    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    mp = (5 * doy + 2) // 153
-    month = mp + 3 if mp < 10 else mp - 9
-    return yoe + era * 400 + (month <= 2), month, doy - (153 * mp + 2) // 5 + 1

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.structs import ConsumeResult, OrderOutcome
-from streams.ledger.effects import iso_utc
+from schemas.times import iso_utc
 
 ACCEPTED = "ACCEPTED"
 PARTIAL = "PARTIAL"

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from agents import orders, promotions
 from agents.intake import HOME_OF, Intake, Mapper
 from schemas.headers import DeadLetterHeaders
+from schemas.times import iso_utc
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, PROMOTION_COMMANDS, SKU_COMMANDS
 from streams.engine import portion
 from streams.engine.partitioner import partition_of
 from streams.engine.stage import LOG_APPEND_TIME, seen_ms
 from streams.engine.unprocessable import decide
 from streams.ledger.commands import decode_sku_command, order_key
-from streams.ledger.effects import Effects, Send, iso_utc
+from streams.ledger.effects import Effects, Send
 from streams.ledger.orders.state import ORDERS
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Terms

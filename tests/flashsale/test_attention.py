@@ -20,7 +20,7 @@ from flashsale.status.report import report_of
 from flashsale.status.waiting import Waiting
 from schemas.documents import json_schemas
 from schemas.status import Attention
-from streams.ledger.effects import iso_utc
+from schemas.times import iso_utc
 from streams.settings import load_settings
 from tests.flashsale.test_report import line, pages, values
 

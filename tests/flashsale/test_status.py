@@ -18,8 +18,7 @@ from flashsale.dead_letters.letter import newest_dead_letters
 from flashsale.status.asked import asked_again
 from flashsale.status.waiting import what_waits
 from schemas.documents import json_schemas
-from schemas.fields import milliseconds
-from streams.ledger.effects import iso_utc
+from schemas.times import iso_utc, milliseconds
 from streams.ledger.fluent_requests import ReleaseRequest, VerifyPage, VerifyRequest, encode_request
 from streams.settings import Settings, load_settings
 from streams.system import now_ms

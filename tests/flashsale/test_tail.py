@@ -12,7 +12,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flashsale.cli.tail import _object
-from schemas.fields import milliseconds
+from schemas.times import milliseconds
 from streams.kafka import client_config
 from streams.settings import Settings, load_settings
 from tests.flashsale.command import TIMEOUT_S, Command, InProcess, finished

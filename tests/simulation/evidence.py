@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from streams.ledger.effects import iso_utc
+from schemas.times import iso_utc
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from streams.ledger.terms import Terms
 from tests.audit.evidence import CHANGELOG, INPUTS, READ, Evidence, Record

@@ -10,9 +10,10 @@ import msgspec
 
 from schemas.reasons import MEANINGS, RECOMMENDATIONS, Reason
 from schemas.structs import NotReserved, PromotionResults, Reserved, ResultSummary
+from schemas.times import iso_utc
 from schemas.topics import PROMOTION_RESULTS, RESERVATION_RESULTS
 from streams.ledger.commands import LineReserved, reservation_key
-from streams.ledger.effects import MAX_EFFECTS, Send, iso_utc
+from streams.ledger.effects import MAX_EFFECTS, Send
 from streams.ledger.promotions.state import REPEATS, RESULTS, Repeat, Result, lines_of
 from streams.ledger.promotions.turn import PromotionTurn, Work
 from streams.ledger.terms import Source

@@ -9,8 +9,8 @@ import msgspec
 
 from schemas.drift import REMEDIES
 from schemas.structs import FluentFigures, ReconciliationReport, ReportLine, ReportTotals
+from schemas.times import iso_utc
 from schemas.topics import RECONCILIATION_REPORTS
-from streams.ledger.effects import iso_utc
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.promotions.publishing import PAGE_LINES
 from streams.ledger.promotions.state import LINES, Line, Totals, lines_of

@@ -10,10 +10,10 @@ import hashlib
 import msgspec
 
 from schemas.reasons import Reason
+from schemas.times import iso_utc
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.commands import Reserve, encode, reservation_key
 from streams.ledger.dead_letters import dead_letter
-from streams.ledger.effects import iso_utc
 from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.ends import take_early_end
 from streams.ledger.promotions.publishing import answer_repeat, answer_start, publish_refused

@@ -13,8 +13,8 @@ from functools import lru_cache
 import msgspec
 
 from schemas.structs import SaleFigures
+from schemas.times import iso_utc
 from schemas.topics import SALE_FIGURES
-from streams.ledger.effects import iso_utc
 from streams.ledger.reservations.publishing import report_now
 from streams.ledger.reservations.state import (
     BY_CLOCK,

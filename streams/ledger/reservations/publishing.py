@@ -6,6 +6,7 @@ import msgspec
 
 from schemas.drift import REMEDIES
 from schemas.structs import ReservationRelease
+from schemas.times import iso_utc
 from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, PROMOTION_COMMANDS, RESERVATION_RELEASES
 from streams.ledger.commands import (
     Figures,
@@ -15,7 +16,7 @@ from streams.ledger.commands import (
     LineReserved,
 )
 from streams.ledger.commands import encode as encode_command
-from streams.ledger.effects import RELEASED, Send, iso_utc
+from streams.ledger.effects import RELEASED, Send
 from streams.ledger.fluent_requests import reservation_ref
 from streams.ledger.outcomes import consume_results, encode_outcome, order_outcome
 from streams.ledger.reservations.state import CLOSED, CONFLICT, RELEASING, UNKNOWN, ClaimRow

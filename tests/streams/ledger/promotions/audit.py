@@ -7,9 +7,9 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
-from schemas.fields import milliseconds
 from schemas.reports import ReconciliationReport
 from schemas.results import PromotionResults, ReservationResult
+from schemas.times import milliseconds
 from schemas.topics import PROMOTION_RESULTS, RECONCILIATION_REPORTS, RESERVATION_RESULTS
 from streams.ledger.commands import Continue, Lines, Tick
 from streams.ledger.effects import Send

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from schemas.drift import REMEDIES, DriftKind
-from schemas.fields import milliseconds
 from schemas.structs import ReconciliationReport
+from schemas.times import milliseconds
 from schemas.topics import RECONCILIATION_REPORTS
 from streams.ledger.commands import Tick
 from streams.ledger.promotions.reports import TOLD_WITHIN_MS
