@@ -52,7 +52,11 @@ class BrokerTime:
 
     def now_ms(self) -> int:
         """The brokers' time, or this machine's until they were heard."""
-        return self.clock.now_ms(time.monotonic()) or now_ms()
+        return self.heard_ms() or now_ms()
+
+    def heard_ms(self) -> int | None:
+        """The brokers' time, None until they were heard."""
+        return self.clock.now_ms(time.monotonic())
 
     def ask(self, partition: int, at: float, decided_ms: int) -> float:
         """Send a Tick for the sake of its append time; before its deadline a tick changes nothing.

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
+
+BreakerState = Literal["closed", "half-open", "open"]
+"""Of the circuit breaker: requests pass, one is tried, none passes."""
 
 
 @dataclass(slots=True)
@@ -27,6 +31,6 @@ class Meters:
     skus_in_flight: int = 0
     requests_queued: int = 0
     """Of the ledger, not begun."""
-    breaker: str = "closed"
+    breaker: BreakerState = "closed"
     rate_share: float = 1.0
     """1.0: the configured requests per second and in flight; less: Fluent asked us to slow down."""

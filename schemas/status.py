@@ -14,6 +14,8 @@ from schemas.fields import UTC_MILLISECONDS
 
 Moment = Annotated[str, Meta(pattern=UTC_MILLISECONDS)]
 Count = Annotated[int, Meta(ge=0)]
+Breaker = Literal["closed", "half-open", "open"]
+"""Of the circuit breaker in front of Fluent: requests pass, one is tried, none passes."""
 
 
 class _Part(msgspec.Struct, rename="camel", kw_only=True):
@@ -73,11 +75,21 @@ class TopicStatus(_Part):
 
 
 class WorkerStatus(_Part):
-    """A member of the consumer group, and the tasks that it owns."""
+    """A member of the consumer group, and the tasks that it owns: `since` has a moment for each of them.
+
+    What follows is what it says about itself, a few seconds old: `toldAt`, by the brokers' time. `queued` and
+    `inFlight` are requests to Fluent.
+    """
 
     member: str
     host: str
     tasks: list[int]
+    since: list[Moment | None]
+    breaker: Breaker | None = None
+    queued: Count | None = None
+    in_flight: Count | None = None
+    intake_stopped: bool | None = None
+    told_at: Moment | None = None
 
 
 class GroupStatus(_Part):
@@ -97,10 +109,16 @@ class DeadLetterStatus(_Part):
 
 
 class FluentStatus(_Part):
-    """Requests to Fluent without an answer, and since when the oldest of them waits."""
+    """Requests to Fluent without an answer, and since when the oldest of them waits.
+
+    `breaker` is the worst of all workers, `queued` and `inFlight` are those of all workers together.
+    """
 
     unanswered: Count
     oldest_asked_at: Moment | None = None
+    breaker: Breaker | None = None
+    queued: Count | None = None
+    in_flight: Count | None = None
 
 
 class Attention(_Part):
@@ -113,7 +131,11 @@ class Attention(_Part):
 
 
 class StatusReport(_Part):
-    """Everything at one moment. `attention` begins with the most urgent; empty: nothing needs a person."""
+    """Everything at one moment. `attention` begins with the most urgent; empty: nothing needs a person.
+
+    `clockAheadSeconds` is given where this machine's clock was seen to differ from the brokers' (negative: it
+    is behind). All times are the brokers' then.
+    """
 
     at: Moment
     promotions: list[PromotionStatus]
@@ -122,3 +144,4 @@ class StatusReport(_Part):
     fluent: FluentStatus
     dead_letters: DeadLetterStatus
     attention: list[Attention]
+    clock_ahead_seconds: float | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from flashsale.admin.cluster import TIMEOUT_S, result_of
+from flashsale.notes import Note, note_in
+from schemas.topics import FLUENT_REQUESTS
 from streams.kafka import consumer_config
 from streams.reader import NO_LEADER, POLL_S
 from streams.settings import Settings
@@ -33,11 +35,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group: its state as Kafka names it, its members, and the offsets that it committed."""
+    """A consumer group: its state as Kafka names it, its members, and the offsets that it committed.
+
+    `notes` are what its workers wrote beside them for us.
+    """
 
     state: str
     members: tuple[Member, ...]
     committed: Mapping[Place, int]
+    notes: Mapping[Place, Note] = field(default_factory=dict)
 
 
 def look_at_group(admin: AdminClient, settings: Settings, name: str, places: Iterable[Place]) -> Group:
@@ -55,10 +61,23 @@ def look_at_group(admin: AdminClient, settings: Settings, name: str, places: Ite
         )
         for member in described.members
     )
-    return Group(described.state.name, members, _committed(settings, name, places))
+    found = _committed(settings, name, places)
+    committed = {(at.topic, at.partition): at.offset for at in found}
+    return Group(described.state.name, members, committed, _notes(settings, found))
 
 
-def _committed(settings: Settings, name: str, places: Iterable[Place]) -> dict[Place, int]:
+def look_at_notes(settings: Settings, name: str, places: Iterable[Place]) -> dict[Place, Note]:
+    """What workers have written beside the group's offsets by now. Raises KafkaException."""
+    return _notes(settings, _committed(settings, name, places))
+
+
+def _notes(settings: Settings, committed: Iterable[TopicPartition]) -> dict[Place, Note]:
+    topic = settings.prefixed(FLUENT_REQUESTS)
+    noted = {(at.topic, at.partition): note_in(at) for at in committed if at.topic == topic}
+    return {place: note for place, note in noted.items() if note is not None}
+
+
+def _committed(settings: Settings, name: str, places: Iterable[Place]) -> list[TopicPartition]:
     """Asked by a consumer that never joins: the admin client's list_consumer_group_offsets ends the process
     (librdkafka 2.16: SIGSEGV in rd_kafka_cgrp_op) while the group's coordinator is loading."""
     consumer = Consumer(consumer_config(settings, name))
@@ -66,7 +85,7 @@ def _committed(settings: Settings, name: str, places: Iterable[Place]) -> dict[P
         found = consumer.committed([TopicPartition(*place) for place in places], TIMEOUT_S)
     finally:
         consumer.close()
-    return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+    return [at for at in found if at.offset >= 0]
 
 
 def log_ranges(admin: AdminClient, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:

@@ -11,7 +11,7 @@ import typer
 
 from flashsale.cli.console import complain, connected, print_table, say, say_json, say_state, write
 from flashsale.status.report import status_report
-from schemas.status import GroupStatus, PromotionStatus, StatusReport
+from schemas.status import PromotionStatus, StatusReport, WorkerStatus
 from schemas.times import milliseconds
 from streams.system import now_ms
 
@@ -34,14 +34,14 @@ def status(
     """Print how everything stands; 1 when something needs a person. Raises ConfigurationError."""
     settings = connected()
     show = _print_json if json else print_text
-    report = status_report(settings, now_ms(), promotion)
+    report = status_report(settings, now_ms, promotion)
     try:
         while watch:
             if sys.stdout.isatty() and not json:
                 write(CLEAR)
             show(report)
             time.sleep(EVERY_S)
-            report = status_report(settings, now_ms(), promotion)
+            report = status_report(settings, now_ms, promotion)
     except KeyboardInterrupt:
         return int(bool(report.attention))
     show(report)
@@ -58,10 +58,16 @@ def _print_json(report: StatusReport) -> None:
 def print_text(report: StatusReport) -> None:
     """The report for people, what needs one at its end. Raises ReaderLeft."""
     say(f"{report.at}: {_workers(report)}")
+    if report.clock_ahead_seconds is not None:
+        ahead_s = report.clock_ahead_seconds
+        say(
+            f"This machine's clock is {duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} "
+            "the brokers'. All times here are the brokers'."
+        )
     say("")
     _print_promotions(report.promotions)
     _print_waiting(report)
-    _print_owners(report.group)
+    _print_owners(report)
     for each in report.attention:
         say_state(each.severity, f"{each.subject}: {each.problem} -> {each.remedy}")
     if not report.attention:
@@ -144,13 +150,7 @@ def _print_waiting(report: StatusReport) -> None:
         print_table(("topic", "to be decided", "the oldest for"), rows, numbers=("to be decided",))
     else:
         say("Nothing waits to be decided.")
-    fluent = report.fluent
-    if fluent.oldest_asked_at is None:
-        say("Fluent has answered every request.")
-    else:
-        waits_ms = milliseconds(report.at) - milliseconds(fluent.oldest_asked_at)
-        waits = duration(waits_ms / 1_000)
-        say(f"Fluent: {fluent.unanswered:,} requests without an answer, the oldest for {waits}.")
+    say(_fluent(report))
     letters = report.dead_letters
     if letters.last_hour:
         each = ", ".join(f"{many:,} {reason}" for reason, many in sorted(letters.reasons.items()))
@@ -158,11 +158,39 @@ def _print_waiting(report: StatusReport) -> None:
     say("")
 
 
-def _print_owners(group: GroupStatus) -> None:
-    rows = [(worker.member, worker.host, " ".join(map(str, worker.tasks))) for worker in group.workers]
+def _fluent(report: StatusReport) -> str:
+    fluent = report.fluent
+    if fluent.oldest_asked_at is None:
+        told = "Fluent has answered every request"
+    else:
+        waits_ms = milliseconds(report.at) - milliseconds(fluent.oldest_asked_at)
+        told = (
+            f"Fluent: {fluent.unanswered:,} requests without an answer, "
+            f"the oldest for {duration(waits_ms / 1_000)}"
+        )
+    if fluent.breaker is None:
+        return f"{told}."
+    return f"{told}. Breaker {fluent.breaker}, {fluent.queued:,} queued, {fluent.in_flight:,} in flight."
+
+
+def _print_owners(report: StatusReport) -> None:
+    rows = [
+        (worker.member, worker.host, tasks, since)
+        for worker in report.group.workers
+        for tasks, since in _owned(report.at, worker)
+    ]
     if rows:
-        print_table(("worker", "host", "tasks"), rows)
+        print_table(("worker", "host", "tasks", "for"), rows)
         say("")
+
+
+def _owned(at: str, worker: WorkerStatus) -> list[tuple[str, str]]:
+    """A worker's tasks, those together that it has had for equally long."""
+    since: dict[str, list[str]] = {"": []} if not worker.tasks else {}
+    for task, moment in zip(worker.tasks, worker.since, strict=True):
+        ago = "" if moment is None else duration((milliseconds(at) - milliseconds(moment)) / 1_000)
+        since.setdefault(ago, []).append(str(task))
+    return [(" ".join(tasks), ago) for ago, tasks in since.items()]
 
 
 def _number(figure: int | None) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from flashsale.admin.rules import counted
 from flashsale.dead_letters.letter import DeadLetter
 from flashsale.status.backlog import SLOW_S, backlog, lost
 from flashsale.status.gather import Facts
 from flashsale.status.promotions import Promotion
 from schemas.reasons import RECOMMENDATIONS, Reason
-from schemas.status import Attention
+from schemas.status import Attention, WorkerStatus
 from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
 from streams.settings import ReservationConfig, Settings
 
@@ -72,17 +73,24 @@ def _workers(settings: Settings, facts: Facts) -> Iterator[Attention]:
 
 
 def _fluent(settings: Settings, facts: Facts) -> Iterator[Attention]:
+    workers = facts.workers(settings)
+    paused = sum(worker.breaker not in (None, "closed") for worker in workers)
+    breaker = f"{_of(paused, workers)} because it keeps failing" if paused else ""
     count, oldest_ms = facts.unanswered(settings.prefixed(FLUENT_REQUESTS))
-    patience_s = max(SLOW_S, 2 * settings.config.fluent_ask_again_seconds)
-    if oldest_ms is None or not facts.waiting.group.members:
-        return
-    if facts.at_ms - oldest_ms > patience_s * 1_000:
-        late_s = (facts.at_ms - oldest_ms) / 1_000
+    late_s = 0.0 if oldest_ms is None or not workers else (facts.at_ms - oldest_ms) / 1_000
+    problem = f"{count:,} requests are not answered, the oldest for {late_s:,.0f} s"
+    if late_s <= max(SLOW_S, 2 * settings.config.fluent_ask_again_seconds):
+        problem = ""
+    if problem or breaker:
         yield _error(
             "Fluent",
-            f"{count:,} requests are not answered, the oldest for {late_s:,.0f} s",
+            "; ".join(filter(None, (problem, breaker))),
             "run `flashsale check`: it says whether Fluent can be reached and the login is valid",
         )
+
+
+def _of(paused: int, workers: Sequence[WorkerStatus]) -> str:
+    return f"{paused:,} of {counted(len(workers), 'worker')} ask it for nothing"
 
 
 def _promotion(promotion: Promotion, config: ReservationConfig, now_ms: int) -> Iterator[Attention]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flashsale.admin.group import Place
-from flashsale.dead_letters.letter import DeadLetter
-from flashsale.status.gather import MINUTE_MS, Facts
+from flashsale.admin.rules import counted
+from flashsale.status.gather import Facts
 from schemas.status import Attention
 from schemas.topics import INPUTS, STAGES, TASK_CHANGELOG
 from streams.settings import Settings
@@ -16,13 +16,6 @@ SLOW_S = 30
 
 NAMED = 5
 """So many partitions are named in one line."""
-
-STOPPED_S = 2
-"""Right behind a flood, records that wait for longer than this are not taken in any more."""
-
-POISON_SHARE = 0.4
-"""So much of what was taken in last is dead letters where intake has stopped: nine of ten messages, but a
-producer's transactions leave markers in the log, up to one a message."""
 
 
 def lost(settings: Settings, facts: Facts) -> Iterator[Attention]:
@@ -46,16 +39,17 @@ def lost(settings: Settings, facts: Facts) -> Iterator[Attention]:
 def backlog(settings: Settings, facts: Facts) -> Iterator[Attention]:
     """Records that should have been decided, by topic, and why they are not."""
     yield from _held_up(settings, facts)
-    if intake_looks_stopped(settings, facts):
-        limit = settings.config.dead_letter_limit_per_minute
+    workers = facts.workers(settings)
+    stopped = sum(worker.intake_stopped is True for worker in workers)
+    if stopped:
         yield _error(
             "intake",
-            f"it has stopped: more was turned away than deadLetterLimitPerMinute ({limit:,}) allows",
+            f"{stopped:,} of {counted(len(workers), 'worker')} stopped it: more was turned away than "
+            "deadLetterLimitPerMinute allows",
             "see `flashsale dead-letters list`; correct the producer or inputMapping, then start the workers "
             "again (docs/operations.md, 'Intake that has stopped')",
         )
-        return
-    for topic in (*INPUTS, *STAGES):
+    for topic in STAGES if stopped else (*INPUTS, *STAGES):
         late = [place for place in _late(facts) if place[0] == settings.prefixed(topic)]
         if late:
             count, oldest_ms = facts.waiting.of(settings.prefixed(topic))
@@ -107,50 +101,6 @@ def _partitions(places: list[Place]) -> str:
     numbers = [str(partition) for _, partition in places]
     more = f" and {len(numbers) - NAMED:,} more" if len(numbers) > NAMED else ""
     return f"partition{'' if len(numbers) == 1 else 's'} {', '.join(numbers[:NAMED])}{more}"
-
-
-def intake_looks_stopped(settings: Settings, facts: Facts) -> bool:
-    """Whether records of an input topic have waited for long, right behind a flood of dead letters.
-
-    The flood may have been the whole of its own partition: then what waits in others, since a minute after
-    its last letter at the latest, was not taken in because of it.
-    """
-    limit = settings.config.dead_letter_limit_per_minute
-    inputs = {settings.prefixed(topic): topic for topic in INPUTS}
-    late = {place for place in _late(facts, STOPPED_S) if place[0] in inputs}
-    if not limit or not late:
-        return False
-    waits_since_ms = min(facts.waiting.oldest_ms[place] for place in late)
-    recent = [letter for letter in facts.letters if letter.at_ms >= waits_since_ms - MINUTE_MS]
-    committed = facts.waiting.group.committed
-    empty = {place: at for place, at in committed.items() if place[0] in inputs and place not in late}
-    return any(
-        _ends_in_a_flood(letters, inputs[name], partition, position, limit)
-        for letters, positions in (
-            (facts.letters, {place: facts.waiting.behind[place][0] for place in late}),
-            (recent, empty),
-        )
-        for (name, partition), position in positions.items()
-    )
-
-
-def _ends_in_a_flood(
-    letters: list[DeadLetter], topic: str, partition: int, position: int, limit: int
-) -> bool:
-    """Intake stops after a piece of at most `limit` records, of which nearly all were turned away."""
-    of_partition = (letter for letter in letters if (letter.topic, letter.partition) == (topic, partition))
-    before = [letter for letter in of_partition if letter.offset < position]
-    if not before or (last := max(before, key=_offset)).offset < position - limit - 1:
-        return False
-    within = range(last.at_ms - MINUTE_MS, last.at_ms + 1)
-    begin = min(letter.offset for letter in before if letter.at_ms in within)
-    many = sum(letter.at_ms in within for letter in letters)
-    here = sum(letter.at_ms in within for letter in before)
-    return many > limit and here >= POISON_SHARE * (position - begin)
-
-
-def _offset(letter: DeadLetter) -> int:
-    return letter.offset
 
 
 def _error(subject: str, problem: str, remedy: str) -> Attention:

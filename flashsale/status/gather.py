@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -10,13 +10,18 @@ from typing import Any, cast
 import msgspec
 from confluent_kafka import Message
 
+from flashsale.admin.group import Group, look_at_notes
+from flashsale.admin.topics import GROUP
 from flashsale.dead_letters.letter import DeadLetter, newest_dead_letters
 from flashsale.status.asked import asked_again
+from flashsale.status.clock import ahead_of_brokers
 from flashsale.status.promotions import Promotion, decode_figures, decode_head
 from flashsale.status.waiting import Waiting, what_waits
+from flashsale.status.workers import workers_of
 from schemas.invalid import InvalidEvent
 from schemas.parsing import parse
 from schemas.promotions import PromotionStart
+from schemas.status import WorkerStatus
 from schemas.times import milliseconds
 from schemas.topics import PROMOTION_RESULTS, PROMOTION_START, RECONCILIATION_REPORTS, SALE_FIGURES
 from streams.reader import reading
@@ -44,6 +49,8 @@ class Facts:
 
     at_ms: int
     waiting: Waiting = field(default_factory=Waiting)
+    clock_ahead_ms: int = 0
+    """How far this machine's clock is ahead of the brokers', which `at_ms` goes by."""
     asked: dict[tuple[str, str], int] = field(default_factory=dict)
     """By promotion and SKU: since when Fluent is asked the same again and again."""
     promotions: dict[str, Promotion] = field(default_factory=dict)
@@ -57,6 +64,10 @@ class Facts:
         """What was turned away within the last hour."""
         return [letter for letter in self.letters if letter.at_ms > self.at_ms - HOUR_MS]
 
+    def workers(self, settings: Settings) -> list[WorkerStatus]:
+        """The workers, by their tasks."""
+        return workers_of(settings, self.waiting.group)
+
     def unanswered(self, topic: str) -> tuple[int, int | None]:
         """How many requests of `topic`, Fluent's on the broker, have no answer, and since when the oldest."""
         count, oldest_ms = self.waiting.of(topic)
@@ -64,12 +75,16 @@ class Facts:
         return max(count, len(self.asked)), min(times, default=None)
 
 
-def gather(settings: Settings, now_ms: int, promotion: str | None = None) -> Facts:
+def gather(settings: Settings, clock: Callable[[], int], promotion: str | None = None) -> Facts:
     """Read everything, of the promotions the one that is named, or those that are open or of the last day.
 
-    Raises ConfigurationError where a topic is missing or the broker falls silent, and KafkaException.
+    `clock` is this machine's (Unix ms). Raises ConfigurationError where a topic is missing or the broker
+    falls silent, and KafkaException.
     """
-    facts = Facts(now_ms, what_waits(settings), asked_again(settings, now_ms))
+    now_ms, waiting = clock(), what_waits(settings)
+    ahead_ms = _ahead(settings, clock, waiting.group)
+    now_ms -= ahead_ms
+    facts = Facts(now_ms, waiting, ahead_ms, asked_again(settings, now_ms))
     _read_starts(settings, facts)
     _read_results(settings, facts)
     most = max(MOST_LETTERS, settings.config.dead_letter_limit_per_minute)
@@ -84,6 +99,15 @@ def gather(settings: Settings, now_ms: int, promotion: str | None = None) -> Fac
         if each.is_known and (each.id == promotion or each.is_open or _recent(each, now_ms))
     }
     return facts
+
+
+def _ahead(settings: Settings, clock: Callable[[], int], group: Group) -> int:
+    return ahead_of_brokers(
+        clock,
+        lambda: look_at_notes(settings, GROUP, group.notes).values(),
+        told=group.notes.values(),
+        alive=bool(group.members),
+    )
 
 
 def _recent(promotion: Promotion, now_ms: int) -> bool:

@@ -23,6 +23,7 @@ from flashsale.supervisor import FailedTakeovers
 from flashsale.supervisor.exits import die, stop
 from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import FluentCollector, Metrics
+from flashsale.worker.note import NoteWriter
 from flashsale.worker.readiness import Readiness
 from flashsale.worker.traces import Traces
 from flashsale.worker.upkeep import Upkeep
@@ -110,6 +111,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         lease=lease,
         partitions=declared_partitions(settings),
         request_offset=requests.durable_offset,
+        beside_request=NoteWriter(engine, brokers, gateway.meters, limit).of,
         suspend_requests=partial(requests.suspend, gateway.options.call_timeout_s),
         on_granted=takeovers.began,
         on_opened=on_opened,

@@ -13,6 +13,8 @@ import math
 import random
 from collections.abc import Callable
 
+from fluent.meters import BreakerState
+
 PROBE_UNDER_WAY = float("inf")
 SMALLEST_SHARE = 0.02
 RECOVERY_PER_S = 0.05
@@ -53,7 +55,7 @@ class Breaker:
         self._open_s = first_open_s
         self._opens_until = 0.0
         self._probing = False
-        self.state = "closed"
+        self.state: BreakerState = "closed"
 
     def wait_s(self) -> float:
         """Seconds until a request may pass: 0 now, `PROBE_UNDER_WAY` when a probe's result decides."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -50,6 +51,8 @@ class Task:
         self.stages = dict(stages)
         self.database = database
         self.rows = Rows(MemoryStore())
+        self.taken_over_at: float | None = None
+        """Monotonic time; None before."""
         self.state: TaskState | None = None
         self.topic_ids: Mapping[str, str] = {}
         """By source: the id of the topic that its position is about."""
@@ -106,6 +109,7 @@ class Task:
 
     def begin(self) -> None:
         """The database is what the changelog holds: decide upon it from here on."""
+        self.taken_over_at = time.monotonic()
         self.rows, self._deadlines = Rows(self.database.store), None
 
     def decide(self, fetched: Fetched, start: int) -> tuple[int, int]:

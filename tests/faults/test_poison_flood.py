@@ -51,7 +51,7 @@ def test_a_flood_of_poison_stops_the_intake_and_waits_for_a_person(sale: System)
     letters = sale.wait_for("dead-letters", LIMIT + 1)
 
     settings = load_settings(sale.environment())
-    wait_until(lambda: status_report(settings, now_ms()).attention[0].subject == "intake", "status says so")
+    wait_until(lambda: status_report(settings, now_ms).attention[0].subject == "intake", "status says so")
 
     # What was taken in before goes on, and what comes is left in its topic.
     sale.publish("order-placed", [order("O-LATER", "P", ("SKU-1", 1))])

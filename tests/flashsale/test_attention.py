@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec import structs
 from msgspec.json import encode
 
 from flashsale.admin.group import Group, Member
 from flashsale.cli.status import duration, print_text
 from flashsale.dead_letters.letter import DeadLetter
+from flashsale.notes import Note
 from flashsale.status.attention import attention
 from flashsale.status.gather import Facts
 from flashsale.status.promotions import Promotion, decode_head
@@ -29,8 +31,8 @@ SETTINGS = load_settings({"KAFKA_BOOTSTRAP_SERVERS": "nowhere:1", "TOPIC_PREFIX"
 TASKS = SETTINGS.config.partitions
 
 
-def member(*tasks: int) -> Member:
-    return Member("w-1", "10.0.0.1", tuple(("x-sku-commands", task) for task in tasks))
+def member(*tasks: int, name: str = "w-1") -> Member:
+    return Member(name, "10.0.0.1", tuple(("x-sku-commands", task) for task in tasks))
 
 
 def facts(**more: Any) -> Facts:
@@ -208,45 +210,54 @@ def test_a_final_report_that_does_not_add_up_is_a_defect_to_be_reported() -> Non
     assert (found.severity, found.problem) == ("error", "reserved is not consumed + released: B")
 
 
-def stopped(position: int, flood: list[DeadLetter], waits_s: int = 45) -> Facts:
-    """An order has waited at `position` for some time, behind these dead letters."""
+def telling(*told: Note, members: int = 1) -> Group:
+    """A group whose members share the tasks; these notes stand beside the offsets of its first tasks."""
+    shares = [range(number, TASKS, members) for number in range(members)]
+    found = tuple(member(*share, name=f"w-{number}") for number, share in enumerate(shares, 1))
+    notes = {("x-fluent-requests", task): note for task, note in enumerate(told)}
+    return Group("STABLE", found, {}, notes)
+
+
+def note(of: str = "w-1", **more: Any) -> Note:
+    return structs.replace(Note(of, NOW_MS - 180_000, NOW_MS - 2_000, "closed", 0, 0), **more)
+
+
+def test_intake_that_a_worker_has_stopped_is_told_instead_of_what_waits_because_of_it() -> None:
     place = ("x-order-placed", 0)
-    return facts(behind={place: (position, 900)}, oldest_ms={place: NOW_MS - waits_s * 1_000}, letters=flood)
+    waits = {"behind": {place: (40, 900)}, "oldest_ms": {place: NOW_MS - 45_000}}
+    group = telling(note(intake_stopped=True), note("w-2"), members=2)
+    [found] = needed(facts(group=group, **waits))
+    assert (found.subject, found.problem.split(":")[0]) == ("intake", "1 of 2 workers stopped it")
+    [found] = needed(facts(group=telling(note("gone", intake_stopped=True)), **waits))
+    assert found.subject == "order-placed", "the note is a former owner's"
 
 
-def subjects(seen: Facts, limit: int) -> list[str]:
-    return [each.subject for each in needed(seen, dead_letter_limit_per_minute=limit)]
-
-
-def test_intake_that_has_stopped_is_told_by_what_waits_behind_the_dead_letters() -> None:
-    flood = [letter(offset) for offset in range(40)]
-    assert subjects(stopped(40, flood), 30) == ["intake", "dead letters"]
-    assert "intake" not in subjects(stopped(40, flood), 40), "no more than are allowed"
-    assert "intake" not in subjects(stopped(40, flood), 0), "there is no limit"
-    assert "intake" not in subjects(stopped(40, flood, waits_s=1), 30), "it is on its way"
-    assert "intake" not in subjects(stopped(4_000, flood), 30), "it went on"
-    busy = [letter(offset) for offset in range(0, 400, 10)]
-    assert "intake" not in subjects(stopped(400, busy), 30), "most messages were good ones"
-
-
-def test_intake_that_has_stopped_is_told_behind_good_messages_and_markers_and_after_hours() -> None:
-    flood = [letter(offset, ago_ms=2 * 3_600_000) for offset in range(0, 80, 2)]
-    assert subjects(stopped(85, flood), 30) == ["intake"]
-
-
-@pytest.mark.parametrize(("waits_s", "told"), [(45, True), (3_590, True), (3_500, False)])
-def test_intake_that_has_stopped_is_told_where_the_flood_was_all_of_its_own_partition(
-    waits_s: int, told: bool
-) -> None:
-    flood = [letter(offset, ago_ms=3_600_000 - offset) for offset in range(40)]
-    other = ("x-order-placed", 1)
-    seen = facts(
-        group=Group("STABLE", (member(*range(TASKS)),), {("x-order-placed", 0): 40}),
-        behind={other: (0, 900)},
-        oldest_ms={other: NOW_MS - waits_s * 1_000},
-        letters=flood if waits_s > 3_000 else [letter(offset) for offset in range(40)],
+@pytest.mark.parametrize("breaker", ["open", "half-open"])
+def test_a_breaker_that_is_not_closed_is_told_with_or_without_requests_that_wait(breaker: Any) -> None:
+    group = telling(note("w-1"), note("w-2", breaker=breaker), members=2)
+    [found] = needed(facts(group=group))
+    assert (found.subject, found.problem) == (
+        "Fluent",
+        "1 of 2 workers ask it for nothing because it keeps failing",
     )
-    assert ("intake" in subjects(seen, 30)) is told
+    [found] = needed(facts(group=group, asked={("P", "A"): NOW_MS - 45_000}))
+    assert "the oldest for 45 s; 1 of 2 workers" in found.problem
+
+
+def test_who_owns_what_since_when_and_how_fluent_stands_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = note("w-1", queued=3, in_flight=1), note("w-2", queued=4, since_ms=NOW_MS - 7_000)
+    group = telling(first, second, note(since_ms=None), members=2)
+    report = report_of(SETTINGS, facts(group=group), with_lines=False)
+    one, other = report.group.workers
+    assert one.since[:3] == [iso_utc(NOW_MS - 180_000), None, None]
+    assert (other.since[0], other.told_at) == (iso_utc(NOW_MS - 7_000), iso_utc(NOW_MS - 2_000))
+    assert (report.fluent.breaker, report.fluent.queued, report.fluent.in_flight) == ("closed", 7, 1)
+    print_text(report)
+    shown = capsys.readouterr().out
+    assert "Fluent has answered every request. Breaker closed, 7 queued, 1 in flight." in shown
+    rows = [line.split() for line in shown.splitlines() if line.startswith("w-")]
+    assert rows[0] == ["w-1", "10.0.0.1", "0", "3", "min"]
+    assert ["w-2", "10.0.0.1", "1", "7", "s"] in rows
 
 
 def test_dead_letters_that_were_too_many_to_count_are_at_least_so_many() -> None:

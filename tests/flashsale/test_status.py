@@ -60,6 +60,23 @@ def test_a_closed_promotion_is_shown_with_its_figures_and_the_workers_with_their
     assert milliseconds(report["group"]["lastCommitAt"]) <= milliseconds(report["at"]) + 20_000
 
 
+def test_a_worker_says_since_when_it_has_its_tasks_and_how_it_stands_with_fluent(
+    at_the_sale: InProcess,
+) -> None:
+    def worker() -> Any:
+        return told(at_the_sale("status", "--json").out)["group"]["workers"][0]
+
+    shown = wait_until(lambda: each if (each := worker())["toldAt"] else None, "what the worker says")
+    assert len(shown["since"]) == len(shown["tasks"]) and all(shown["since"])
+    assert (shown["breaker"], shown["intakeStopped"]) == ("closed", False)
+    again = wait_until(
+        lambda: each if (each := worker())["toldAt"] > shown["toldAt"] else None, "what it says next"
+    )
+    assert again["since"] == shown["since"], "although nothing moved"
+    report = told(at_the_sale("status", "--json").out)
+    assert report["fluent"]["breaker"] == "closed" and report["fluent"]["queued"] is not None
+
+
 def test_a_stranger_finds_the_refused_sku_of_a_broken_sale(at_the_sale: InProcess, sale: System) -> None:
     sale.publish("promotion-start", [promotion_start("FLASH-2", {"SKU-2": 1, "SKU-NONE": 5})])
     wait_until(lambda: len(sale.read("promotion-results")) > 1, "the results of FLASH-2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 log = get_logger("engine.consumer")
 
 ASKED_AGAIN = "none: requests to Fluent are asked again; when it repeats, look at the brokers"
+
+COMMITTED_WITHIN_S = 10.0
+TOLD_EVERY_S = 5.0
+"""What stands beside an offset is written again so often, also where the offset has not moved."""
 
 MAX_QUEUED = 8
 """Fetches that may wait in front of agents before fetching pauses."""
@@ -70,16 +75,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+    async def _commit(self, offsets: Mapping[TP, OffsetAndMetadata]) -> bool:
         """drivers/aiokafka.py:811 crashes the app on any error of a commit. Group offsets are for
-        monitoring and for requests that can be asked again: a failed commit costs nothing."""
+        monitoring and for requests that can be asked again: a failed commit costs nothing. aiokafka would
+        wait for a coordinator that is away for as long as it is, and a stop would wait for that."""
         try:
-            await self._ensure_consumer().commit(
-                {
-                    driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
-                    for tp, offset in offsets.items()
-                }
-            )
+            async with asyncio.timeout(COMMITTED_WITHIN_S):
+                await self._ensure_consumer().commit(
+                    {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()}
+                )
         except (TimeoutError, KafkaError) as error:
             log.warning("offsets_not_committed", error=repr(error), recommendation=ASKED_AGAIN)
             return False
@@ -142,6 +146,9 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = Unchecked()
+        self._sought: dict[TP, int] = {}
+        """The group's offsets of what no task decides, as they were when this worker began to read it."""
+        self._told_at = 0.0
 
     @property
     def _host(self) -> EngineApp:
@@ -202,13 +209,26 @@ class Consumer(driver.Consumer):
             yield from (tp for tp in self.assignment() if not self._is_changelog_tp(tp))
 
     def _new_offset(self, tp: TP) -> int | None:
-        """What is durable: the requests answered so far."""
-        return self._host.durable_offset(tp.topic, tp.partition)
+        """What is durable: the requests answered so far, or where they began where none was."""
+        durable = self._host.durable_offset(tp.topic, tp.partition)
+        return self._sought.get(tp) if durable is None else durable
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Offsets that moved; now and then all of them, for what stands beside them changes, too. Not
+        without a lease: of a broker that is away nothing is wanted that can wait."""
+        now = time.monotonic()
+        if now - self._told_at < TOLD_EVERY_S or self._host.hooks.lease.left_s <= 0:
+            found: dict[TP, int] = super()._filter_committable_offsets(tps)
+            return found
+        self._told_at = now
+        return {tp: offset for tp in tps if (offset := self._new_offset(tp)) is not None}
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         """transport/consumer.py:1080 marks offsets as committed even when the commit failed."""
         ours = {tp: offset for tp, offset in offsets.items() if tp in self.assignment()}
-        if not ours or not await self._commit(ours):
+        beside = self._host.hooks.beside_request
+        noted = {tp: OffsetAndMetadata(offset, beside(tp.partition)) for tp, offset in ours.items()}
+        if not noted or not await self._thread.commit(noted):
             return False
         self._committed_offset.update(ours)
         return True
@@ -217,6 +237,7 @@ class Consumer(driver.Consumer):
         """Rebalance or stop: commit what is decided, then the group's offsets (transport/consumer.py:948
         skips a commit while another one runs)."""
         await self._host.suspend_engine()
+        self._sought = {}  # the group's offsets may be further on, and soon somebody else's
         await self.maybe_wait_for_commit_to_finish()
         await self.force_commit()
 
@@ -227,6 +248,8 @@ class Consumer(driver.Consumer):
         engine = self._host.engine
         wanted = [TopicPartition(*tp) for tp in self.assignment() if not self._is_changelog_tp(tp)]
         offsets = await self._thread.group_offsets([tp for tp in wanted if not engine.owns(tp.topic)])
+        self._sought = {TP(*tp): offset or 0 for tp, offset in offsets.items()}
+        self._told_at = 0.0
         for tp in wanted:
             if engine.owns(tp.topic) and (position := engine.position(tp.topic, tp.partition)) is not None:
                 offsets[tp] = position

@@ -70,6 +70,8 @@ class Hooks:
     """Declared partition counts of our own topics, by wire name."""
     request_offset: Callable[[str, int], int | None]
     """Next offset of a topic that no task decides (Fluent requests): below it everything is answered."""
+    beside_request: Callable[[int], str]
+    """What stands beside the group's offset of a partition of that topic: a note for those who watch."""
     suspend_requests: Callable[[], Awaitable[None]]
     """Lets Fluent requests in flight end; called when the engine is suspended and no lease is left."""
     on_granted: Callable[[], None]
