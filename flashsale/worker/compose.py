@@ -64,15 +64,11 @@ class Worker:
 def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
     """Build a worker that consumes the topics `consumed`. Raises ConfigurationError."""
     settings.require_fluent()
-    client = client_config(settings)
-    metrics, traces = Metrics(settings.config.partitions), Traces(tracer_of(os.environ, "flashsale-worker"))
+    client, tasks = client_config(settings), settings.config.partitions
+    metrics, traces = Metrics(tasks), Traces(tracer_of(os.environ, "flashsale-worker"))
 
     options = EngineOptions(
-        client,
-        aiokafka_config(settings),
-        settings.topic_prefix,
-        settings.config.partitions,
-        settings.data_dir,
+        client, aiokafka_config(settings), settings.topic_prefix, tasks, settings.data_dir
     )
     limit = DeadLetterLimit(settings.config.dead_letter_limit_per_minute)
     engine = Engine(options, _stages(settings, limit), traces.beside(metrics), die)
