@@ -228,7 +228,7 @@ class Gateway:
         )
 
     async def _once(self, request: FluentRequest, deadline: float, may_wait: bool) -> SkuCommand:
-        trace = request.trace if isinstance(request, HoldRequest) else ""
+        trace = "" if isinstance(request, VerifyRequest) else request.trace
         stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline, trace)
         pause_s = self.options.read_back_pause_s
         match request:

@@ -82,7 +82,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
 
     gateway = _gateway(settings, lease, brokers)
     own, queue = settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway)
-    requests = FluentRequests(own, queue, sender, traces.hold_answered)
+    requests = FluentRequests(own, queue, sender, traces.fluent_answered)
     metrics.registry.register(FluentCollector(gateway.meters))
 
     readiness = Readiness(engine, lease, gateway.options.call_timeout_s, limit)

@@ -1,4 +1,4 @@
-"""A worker's spans: an answer to a traced event, and a hold in Fluent for a traced promotion.
+"""A worker's spans: an answer to a traced event, hold and release in Fluent for a traced promotion.
 
 One span for each answer, from the append of the oldest record of its batch until the answer is durable: no
 record is timed by itself. A worker without a tracer has none of this.
@@ -11,7 +11,7 @@ from itertools import islice
 from schemas.topics import DEAD_LETTERS, ORDER_OUTCOMES, PROMOTION_RESULTS
 from streams.engine.ports import Observer
 from streams.ledger.effects import Effects, Send
-from streams.ledger.fluent_requests import AnyRequest, HoldRequest
+from streams.ledger.fluent_requests import AnyRequest, HoldRequest, ReleaseRequest
 from streams.system import now_ms
 from streams.tracing import NS_PER_MS, Tracer, trace_in
 
@@ -67,12 +67,15 @@ class Traces:
         """An observer that does what `observer` does, and makes spans where they are wanted."""
         return observer if self._tracer is None else Traced(observer, self._tracer)
 
-    def hold_answered(self, request: AnyRequest, answer: object, asked_at_ms: int) -> None:
-        """A request of the ledger, which the gateway has had since then, has its answer."""
-        if self._tracer is None or not isinstance(request, HoldRequest) or not request.trace:
+    def fluent_answered(self, request: AnyRequest, answer: object, asked_at_ms: int) -> None:
+        """A request of the ledger, which the gateway has had since then, has its answer.
+
+        A settle is no span: a SKU that sells has one every few seconds, as long as the sale goes on.
+        """
+        if self._tracer is None or not isinstance(request, HoldRequest | ReleaseRequest) or not request.trace:
             return
         span = self._tracer.begin(
-            "hold in Fluent",
+            "hold in Fluent" if isinstance(request, HoldRequest) else "release in Fluent",
             request.trace,
             "CLIENT",
             asked_at_ms,

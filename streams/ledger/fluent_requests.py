@@ -23,9 +23,9 @@ class _Request(msgspec.Struct, array_like=True, gc=False):
 
 
 class HoldRequest(_Request, tag=1):
-    """Hold `quantity` units. `attributes` is the promotion's own JSON object, `trace` its trace context.
+    """Hold `quantity` units. `attributes` is the promotion's own JSON object; it may be empty.
 
-    Either may be empty.
+    `trace`, here and below, is the trace context of the promotion's start, empty where it had none.
     """
 
     quantity: int
@@ -40,6 +40,7 @@ class SettleRequest(_Request, tag=2):
     remaining: int
     consumed: int
     book_sale: bool = False
+    trace: str = ""
 
 
 class ReleaseRequest(_Request, tag=3):
@@ -47,6 +48,7 @@ class ReleaseRequest(_Request, tag=3):
 
     consumed: int
     book_sale: bool = False
+    trace: str = ""
 
 
 class VerifyRequest(_Request, tag=4):

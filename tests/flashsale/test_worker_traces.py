@@ -10,7 +10,7 @@ from flashsale.worker.metrics import Metrics
 from flashsale.worker.traces import MOST_SPANS, Traces
 from streams.ledger.commands import HoldConfirmed
 from streams.ledger.effects import Batch, Effects, Send
-from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest
+from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest, SettleRequest
 from streams.ledger.terms import Source
 from streams.system import now_ms
 from streams.tracing import Tracer
@@ -62,18 +62,20 @@ def test_a_flood_of_traces_does_not_hold_decisions_up() -> None:
 def test_without_a_tracer_the_observer_is_the_metrics_themselves() -> None:
     metrics = Metrics(partitions=1)
     assert Traces(None).beside(metrics) is metrics
-    Traces(None).hold_answered(HoldRequest("P", "A", 1, "FS", 1, 1, trace=PARENT), None, 1)
+    Traces(None).fluent_answered(HoldRequest("P", "A", 1, "FS", 1, 1, trace=PARENT), None, 1)
     Traces(None).close()
 
 
-def test_only_holds_of_traced_promotions_are_spans() -> None:
+def test_holds_and_releases_of_traced_promotions_are_spans_and_settles_are_not() -> None:
     spans = Spans()
     traces = Traces(cast(Tracer, spans))
     answer = HoldConfirmed("P", "A", 1, 5)
     for request in (
         HoldRequest("P", "A", 1, "FS", 5, 2**41),
         HoldRequest("P", "A", 1, "FS", 5, 2**41, trace=PARENT),
-        ReleaseRequest("P", "A", 2, "FS", 1),
+        SettleRequest("P", "A", 2, "FS", 4, 1, trace=PARENT),
+        ReleaseRequest("P", "A", 3, "FS", 1),
+        ReleaseRequest("P", "A", 3, "FS", 1, trace=PARENT),
     ):
-        traces.hold_answered(request, answer, 1_000)
-    assert spans.made == [("hold in Fluent", PARENT, 1_000)]
+        traces.fluent_answered(request, answer, 1_000)
+    assert spans.made == [("hold in Fluent", PARENT, 1_000), ("release in Fluent", PARENT, 1_000)]

@@ -219,7 +219,7 @@ def test_what_is_sold_comes_off_the_first_part_and_what_is_too_much_off_the_last
     assert shed([60, 40], 50) == [50, 0]
 
 
-async def test_the_trace_of_a_start_goes_with_the_calls_that_make_its_hold_and_with_no_others(
+async def test_the_trace_of_a_start_goes_with_the_calls_about_its_hold_and_with_no_others(
     new_gateway: NewGateway, one: Requests
 ) -> None:
     seen: list[str | None] = []
@@ -229,10 +229,12 @@ async def test_the_trace_of_a_start_goes_with_the_calls_that_make_its_hold_and_w
             seen.append(request.headers.get("traceparent"))
 
     gateway = new_gateway(transport=Network(instead=noted))
-    hold = one.hold(5)
-    hold.trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    assert isinstance(await gateway.handle(hold), HoldConfirmed)
-    assert len(seen) > 1 and set(seen) == {hold.trace}
-    seen.clear()
-    await gateway.handle(one.release())
-    assert set(seen) == {None}
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    for request in (one.hold(5), one.settle(3, 2), one.release(2)):
+        request.trace = trace
+        await gateway.handle(request)
+        assert len(seen) > 1 and set(seen) == {trace}
+        seen.clear()
+    for untraced in (one.release(), one.verify(closed=True)):
+        await gateway.handle(untraced)
+        assert set(seen) == {None}

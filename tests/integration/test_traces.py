@@ -114,6 +114,8 @@ def test_spans_follow_an_order_from_the_bridge_to_its_outcome_and_a_start_to_flu
                 )
                 assert answer.status_code == 200
             assert bridge.terminate() == 0
+        sale.publish("promotion-end", [{"promotion": {"id": "P"}}])
+        sale.wait_for("reservation-releases", 1, 60)
         assert worker.terminate() == 0
 
     for path, decided in (("/start-flash-sale", "promotion-start"), ("/consume-reservation", "order-placed")):
@@ -122,6 +124,7 @@ def test_spans_follow_an_order_from_the_bridge_to_its_outcome_and_a_start_to_flu
         [answered] = collector.named(f"decide {sale.prefix}{decided}")
         assert (answered.trace_id, answered.parent_span_id) == (served.trace_id, served.span_id)
         assert 0 < answered.end_time_unix_nano - answered.start_time_unix_nano < 30e9
-    [held] = collector.named("hold in Fluent")
-    assert held.parent_span_id == collector.named("POST /start-flash-sale")[0].span_id
+    for asked in ("hold in Fluent", "release in Fluent"):
+        [span] = collector.named(asked)
+        assert span.parent_span_id == collector.named("POST /start-flash-sale")[0].span_id
     assert {service for service, _ in collector.spans} == {"flashsale-bridge", "flashsale-worker"}

@@ -61,8 +61,7 @@ def begin(turn: ReservationTurn, command: Reserve) -> None:
         row.state = PENDING
         row.close_at_ms = _close_at_ms(turn)
         row.hold_overdue_at_ms = turn.now_ms + command.terms.hold_timeout_ms
-        if command.attributes or command.trace:
-            turn.rows.put(DETAILS, turn.key, Details(command.attributes, trace=command.trace))
+        _put_details(turn, Details(command.attributes, trace=command.trace))
         ask(turn, HOLD)
         publish_soon(turn)
 
@@ -72,8 +71,7 @@ def answer_again(turn: ReservationTurn, command: Reserve) -> None:
     if not turn.row.expires_at_ms:
         _adopt(turn, command)
         publish_soon(turn)
-    details = turn.rows.get(DETAILS, turn.key) or Details()
-    answer_reserve(turn, details.error)
+    answer_reserve(turn, _details(turn).error)
 
 
 def confirm_hold(turn: ReservationTurn, command: HoldConfirmed) -> None:
@@ -94,7 +92,7 @@ def confirm_hold(turn: ReservationTurn, command: HoldConfirmed) -> None:
     row.reserved = min(command.quantity, row.quantity)
     row.state = ACTIVE
     enrol(turn)
-    turn.rows.delete(DETAILS, turn.key)
+    _put_details(turn, Details(trace=_details(turn).trace))
     answer_reserve(turn)
     _tell(turn)
     drain(turn)
@@ -250,13 +248,27 @@ def _refuse(turn: ReservationTurn, reason: str, error: str) -> None:
     """Answer the Reserve: nothing is reserved, and why. The promotions core warns the person on call."""
     turn.row.refusal = reason
     turn.row.hold_overdue_at_ms = 0
-    turn.rows.put(DETAILS, turn.key, Details(error=error))
+    trace = _details(turn).trace if turn.row.state is PENDING else ""
+    _put_details(turn, Details(error=error, trace=trace))
     answer_reserve(turn, error)
+
+
+def _details(turn: ReservationTurn) -> Details:
+    return turn.rows.get(DETAILS, turn.key) or Details()
+
+
+def _put_details(turn: ReservationTurn, details: Details) -> None:
+    """A reservation is never forgotten, so a row of nothing is not kept."""
+    if details != Details():
+        turn.rows.put(DETAILS, turn.key, details)
+    elif turn.rows.get(DETAILS, turn.key) is not None:
+        turn.rows.delete(DETAILS, turn.key)
 
 
 def _close(turn: ReservationTurn) -> None:
     row = turn.row
     row.state = CLOSED
+    _put_details(turn, Details(error=_details(turn).error))
     row.checked_at_ms = turn.now_ms
     row.verify_at_ms = turn.now_ms + row.terms.verify_ms
     _report_closed(turn)

@@ -51,13 +51,13 @@ def _request(turn: ReservationTurn) -> FluentRequest:
     row = turn.row
     subject = (turn.promotion_id, turn.sku, row.number, reservation_ref(turn.promotion_id, turn.sku))
     book_sale = row.terms.book_sale
+    details = turn.rows.get(DETAILS, turn.key) or Details()
     if row.request == HOLD:
-        details = turn.rows.get(DETAILS, turn.key) or Details()
         about = (details.attributes, details.trace)
         return HoldRequest(*subject, row.quantity, row.expires_at_ms, *about)
     if row.request == SETTLE:
-        return SettleRequest(*subject, row.asked_remaining, row.asked_consumed, book_sale)
+        return SettleRequest(*subject, row.asked_remaining, row.asked_consumed, book_sale, details.trace)
     if row.request == RELEASE:
-        return ReleaseRequest(*subject, row.asked_consumed, book_sale)
+        return ReleaseRequest(*subject, row.asked_consumed, book_sale, details.trace)
     closed = row.state in CLOSED_STATES
     return VerifyRequest(*subject, row.asked_remaining, row.asked_consumed, book_sale, closed)

@@ -149,7 +149,10 @@ class Reservation(msgspec.Struct, array_like=True, gc=False):
 
 
 class Details(msgspec.Struct, array_like=True, gc=False):
-    """What only the hold and its refusal need, kept out of the row that every claim reads."""
+    """What only the hold and its refusal need, kept out of the row that every claim reads.
+
+    The trace goes with what is asked of Fluent until the close.
+    """
 
     attributes: bytes = b""
     error: str = ""
