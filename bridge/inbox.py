@@ -35,7 +35,7 @@ HISTORY: Mapping[str, int] = MappingProxyType(
         PROMOTION_RESULTS: 50_000,
         RECONCILIATION_REPORTS: 50_000,
         DEAD_LETTERS: 0,
-        SALE_FIGURES: EVERYTHING,  # compacted
+        SALE_FIGURES: EVERYTHING,  # compacted, and of the last month only
     }
 )
 """Each topic that is read, and how many of its newest records are read at the start."""

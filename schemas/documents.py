@@ -68,8 +68,12 @@ def tables() -> Iterator[tuple[str, str, Iterable[Row]]]:
 
 def _kept(topic: Topic) -> tuple[str, str]:
     """Who stamps a topic's records, and for how long they are kept."""
-    kept = "compacted" if topic.compacted else f"{topic.retention_ms // DAY_MS} days"
-    return "the broker" if topic.log_append_time else "the worker", kept
+    days = f"{topic.retention_ms // DAY_MS} days"
+    kept = {"compact": "compacted", "delete": days}
+    return (
+        "the broker" if topic.log_append_time else "the worker",
+        ", ".join(kept[policy] for policy in topic.cleanup),
+    )
 
 
 def _with_table(page: Path, name: str, rows: Iterable[Row]) -> tuple[Path, str]:

@@ -71,11 +71,18 @@ class Topic:
         """Decisions take the broker's clock: on input and command topics records are stamped on append."""
         return self.role in (Role.INPUT, Role.COMMANDS)
 
+    @property
+    def cleanup(self) -> tuple[str, ...]:
+        """What is done with old records. State is kept for good; an output goes after its retention."""
+        if not self.compacted:
+            return ("delete",)
+        return ("compact",) if self.role is Role.STATE else ("compact", "delete")
+
     def broker_config(self) -> dict[str, str]:
         """Topic configuration as Kafka's `CreateTopics` takes it."""
         config = {
             "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
-            "cleanup.policy": "compact" if self.compacted else "delete",
+            "cleanup.policy": ",".join(self.cleanup),
         }
         if self.role is not Role.INPUT:
             config["max.message.bytes"] = str(MAX_MESSAGE_BYTES)
@@ -84,7 +91,7 @@ class Topic:
             if self.role is Role.OUTPUT:
                 config["max.compaction.lag.ms"] = str(COMPACTED_WITHIN_MS)
                 config["segment.bytes"] = str(COMPACTED_SEGMENT_BYTES)
-        else:
+        if "delete" in self.cleanup:
             config["retention.ms"] = str(self.retention_ms)
         return config
 
@@ -126,6 +133,7 @@ TOPICS: tuple[Topic, ...] = (
         Role.OUTPUT,
         "promotion id/SKU",
         "How a SKU stands: at most once a second, while it changes.",
+        30 * DAY_MS,
         compacted=True,
     ),
     Topic(

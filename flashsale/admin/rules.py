@@ -94,7 +94,7 @@ def _settings(topic: Topic, name: str, found: TopicOnBroker) -> Iterator[Finding
     if found.config is None:
         return
     yield from _timestamps(topic, name, found.config.get("message.timestamp.type"))
-    yield from _cleanup(topic, name, (found.config.get("cleanup.policy") or "delete").split(","))
+    yield from _cleanup(topic, name, set((found.config.get("cleanup.policy") or "delete").split(",")))
     yield from _retention(topic, name, found)
     yield from _size(topic, name, found.number("max.message.bytes"))
 
@@ -109,22 +109,32 @@ def _timestamps(topic: Topic, name: str, kind: str | None) -> Iterator[Finding]:
         )
 
 
-def _cleanup(topic: Topic, name: str, policies: list[str]) -> Iterator[Finding]:
-    if topic.compacted and policies != ["compact"]:
-        is_state = topic.role is Role.STATE
-        lost = "state would be deleted" if is_state else "what changes no more would be deleted"
-        problem = f"has cleanup.policy {','.join(policies)}: {lost}"
-        severity = Severity.ERROR if is_state else Severity.WARNING
-        yield Finding(name, severity, problem, altered("cleanup.policy", "compact"))
-    if not topic.compacted and "compact" in policies:
+def _cleanup(topic: Topic, name: str, policies: set[str]) -> Iterator[Finding]:
+    if policies == set(topic.cleanup):
+        return
+    severity, harm = _harm(topic, policies)
+    wanted = altered("cleanup.policy", ",".join(topic.cleanup))
+    if "delete" in topic.cleanup and "delete" not in policies:
+        wanted = f"{wanted}, and retention.ms to {topic.retention_ms}"
+    yield Finding(name, severity, harm, wanted)
+
+
+def _harm(topic: Topic, policies: set[str]) -> tuple[Severity, str]:
+    """What another `cleanup.policy` than ours does to a topic."""
+    shown = f"has cleanup.policy {','.join(sorted(policies))}"
+    if not topic.compacted:
         severity = Severity.WARNING if topic.role is Role.INPUT else Severity.ERROR
-        problem = "is compacted: records with equal keys would be lost"
-        yield Finding(name, severity, problem, altered("cleanup.policy", "delete"))
+        return severity, "is compacted: records with equal keys would be lost"
+    if topic.role is Role.STATE:
+        return Severity.ERROR, f"{shown}: state would be deleted"
+    if "compact" in policies:
+        return Severity.WARNING, f"{shown}: it grows with every SKU that was ever sold"
+    return Severity.WARNING, f"{shown}: every figure of a sale is kept, and read when a bridge starts"
 
 
 def _retention(topic: Topic, name: str, found: TopicOnBroker) -> Iterator[Finding]:
     kept_ms = found.number("retention.ms")
-    if topic.compacted or kept_ms is None or kept_ms == FOREVER or kept_ms >= MIN_RETENTION_MS:
+    if "delete" not in topic.cleanup or kept_ms is None or kept_ms == FOREVER or kept_ms >= MIN_RETENTION_MS:
         return
     problem = f"keeps records for {kept_ms / 3_600_000:g} h only: what an outage delays may be deleted"
     yield Finding(name, Severity.WARNING, problem, altered("retention.ms", str(topic.retention_ms)))

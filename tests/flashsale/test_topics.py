@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 from flashsale.admin import Severity, check_topics, create_topics, require_topics
 from flashsale.admin.cluster import look_at
-from schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+from schemas.topics import DAY_MS, MAX_MESSAGE_BYTES, TOPICS
 from streams.settings import ConfigurationError, Settings, load_settings
 from tests.flashsale.command import Command, InProcess
 
@@ -23,6 +23,16 @@ def make(admin: AdminClient, name: str, partitions: int, **config: str) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while name not in look_at(admin, [name]):
         assert time.monotonic() < deadline
+
+
+def alter(admin: AdminClient, name: str, **config: str) -> None:
+    entries = [
+        ConfigEntry(key.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+        for key, value in config.items()
+    ]
+    changes = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+    [altered] = admin.incremental_alter_configs([changes]).values()
+    altered.result(TIMEOUT_S)
 
 
 def test_every_topic_is_created_as_the_table_says(with_topics: Command, admin: AdminClient) -> None:
@@ -82,6 +92,22 @@ def test_the_check_exits_1_for_an_input_topic_with_its_producers_clocks(
     assert "warning" in line
     assert "stamps records with CreateTime" in line
     assert "set message.timestamp.type of the topic to LogAppendTime" in line
+
+
+def test_figures_as_a_former_version_made_them_are_a_warning_until_they_expire_too(
+    called: InProcess, settings: Settings, admin: AdminClient
+) -> None:
+    name = settings.prefixed("sale-figures")
+    make(admin, name, 12, cleanup_policy="compact", max_message_bytes=str(MAX_MESSAGE_BYTES))
+    assert called("topics").status == 0
+    checked = called("topics", "--check")
+    assert checked.status == 1
+    [line] = [line for line in checked.lines if name in line]
+    assert "grows with every SKU that was ever sold" in line
+    alter(admin, name, cleanup_policy="compact,delete", retention_ms=str(30 * DAY_MS))
+    deadline = time.monotonic() + TIMEOUT_S
+    while called("topics", "--check").status:
+        assert time.monotonic() < deadline
 
 
 def test_the_check_exits_0_when_all_is_well(called_with_topics: InProcess) -> None:
