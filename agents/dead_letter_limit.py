@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from streams.engine.fetched import Fetched
+from streams.engine.stage import Record
 from streams.log import get_logger
 
 log = get_logger("agents")
@@ -37,6 +38,8 @@ class DeadLetterLimit:
         self._taken: deque[tuple[float, int, int]] = deque()
         """When, how many records were taken in, and how many of them were turned away."""
         self._records = self._letters = 0
+        self._counted: dict[Hashable, int] = {}
+        """By log: the offset up to which its records are counted."""
         self.stopped = False
 
     @property
@@ -57,10 +60,22 @@ class DeadLetterLimit:
         if not self.stopped:
             yield Fetched(fetched.topic, fetched.partition, start, fetched.following, records)
 
-    def decided(self, records: int, letters: int) -> None:
-        """Note that records were taken in, and how many of them were turned away."""
-        if not self._per_minute or self.stopped:
+    def decided(self, log: Hashable, records: Sequence[Record], letters: int) -> None:
+        """Note that records of a log were taken in, and how many of them were turned away.
+
+        Records that were decided before, in a transaction that was aborted, count once; of a piece that has
+        others, too, their share is left out.
+        """
+        if not self._per_minute or self.stopped or not records:
             return
+        counted = self._counted.get(log, 0)
+        fresh = sum(record.offset >= counted for record in records)
+        if not fresh:
+            return
+        self._counted[log] = records[-1].offset + 1
+        self._note(fresh, round(letters * fresh / len(records)))
+
+    def _note(self, records: int, letters: int) -> None:
         now = self._clock()
         self._taken.append((now, records, letters))
         self._records += records

@@ -133,7 +133,8 @@ class Intake:
                 failed_at_ms = max(now_ms, at_home.now_ms)
                 dead_letter(source, record.value, invalid.reason, invalid.error, failed_at_ms, effects)
         at_home.close()
-        self.limit.decided(len(records), sum(effects.dead_letters.values()) - letters)
+        letters = sum(effects.dead_letters.values()) - letters
+        self.limit.decided((self.topic, partition), records, letters)
         remember_seen_ms(rows, self.topic, now_ms)
         measure(self.topic, records, effects)
 

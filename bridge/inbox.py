@@ -7,6 +7,7 @@ back, so that questions about the recent past have an answer, and is caught up o
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -46,6 +47,7 @@ TAKE_EVERY_S = 0.01
 
 BROKER_S = 10.0
 PAUSE_S = 1.0
+TELL_EVERY_S = 60.0
 
 log = get_logger("bridge")
 
@@ -68,6 +70,7 @@ class Inbox:
         self._begin = begin
         self._topics = {settings.prefixed(topic): topic for topic in HISTORY}
         self._stopping = asyncio.Event()
+        self._unreadable = Unreadable()
         self._reading = asyncio.create_task(self._run())
         self.is_caught_up = False
         """Whether everything is read that was there at the start."""
@@ -86,9 +89,7 @@ class Inbox:
             except ReadAgain:
                 self.is_caught_up = False
             except KafkaException as failure:
-                log.warning(
-                    "outcomes_unreadable", error=failure.args[0].str(), recommendation="none: it tries again"
-                )
+                self._unreadable.tell(failure.args[0].str())
             except Exception:
                 log.exception("outcomes_unreadable", recommendation="none: reading begins again")
             self.is_current = False
@@ -102,7 +103,7 @@ class Inbox:
             self._begin()
             while not self._stopping.is_set():
                 messages = [found for found in consumer.consume(BATCH, 0) if not is_about_a_group(found)]
-                records = [message for message in messages if _is_record(message)]
+                records = [message for message in messages if self._is_record(message)]
                 self._deliver([self._arrival(record) for record in records])
                 if ends:
                     ends = _not_reached(consumer, ends)
@@ -139,6 +140,15 @@ class Inbox:
         started = {(place.topic, place.partition): place.offset for place in places}
         return [end for end in ends if end.offset > started[end.topic, end.partition]]
 
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+            raise KafkaException(error)
+        self._unreadable.tell(error.str())
+        return False
+
     def _arrival(self, message: Message) -> Arrival:
         topic = self._topics[message.topic() or ""]
         given = cast("list[tuple[str, bytes | None]]", message.headers() or [])
@@ -149,14 +159,27 @@ class Inbox:
         return Arrival(topic, key, value, source, headers, message.timestamp()[1])
 
 
-def _is_record(message: Message) -> bool:
-    error = message.error()
-    if error is None:
-        return True
-    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-        raise KafkaException(error)
-    log.warning("outcomes_unreadable", error=error.str(), recommendation="none: it tries again")
-    return False
+class Unreadable:
+    """Says why nothing can be read: once, and again where that changes or goes on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told = ("", float("-inf"))
+        self._kept_back = 0
+
+    def tell(self, error: str) -> None:
+        """It could not be read, for this reason."""
+        told, at = self._told
+        if error == told and self._clock() - at < TELL_EVERY_S:
+            self._kept_back += 1
+            return
+        log.warning(
+            "outcomes_unreadable",
+            error=error,
+            kept_back=self._kept_back,
+            recommendation="none: it tries again every second; where it lasts, `flashsale check`",
+        )
+        self._told, self._kept_back = (error, self._clock()), 0
 
 
 def _not_reached(consumer: Consumer, ends: list[TopicPartition]) -> list[TopicPartition]:

@@ -113,7 +113,10 @@ class Guard:
         return self._signatures is None
 
     def require_headers(self, request: Request) -> None:
-        """Turn away what cannot be signed correctly, before its body is read. Raises Problem."""
+        """Turn away what cannot be signed correctly, before its body is read. Raises Problem.
+
+        A client of ours is told of in the log, as one whose clock is wrong; strangers cost no line each.
+        """
         if self._signatures is None:
             return
         webhook, now_s = claims_of(request), time.time()
@@ -122,6 +125,9 @@ class Guard:
         else:
             possible = self._signatures.may_be(*_claims(request), now_s)
         if not possible:
+            client = _claims(request)[0]
+            if webhook is not None or self._signatures.knows(client):
+                self._log_refused(request, client)
             raise unauthorized()
 
     def require(self, request: Request, body: bytes) -> str:

@@ -53,6 +53,13 @@ class Channel:
         self._silent_ticks = 0
         self.wake()
 
+    def start_over(self) -> None:
+        """What has changed is not known: everybody gets a snapshot next."""
+        self.version += 1
+        self._recent.clear()
+        self._snapshot = None
+        self.wake()
+
     def beat(self) -> None:
         """Nothing has changed but the time, which a snapshot tells; now and then viewers are told that."""
         self._snapshot = None
@@ -100,7 +107,9 @@ class Live:
             try:
                 self.tick(now_ms())
             except Exception:
-                log.exception("sale_page_failed", recommendation="none: the next second tries again")
+                log.exception("sale_page_failed", recommendation="none: everything is shown anew")
+                for channel in self._channels.values():  # what changed in this second is told by nothing else
+                    channel.start_over()
 
     def close(self) -> None:
         """Everybody's stream ends; browsers ask again by themselves."""

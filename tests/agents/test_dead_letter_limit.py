@@ -25,12 +25,17 @@ class Clock:
 class Limited:
     per_minute: int
     clock: Clock = field(default_factory=Clock)
+    following: int = 0
 
     def __post_init__(self) -> None:
         self.limit = DeadLetterLimit(self.per_minute, self.clock)
 
-    def take(self, records: int, letters: int) -> bool:
-        self.limit.decided(records, letters)
+    def take(self, records: int, letters: int, again: int = 0) -> bool:
+        """Decide so many records; the first `again` of them were decided before."""
+        first = self.following - again
+        self.following = first + records
+        batch = [Rec(b"", offset=offset) for offset in range(first, self.following)]
+        self.limit.decided("a log", batch, letters)
         return self.limit.stopped
 
 
@@ -48,6 +53,14 @@ def test_it_stops_beyond_the_limit_and_says_so() -> None:
     )
     assert "flashsale dead-letters list" in line["recommendation"]
     assert "11 of the last 11" in poisoned.limit.sentence
+
+
+def test_what_an_abort_has_decided_again_counts_once() -> None:
+    poisoned = Limited(10)
+    for _ in range(5):
+        assert not poisoned.take(8, 8, again=poisoned.following)
+    assert not poisoned.take(10, 10, again=8)
+    assert poisoned.take(9, 9, again=8)
 
 
 def test_it_stays_stopped_until_a_person_starts_the_worker_again() -> None:

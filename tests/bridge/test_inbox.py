@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from structlog.testing import capture_logs
 
 import bridge.inbox
-from bridge.inbox import Inbox
+from bridge.inbox import TELL_EVERY_S, Inbox, Unreadable
 from bridge.service import Bridge
 from streams.settings import load_settings
 
@@ -66,3 +67,20 @@ async def test_figures_stand_still_while_the_topics_cannot_be_read_and_events_ar
     assert not service.stands_still()
     await inbox.stop()
     service.status.close()
+
+
+def test_why_nothing_can_be_read_is_said_once_and_again_when_it_changes_or_lasts() -> None:
+    now = [0.0]
+    unreadable = Unreadable(lambda: now[0])
+    with capture_logs() as logs:
+        for _ in range(50):
+            unreadable.tell("no leader")
+            now[0] += 1
+        unreadable.tell("no broker")
+        now[0] += TELL_EVERY_S
+        unreadable.tell("no broker")
+    assert [(line["error"], line["kept_back"]) for line in logs] == [
+        ("no leader", 0),
+        ("no broker", 49),
+        ("no broker", 0),
+    ]

@@ -82,6 +82,16 @@ def test_whatever_is_wrong_the_answer_is_the_same_401(bridge: BridgeProcess, hea
     assert answer.json() == post(bridge, ROUTE, b"", {}).json()
 
 
+def test_of_a_client_whose_clock_is_wrong_the_log_says_which_it_is(bridge: BridgeProcess) -> None:
+    def refused() -> list[str]:
+        return [each["client"] for each in bridge.events() if each["event"] == "request_not_signed"]
+
+    before = len(refused())
+    for headers in (WRONG["a clock behind"], WRONG["no scheme"], WRONG["another client"]):
+        post(bridge, ROUTE, body_of("W"), headers)
+    assert refused()[before:] == [CLIENT, CLIENT], "a stranger costs no line"
+
+
 def test_what_was_turned_away_is_not_in_kafka(bridge: BridgeProcess, decider: Decider) -> None:
     post(bridge, ROUTE, body_of("FORGED-1"), signed("POST", ROUTE, body_of("FORGED-1"), secret="other"))
     assert not [value for _, value in decider.read("order-placed") if b"FORGED-1" in value]

@@ -10,6 +10,7 @@ import pytest
 
 from agents.dead_letter_limit import DeadLetterLimit
 from flashsale.worker.readiness import Readiness
+from tests.agents.test_intake import Rec
 
 CALL_S = 2.0
 
@@ -43,7 +44,7 @@ def test_a_worker_is_ready_with_its_rows_and_a_lease_that_outlives_a_call() -> N
 
 def test_a_worker_whose_intake_is_stopped_is_not_ready_and_says_why() -> None:
     parts = Parts(ready=True, left_s=6.0)
-    parts.limit.decided(2, 2)
+    parts.limit.decided("a log", [Rec(b"", offset=offset) for offset in range(2)], 2)
     ready, why = parts.readiness().state()
     assert not ready
     assert "2 of the last 2 messages were turned away" in why

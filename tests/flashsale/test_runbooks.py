@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.flashsale.command import FLASHSALE, ROOT
@@ -85,3 +88,31 @@ def test_while_fluent_is_down_check_says_so_and_afterwards_everything_is_release
     wait_until(lambda: final_report(sale, "FLASH-1"), "the FINAL report", 90)
     agreed = run(sale, reconcile.replace("PROMOTION", "FLASH-1"))
     assert agreed.returncode == 0, agreed.stdout + agreed.stderr
+
+
+def token_of(sale: System) -> str:
+    """A token of the worker's login."""
+    given = sale.environment()
+    names = ("CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")
+    login = {name.lower(): given[f"FLUENT_{name}"] for name in names} | {"grant_type": "password"}
+    headers = {"fluent.account": given["FLUENT_ACCOUNT"]}
+    answer = httpx.post(
+        f"{given['FLUENT_BASE_URL']}/oauth/token", data=login, headers=headers, trust_env=False
+    )
+    return str(answer.json()["access_token"])
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the runbook's command needs curl")
+def test_a_hold_that_no_worker_can_end_is_ended_by_hand(sale: System) -> None:
+    section = GUIDE.split("\n## Ending holds by hand\n")[1].split("\n## ")[0]
+    command = section.split("```sh\n")[1].split("```")[0]
+    start(sale, "FLASH-1", 9)
+    wait_until(lambda: sale.read("reconciliation-reports"), "a report of it", 60)
+    assert sale.workers[-1].terminate() == 0
+    [line] = json.loads(run(sale, "flashsale reconcile FLASH-1 --json").stdout)["lines"]
+    assert line["held"] == 9
+    token = f"export TOKEN={token_of(sale)}"
+    ended = run(sale, f"{token}\n{command.replace('FS-FLASH-1-SKU-001-42e22d9e', line['ref'])}")
+    assert '"status":"INACTIVE"' in ended.stdout, ended.stderr
+    [after] = json.loads(run(sale, "flashsale reconcile FLASH-1 --json").stdout)["lines"]
+    assert (after["held"], after["shouldHold"]) == (0, 9)

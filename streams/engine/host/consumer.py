@@ -85,7 +85,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                     {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()}
                 )
         except (TimeoutError, KafkaError) as error:
-            log.warning("offsets_not_committed", error=repr(error), recommendation=ASKED_AGAIN)
+            # Without a lease the broker is silent, which is told already, or the group rebalances.
+            if cast("EngineApp", self.app).hooks.lease.left_s > 0:
+                log.warning("offsets_not_committed", error=repr(error), recommendation=ASKED_AGAIN)
             return False
         return True
 

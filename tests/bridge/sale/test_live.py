@@ -147,6 +147,30 @@ async def test_a_viewer_that_was_slow_for_some_seconds_gets_what_it_missed_and_a
         assert name == "snapshot" and content["lines"][0]["consumed"] == 9
 
 
+async def test_after_a_second_that_failed_everybody_is_shown_what_changed_in_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tell("A")
+    world.tick()
+    reads, calls = world.live._changes, list[str]()
+
+    def fails_once(*about: Any, **more: Any) -> bytes | None:
+        calls.append("tick")
+        if len(calls) == 1:
+            raise RuntimeError("a defect")
+        return reads(*about, **more)
+
+    monkeypatch.setattr(live_module, "TICK_S", 0.001)
+    async with world.viewer() as viewer:
+        await next_of(viewer)
+        world.tell("A", consumed=7)
+        monkeypatch.setattr(world.live, "_changes", fails_once)
+        running = asyncio.create_task(world.live.run())
+        [(name, content), *_] = await next_of(viewer)
+        running.cancel()
+    assert name == "snapshot" and content["lines"][0]["consumed"] == 7
+
+
 async def test_where_nothing_changes_nothing_is_sent_but_a_sign_of_life(world: World) -> None:
     world.tell("A")
     world.tick()
