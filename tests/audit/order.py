@@ -18,24 +18,29 @@ EXHAUSTED, INCOMPLETE_ORDER = "EXHAUSTED", "INCOMPLETE_ORDER"
 
 
 def in_time_is_in_time(sale: Sale) -> Iterator[str]:
-    """Nobody who ordered up to the deadline is told that it was over, or that nothing had been set aside."""
-    for name, placed_ms, line in _decided(sale):
-        subject = (name[1], line["sku"])
-        _, last_ms = placed_ms
+    """Nobody who ordered up to the deadline is told that it was over, or that nothing had been set aside.
+
+    But for who was undecided for so long after it that nobody waits any more.
+    """
+    backlog_ms = sale.evidence.max_backlog_ms
+    for name, (first_ms, last_ms), decided_ms, line in _decided(sale):
+        subject, reason = (name[1], line["sku"]), line.get("reason")
+        given_up_ms = -1 if backlog_ms is None else decided_ms - backlog_ms
         expires_ms = _expires_ms(sale, subject)
-        reason = line.get("reason")
-        if reason == "EXPIRED" and expires_ms is not None and last_ms <= expires_ms:
+        if reason == "EXPIRED" and expires_ms is not None and last_ms <= expires_ms > given_up_ms:
             yield f"{name} was placed at {last_ms}, before {expires_ms}, and told {line}"
-        if reason == "ENDED" and last_ms <= sale.ended_ms.get((name[1],), (last_ms, 0))[0]:
+        ended_ms, _ = sale.ended_ms.get((name[1],), (last_ms, 0))
+        if reason == "ENDED" and last_ms <= ended_ms > given_up_ms:
             yield f"{name} was placed at {last_ms}, before any end, and told {line}"
         started_ms, _ = sale.started_ms.get((name[1],), (last_ms + 1, 0))
-        if reason == "NO_RESERVATION" and sale.reserved.get(subject) and started_ms <= placed_ms[0]:
+        was_reserved = sale.reserved.get(subject) and started_ms <= first_ms
+        if reason == "NO_RESERVATION" and was_reserved and first_ms > given_up_ms:
             yield f"{name} was placed after the start of its promotion and told {line}"
 
 
 def too_late_is_too_late(sale: Sale) -> Iterator[str]:
     """Nobody who ordered after the promotion's expiry gets anything."""
-    for name, (first_ms, _), line in _decided(sale):
+    for name, (first_ms, _), _, line in _decided(sale):
         expires_ms = _expires_ms(sale, (name[1], line["sku"]))
         if line["consumed"] and expires_ms is not None and first_ms > expires_ms:
             yield f"{name} was placed at {first_ms}, after {expires_ms}, and got {line}"
@@ -146,12 +151,13 @@ def _latest(sale: Sale, order: tuple[str, str], decided_ms: int) -> int:
     return LAST_MS if order in sale.forgettable else decided_ms
 
 
-def _decided(sale: Sale) -> Iterator[tuple[tuple[str, str], tuple[int, int], dict[str, Any]]]:
+def _decided(sale: Sale) -> Iterator[tuple[tuple[str, str], tuple[int, int], int, dict[str, Any]]]:
+    """Each line that was decided: of which order, when that was placed first and last, and when decided."""
     for name, history in sale.histories.items():
         if name in sale.placed_ms:
             for outcome in history:
                 for line in asked(outcome):
-                    yield name, sale.placed_ms[name], line
+                    yield name, sale.placed_ms[name], time_ms(outcome["decidedAt"]), line
 
 
 def _expires_ms(sale: Sale, subject: Subject) -> int | None:

@@ -217,6 +217,14 @@ def test_what_was_settled_while_an_order_waited_for_its_worker_may_be_on_sale() 
     assert audit(replace(instead(late, OUTCOMES, 1, alone), settle_delay_ms=4_000)).findings[never] != []
 
 
+def test_who_is_undecided_when_nobody_waits_any_more_may_be_told_that_it_was_over() -> None:
+    """The promotion ends after a minute, and O-3, placed in time, is decided 100 s after that."""
+    told = answer(THIRD, outcome("O-3", ("A", 1, "ENDED"), decidedAt="2027-01-15T08:02:40.000Z"))
+    late, in_time = instead(RIGHT, OUTCOMES, 3, told), "in time is in time"
+    assert audit(replace(late, max_backlog_ms=100_000)).findings[in_time] == []
+    assert audit(replace(late, max_backlog_ms=100_001)).findings[in_time] != []
+
+
 def test_a_unit_that_came_back_may_go_to_somebody_who_came_later() -> None:
     """O-3 is turned away at 12 s, O-1 gives a unit back at 20 s, O-4 takes it at 21 s."""
     later = Record(0, 6, RIGHT.records[ORDER_PLACED][0].at_ms + 15_500, None, ORDER_FOUR)

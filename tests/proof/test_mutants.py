@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
 import signal
+from collections.abc import Callable
 
 import pytest
 
-from streams.ledger.watermark import raise_watermark
+from streams.ledger.rows import MemoryStore, Rows
+from streams.ledger.watermark import raise_watermark, watermark_ms
 from tests.proof.mutants import mutate, trial
 from tests.proof.mutants.mutate import Mutant, mutants_of, plant
 
@@ -38,7 +39,7 @@ def test_operators_numbers_conditions_and_statements_are_changed_and_lines_of_th
 
 @pytest.mark.parametrize("mutant", list(mutants_of(MODULE)), ids=lambda mutant: mutant.how)
 def test_a_change_is_made_in_the_function_that_it_names(mutant: Mutant) -> None:
-    function = mutate._function(mutant)
+    function = mutate.function_of(mutant)
     before = function.__code__
     try:
         plant(mutant)
@@ -48,27 +49,57 @@ def test_a_change_is_made_in_the_function_that_it_names(mutant: Mutant) -> None:
         function.__code__ = before
 
 
+def passes() -> None:
+    raise_watermark(Rows(MemoryStore()), "a log", 7, 9)
+
+
+def fails() -> None:
+    rows = Rows(MemoryStore())
+    raise_watermark(rows, "a log", 7, 9)
+    assert watermark_ms(rows, "a log") == 7
+
+
+def hangs() -> None:
+    signal.pause()
+
+
+MUTANT = next(
+    each
+    for each in mutants_of(MODULE)
+    if (each.function, each.how) == ("raise_watermark", "the condition is False")
+)
+
+
 @pytest.mark.parametrize(
-    ("answer", "sales", "verdict"), [(0, 0, "survived"), (1, 0, "tests"), (0, 1, "sales"), (None, 0, "time")]
+    ("tests", "sale", "verdict"),
+    [
+        ([passes], passes, "survived"),
+        ([passes, fails], passes, "tests"),
+        ([passes], fails, "sales"),
+        ([hangs], passes, "time"),
+    ],
 )
 def test_it_is_told_who_notices_a_change(
-    answer: int | None, sales: int, verdict: str, monkeypatch: pytest.MonkeyPatch
+    tests: list[Callable[[], None]], sale: Callable[[], None], verdict: str
 ) -> None:
-    def tests(_: list[str]) -> int:
-        if answer is None:
-            signal.pause()
-        return answer or 0
-
-    def fails(seed: int) -> None:
-        raise AssertionError(seed)
-
-    monkeypatch.setattr(trial, "_quietly", tests)
-    monkeypatch.setattr(trial, "run", fails)
-    assert trial.verdict(next(mutants_of(MODULE)), [], sales, 0.2 if answer is None else 60.0) == verdict
+    touched = frozenset({raise_watermark.__code__})
+    suite = trial.Suite([sale], [trial.Known(test, 0.0, touched) for test in tests])
+    assert suite.verdict(MUTANT, 0.2 if verdict == "time" else 60.0) == verdict
 
 
-def test_this_process_is_not_changed_by_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, parent = raise_watermark.__code__, os.getpid()
-    monkeypatch.setattr(trial, "_quietly", lambda _: int(os.getpid() == parent))
-    assert trial.verdict(list(mutants_of(MODULE))[-1], [], 0, 60.0) == "survived"
+def test_a_change_is_shown_only_to_tests_that_run_its_function() -> None:
+    suite = trial.Suite([], [trial.Known(fails, 0.0, frozenset())])
+    assert suite.verdict(MUTANT, 60.0) == "survived"
+
+
+def test_it_is_learnt_which_functions_a_test_runs() -> None:
+    known = trial._learnt(passes)
+    assert {passes.__code__, raise_watermark.__code__} <= known.functions
+    assert watermark_ms.__code__ not in trial._learnt(lambda: None).functions
+
+
+def test_this_process_is_not_changed_by_a_trial() -> None:
+    before = raise_watermark.__code__
+    assert trial.Suite([fails]).verdict(MUTANT, 60.0) == "sales"
     assert raise_watermark.__code__ is before
+    passes()

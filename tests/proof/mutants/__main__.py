@@ -1,4 +1,4 @@
-"""`python -m tests.proof.mutants [--minutes N] [ROOM…]`: which changes to the program does no test notice?"""
+"""`python -m tests.proof.mutants [--minutes N] [PATH…]`: which changes to the program does no test notice?"""
 
 from __future__ import annotations
 
@@ -8,18 +8,33 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.proof.mutants.mutate import Mutant, mutants_of
-from tests.proof.mutants.trial import collect, verdict
+from tests.proof.mutants.trial import Suite, in_room
+from tests.simulation import simulation
+from tests.simulation.whole import sale
 
 ROOT = Path(__file__).parents[3]
-TESTS = {
-    "streams/ledger": ("tests/streams/ledger",),
-    "streams/engine": ("tests/streams/engine",),
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is to notice a change in a room: its tests, and then so many simulated sales."""
+
+    tests: tuple[str, ...]
+    sale: Callable[[int], Any]
+    sales: int
+
+
+ROOMS = {
+    "streams/ledger": Room(("tests/streams/ledger",), simulation.run, 25),
+    "streams/engine": Room(("tests/streams/engine",), sale.run, 12),
 }
-"""The tests that are to notice a change in a room."""
 
 
 def arguments() -> argparse.Namespace:
@@ -28,11 +43,10 @@ def arguments() -> argparse.Namespace:
         prog="python -m tests.proof.mutants", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     say = parser.add_argument
-    say("rooms", nargs="*", default=list(TESTS), metavar="ROOM", help=" or ".join(TESTS))
+    say("paths", nargs="*", default=list(ROOMS), metavar="PATH", help="a room, or a folder or module in one")
     say("--minutes", type=float, default=10.0, help="how long all of it may take")
     say("--seed", type=int, default=0, help="which changes are tried first")
-    say("--sales", type=int, default=25, help="simulated sales that have to notice what no test does")
-    say("--within", type=float, default=120.0, help="seconds for one change")
+    say("--within", type=float, default=300.0, help="seconds for one change")
     say("--log", type=Path, default=Path("mutants.jsonl"), help="the file that is appended to")
     return parser.parse_args()
 
@@ -41,45 +55,53 @@ def main() -> int:
     """Try changes until the time is over; exits 1 when the tests fail without any."""
     given = arguments()
     ends_at = time.monotonic() + 60 * given.minutes
-    for number, room in enumerate(given.rooms):
-        until = time.monotonic() + (ends_at - time.monotonic()) / (len(given.rooms) - number)
-        if not _try_room(room, given, until):
+    for number, path in enumerate(given.paths):
+        until = time.monotonic() + (ends_at - time.monotonic()) / (len(given.paths) - number)
+        try:
+            _try_path(path, given, until)
+        except RuntimeError as error:
+            print(f"{path}: without any change something fails: {error}")
             return 1
     return 0
 
 
-def _try_room(room: str, given: argparse.Namespace, until: float) -> bool:
-    every = list(changes_in(room))
+def _try_path(path: str, given: argparse.Namespace, until: float) -> None:
+    every = list(changes_in(path))
     random.Random(given.seed).shuffle(every)
-    collect(TESTS[room])
-    if (fails := verdict(None, TESTS[room], given.sales, given.within)) != "survived":
-        print(f"{room}: without any change something fails: {fails}")
-        return False
-    found: Counter[str] = Counter()
-    for mutant in every:
-        if time.monotonic() > until:
-            break
-        by = verdict(mutant, TESTS[room], given.sales, given.within)
-        found[by] += 1
-        _note(given.log, mutant, by)
-        if by == "survived":
-            print(mutant.where, flush=True)
-    tried = sum(found.values()) - found["not made"]
-    told = ", ".join(f"{count} by {by}" for by, count in sorted(found.items()) if by != "survived")
-    print(f"{room}: {tried} of {len(every)} changes tried, {found['survived']} survived; noticed: {told}")
-    return True
+    room = next(room for name, room in ROOMS.items() if path.startswith(name))
+    found: dict[Mutant, str] = {}
+
+    def try_all(suite: Suite) -> None:
+        for mutant in every:
+            if time.monotonic() > until:
+                break
+            found[mutant] = suite.verdict(mutant, given.within)
+            _note(given.log, mutant, found[mutant])
+
+    in_room(room.tests, [partial(room.sale, seed) for seed in range(room.sales)], try_all)
+    for mutant in sorted((each for each in found if found[each] == "survived"), key=_where):
+        print(mutant.where)
+    counts = Counter(found.values())
+    told = ", ".join(f"{count} by {by}" for by, count in sorted(counts.items()) if by != "survived")
+    print(f"{path}: {len(found) - counts['not made']} of {len(every)} changes tried, "
+          f"{counts['survived']} survived; noticed: {told}")  # fmt: skip
 
 
-def changes_in(room: str) -> Iterator[Mutant]:
-    """Every change to the modules of a room."""
-    for path in sorted((ROOT / room).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+def _where(mutant: Mutant) -> tuple[str, int, str]:
+    return mutant.module, mutant.line, mutant.how
+
+
+def changes_in(path: str) -> Iterator[Mutant]:
+    """Every change to the modules of a room, of a folder in it, or to one module."""
+    at = ROOT / path
+    for module in sorted(at.rglob("*.py")) if at.is_dir() else [at]:
+        parts = module.relative_to(ROOT).with_suffix("").parts
         yield from mutants_of(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
 
 
 def _note(log: Path, mutant: Mutant, by: str) -> None:
     with log.open("a") as file:
-        file.write(json.dumps({"by": by, "seed": mutant.node, "where": mutant.where}) + "\n")
+        file.write(json.dumps({"by": by, "where": mutant.where}) + "\n")
 
 
 if __name__ == "__main__":

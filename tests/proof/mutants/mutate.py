@@ -93,7 +93,7 @@ def _can_go(statement: Any) -> bool:
 
 def plant(mutant: Mutant) -> None:
     """Change the function of this process. Whoever imported it runs the change, too."""
-    function = _function(mutant)
+    function = function_of(mutant)
     path = Path(inspect.getfile(function))
     tree = ast.parse(path.read_text())
     changed = dict(functions_in(tree))[mutant.function]
@@ -104,7 +104,8 @@ def plant(mutant: Mutant) -> None:
     function.__code__ = code
 
 
-def _function(mutant: Mutant) -> FunctionType:
+def function_of(mutant: Mutant) -> FunctionType:
+    """The function itself. Raises TypeError where it is of a kind that cannot be changed."""
     found: Any = importlib.import_module(mutant.module)
     for name in mutant.function.split("."):
         found = inspect.getattr_static(found, name)

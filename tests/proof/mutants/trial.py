@@ -1,74 +1,178 @@
-"""Trying a change: the tests of its room in a fork of this process, and simulated sales if they pass."""
+"""Trying a change in a fork of this process: the tests that run the changed function, then simulated sales.
+
+pytest collects the tests of a room once. Each runs once without any change, to learn how long it takes and
+which functions it runs. A change is then shown to the tests that run its function, the quickest first.
+"""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sys
+import threading
 import time
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
-from tests.proof.mutants.mutate import Mutant, plant
-from tests.simulation.simulation import run
+from tests.proof.mutants.mutate import Mutant, function_of, plant
 
-FAST = ("-q", "-x", "-m", "not kafka and not slow", "-p", "no:cacheprovider", "-p", "no:randomly")
+FAST = (
+    *("-q", "-m", "not kafka and not slow", "-p", "no:cacheprovider", "-p", "no:randomly"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 SURVIVED, BY_TESTS, BY_SALES, NOT_MADE = range(4)
 VERDICTS = {SURVIVED: "survived", BY_TESTS: "tests", BY_SALES: "sales", NOT_MADE: "not made"}
+SPARE_S, TIMES = 10, 10
+"""A change may take so many times as long as the tests do without it, and so many seconds more."""
+
+SALES_S = 60
+ROOT = str(Path(__file__).parents[3])
+
+Runs = Callable[[], None]
+"""A test or a sale: raises when it fails."""
 
 
-def collect(tests: Collection[str]) -> None:
-    """Import what all trials need, once. Raises RuntimeError where it cannot be collected."""
-    if _quietly(["--collect-only", *FAST, *tests]) != 0:
-        raise RuntimeError(f"{' '.join(tests)} cannot be collected")
+@dataclass
+class Known:
+    """A test that passes without any change: its seconds of a processor, and the functions that it runs."""
+
+    run: Runs
+    seconds: float
+    functions: frozenset[CodeType]
 
 
-def verdict(mutant: Mutant | None, tests: Collection[str], sales: int, within_s: float) -> str:
-    """Who notices a change (None: none is made, and nobody should): tests, sales, time, or nobody."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # no thread of ours is needed in the child
-        child = os.fork()
-    if not child:
-        os._exit(_try(mutant, tests, sales))
+@dataclass
+class Suite:
+    """The tests of a room as they were collected, and the sales that are to notice what no test does."""
+
+    sales: list[Runs]
+    known: list[Known] = field(default_factory=list)
+
+    def verdict(self, mutant: Mutant, within_s: float) -> str:
+        """Who notices a change: tests, sales, time, or nobody."""
+        try:
+            function = function_of(mutant).__code__
+        except TypeError:
+            return VERDICTS[NOT_MADE]
+        tests = sorted((each for each in self.known if function in each.functions), key=_seconds)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # no thread of ours is needed in the child
+            child = os.fork()
+        if not child:
+            os._exit(_try(mutant, tests, self.sales))
+        return _awaited(child, within_s)
+
+
+def _seconds(known: Known) -> float:
+    return known.seconds
+
+
+def _awaited(child: int, within_s: float) -> str:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return VERDICTS.get(os.waitstatus_to_exitcode(status), "crash")
-        time.sleep(0.02)
+            code = os.waitstatus_to_exitcode(status)
+            return "time" if code == -signal.SIGXCPU else VERDICTS.get(code, "crash")
+        time.sleep(0.005)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return "time"
 
 
-def _try(mutant: Mutant | None, tests: Collection[str], sales: int) -> int:
+def _try(mutant: Mutant, tests: Collection[Known], sales: Collection[Runs]) -> int:
     os.setpgrp()
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
     try:
-        if mutant is not None:
-            plant(mutant)
+        plant(mutant)
     except Exception:
         return NOT_MADE
-    if _quietly([*FAST, *tests]) != 0:
+    try:
+        _at_most(SPARE_S + TIMES * sum(map(_seconds, tests)))
+        for test in tests:
+            test.run()
+    except BaseException:
         return BY_TESTS
     try:
-        for seed in range(sales):
-            run(seed)
+        _at_most(SALES_S)
+        for sale in sales:
+            sale()
     except BaseException:
         return BY_SALES
     return SURVIVED
 
 
-def _quietly(arguments: list[str]) -> int:
-    """pytest in this process, its output thrown away."""
-    kept = os.dup(1), os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
+def _at_most(seconds: float) -> None:
+    """Seconds of a processor, so that it does not matter what else the machine does."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(
+        resource.RLIMIT_CPU,
+        (round(used.ru_utime + used.ru_stime + seconds) + 1, resource.RLIM_INFINITY),
+    )
+
+
+def in_room(tests: Collection[str], sales: list[Runs], then: Callable[[Suite], None]) -> None:
+    """Collect the tests, learn of each, and go on in this process. Raises RuntimeError where one fails."""
+    learns = _Learns(Suite(sales), then)
+    code = pytest.main([*FAST, *tests], plugins=[learns])
+    if learns.failed or not learns.suite.known:
+        raise RuntimeError(f"{' '.join(tests)}: {learns.failed or f'pytest says {code}'}")
+
+
+class _Learns:
+    """In place of pytest's own loop over the tests."""
+
+    def __init__(self, suite: Suite, then: Callable[[Suite], None]) -> None:
+        self.suite = suite
+        self.failed = ""
+        self._then = then
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """See pytest. What it collected is known once each test has passed."""
+        for item in session.items:
+            try:
+                self.suite.known.append(_learnt(partial(_run, item)))
+            except AssertionError as error:
+                self.failed = str(error)
+                return True
+        self._then(self.suite)
+        return True
+
+
+def _run(item: pytest.Item) -> None:
+    for report in runtestprotocol(item, log=False):
+        assert not report.failed, f"{item.nodeid}: {report.longreprtext}"
+
+
+def _learnt(run: Runs) -> Known:
+    functions: dict[int, CodeType] = {}
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            functions[id(frame.f_code)] = frame.f_code
+
+    began = time.process_time()
+    threading.setprofile(note)
+    sys.setprofile(note)
     try:
-        return int(pytest.main(arguments))
+        run()
     finally:
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for each in (*kept, nothing):
-            os.close(each)
+        sys.setprofile(None)
+        threading.setprofile(None)
+    seconds = time.process_time() - began
+    return Known(run, seconds, frozenset(each for each in functions.values() if _is_ours(each)))
+
+
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(ROOT)

@@ -34,6 +34,7 @@ def gather(sale: Sale) -> Evidence:
         truth=auditor.truth(),
         journal=list(auditor.journal),
         settle_delay_ms=terms.settle_delay_ms,
+        max_backlog_ms=terms.max_backlog_ms,
         tables=sale.tables,
     )
 

@@ -128,7 +128,7 @@ def _stopped(sale: Sale, event: Event) -> None:
 
 def _joined(sale: Sale, event: Event) -> None:
     if sum(worker.alive for worker in sale.workers) < 3:
-        sale.start(f"more{event.which}")
+        _start(sale, f"more{event.which}")
 
 
 def _all_killed(sale: Sale, event: Event) -> None:
@@ -166,7 +166,9 @@ def _back(sale: Sale, machine: str, event: Event) -> None:
 
 
 def _start(sale: Sale, machine: str) -> None:
-    sale.start(machine)
+    """On a machine there is one worker at a time; a second one would not get RocksDB's lock."""
+    if not any(worker.alive and worker.directory.name == machine for worker in sale.workers):
+        sale.start(machine)
 
 
 _ACTIONS: dict[str, Callable[[Sale, Event], None]] = {
