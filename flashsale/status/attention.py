@@ -18,6 +18,8 @@ from streams.settings import ReservationConfig, Settings
 NAMED = 5
 """So many SKUs are named in one line."""
 
+NAMED_ERRORS = 3
+
 OVER = (Reason.ENDED, Reason.EXPIRED)
 """Refusals that somebody wanted: the promotion was over before it began."""
 
@@ -141,10 +143,20 @@ def _refused(promotion: Promotion) -> Iterator[Attention]:
             continue
         by_reason.setdefault(refusal.reason, []).append(sku)
     for reason, skus in sorted(by_reason.items()):
-        error = promotion.refused[skus[0]].error
-        problem = f"not set aside: {_named(skus)}. {reason}: {error}"
+        problem = f"not set aside: {_named(skus)}. {reason}: {_errors(promotion, skus)}"
         remedy = promotion.refused[skus[0]].recommendation or RECOMMENDATIONS[Reason(reason)]
         yield _error(promotion.id, problem, remedy)
+
+
+def _errors(promotion: Promotion, skus: list[str]) -> str:
+    """What Fluent said: one SKU is not there, of another there are too few."""
+    first: dict[str, str] = {}
+    for sku in skus:
+        first.setdefault(promotion.refused[sku].error, sku)
+    if len(first) == 1:
+        return next(iter(first))
+    shown = [f"{sku}: {error}" for error, sku in first.items()]
+    return "; ".join((*shown[:NAMED_ERRORS], *(["…"] if shown[NAMED_ERRORS:] else [])))
 
 
 def _difference(promotion: Promotion) -> Iterator[Attention]:
