@@ -26,7 +26,7 @@ setup: $(STAMP) ## create .venv with everything, from requirements.lock
 $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" \
 		|| { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
-	@echo "Setting up $(VENV): about a minute and 420 MB. Kafka's own 38 MB come with its first start."
+	@echo "Setting up $(VENV): about a minute and 480 MB. Kafka's own 38 MB come with its first start."
 # Without the stamp an earlier setup was interrupted, and nobody knows what of it is whole: it begins anew.
 	@if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear $(VENV); fi
 	@{ $(PIP) install --progress-bar off --require-hashes -r requirements.lock; echo $$? > $(VENV)/.status; } \

@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rehearsal.kafka import EmbeddedKafkaError
 from tests.support.kafka import KafkaUnderTest, NoKafkaError, kafka_for_tests, unique_prefix
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

@@ -54,7 +54,7 @@ def test_without_kafka_it_is_503_and_with_kafka_again_202_and_nothing_acknowledg
         wait_until(lambda: not process.is_ready(), "the bridge says that it is not ready")
         begun = time.monotonic()
         assert send("SECOND") == 503
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 4
         assert caller.get("/healthz").is_success
         broker.start()
         process.wait_ready()

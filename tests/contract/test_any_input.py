@@ -44,7 +44,6 @@ events = st.fixed_dictionaries({}, optional={"order": fields | odd_values, "prom
 topics = st.sampled_from(sorted(EVENTS))
 
 
-@settings(deadline=None)
 @given(topics, st.binary(max_size=200))
 def test_any_bytes_are_an_event_or_an_invalid_event(topic: str, value: bytes) -> None:
     try:
@@ -53,7 +52,7 @@ def test_any_bytes_are_an_event_or_an_invalid_event(topic: str, value: bytes) ->
         assert invalid.error.endswith(".") and invalid.recommendation
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(topics, events)
 @example("promotion-end", {"promotion": {"id": "P", "ref": 7}})
 def test_what_is_read_is_valid_by_the_json_schema_too(topic: str, event: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from schemas.invalid import InvalidEvent
@@ -57,7 +57,7 @@ def compared(topic: str, value: bytes) -> tuple[Read, Read]:
     return quick, model
 
 
-@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500)
 @given(st.sampled_from(TOPICS), messages())
 def test_what_is_read_quickly_is_what_the_model_reads(topic: str, value: bytes) -> None:
     quick, model = compared(topic, value)

@@ -169,12 +169,12 @@ async def test_a_hold_waits_for_the_units_of_a_promotion_that_is_about_to_end(
 
 @pytest.mark.parametrize(
     ("expires_in_s", "brokers_ahead_s", "waits_s"),
-    [(3_600.0, 0, 0.0), (-3_600.0, 0, 0.0), (0.5, 0, 2.0), (3_600.5, 3_600, 2.0), (0.5, 3_600, 0.0)],
+    [(3_600.0, 0, 0.0), (-3_600.0, 0, 0.0), (0.5, 0, 6.0), (3_600.5, 3_600, 6.0), (0.5, 3_600, 0.0)],
 )
 async def test_a_hold_waits_no_longer_than_its_time_out_and_only_for_what_is_about_to_end_by_the_brokers_time(
     new_gateway: NewGateway, one: Requests, expires_in_s: float, brokers_ahead_s: int, waits_s: float
 ) -> None:
-    gateway = new_gateway(hold_timeout_s=2.0, now_ms=lambda: now_ms() + brokers_ahead_s * 1_000)
+    gateway = new_gateway(hold_timeout_s=6.0, now_ms=lambda: now_ms() + brokers_ahead_s * 1_000)
     queue = RequestQueue(gateway, check_documents=False)
     answers: list[Any] = []
     queue.submit(expiring_in(expires_in_s, one.hold(100)), answers.append)
@@ -183,7 +183,7 @@ async def test_a_hold_waits_no_longer_than_its_time_out_and_only_for_what_is_abo
     queue.submit(Requests(one.sku, "FLASH-2").hold(100), answers.append)
     await queue.drain()
     await queue.close()
-    assert waits_s <= time.monotonic() - began < waits_s + 1.5
+    assert waits_s <= time.monotonic() - began < waits_s + 5
     assert isinstance(answers[1], HoldFailed) and answers[1].reason == "INSUFFICIENT_INVENTORY"
 
 

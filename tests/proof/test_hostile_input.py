@@ -64,7 +64,7 @@ def mapped(value: bytes | None) -> bytes:
 
 @pytest.mark.parametrize("mapper", [None, mapped], ids=["our shape", "a mapping"])
 @pytest.mark.parametrize("topic", INPUTS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_intake_decides_passes_on_or_turns_away_any_record(
     topic: str, mapper: Mapper | None, data: st.DataObject
@@ -80,7 +80,7 @@ def test_intake_decides_passes_on_or_turns_away_any_record(
 
 
 @pytest.mark.parametrize("topic", sorted(STAGES))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_record_on_a_command_topic_that_is_none_of_ours_is_one_dead_letter(
     topic: str, data: st.DataObject

@@ -94,7 +94,7 @@ class Account:
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEPS, max_size=25))
 def test_the_figures_are_those_of_a_count_from_scratch(steps: list[tuple[str, object]]) -> None:
     account = Account()
@@ -113,7 +113,7 @@ def test_the_figures_are_those_of_a_count_from_scratch(steps: list[tuple[str, ob
         assert marks["maxAvailable"] >= truth["available"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEPS, max_size=25))
 @example([("create", "A", "RESERVED", 1), ("create", "A", "SOFT_RESERVE", 1), ("retype", 0, "SOFT_RESERVE")])
 def test_sums_kept_per_position_are_those_of_its_quantities(steps: list[tuple[str, object]]) -> None:
@@ -129,7 +129,7 @@ def test_sums_kept_per_position_are_those_of_its_quantities(steps: list[tuple[st
             assert store.aggregate(position, types, LIVE) == (sum(live), len(live))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEPS, max_size=12), st.lists(STEPS, max_size=12))
 def test_a_view_of_the_past_is_what_was_there(
     before: list[tuple[str, object]], after: list[tuple[str, object]]

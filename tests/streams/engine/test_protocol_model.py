@@ -19,7 +19,7 @@ from streams.engine.protocol.worker import WorkerProtocol
 from tests.streams.engine.model.sale import Sale
 
 TestSale = Sale.TestCase
-TestSale.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestSale.settings = settings(max_examples=150, stateful_step_count=25)
 
 
 class SaleOfNewLogs(Sale):
@@ -40,7 +40,6 @@ def survives(broken: Iterable[str], examples: int = 2_000) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=25,
-            deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

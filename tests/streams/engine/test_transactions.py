@@ -240,7 +240,7 @@ async def test_a_new_owner_fences_by_the_ids_that_the_plain_offsets_name_and_the
     offset, owner = await stands(cluster, stable=False)
     assert (offset, owner.ids) == (1, (f"{owner.ids[0][:-1]}a", f"{owner.ids[0][:-1]}b"))
     with pytest.raises(Unanswered, match="88"):
-        await stands(cluster, within_s=0.3)
+        await stands(cluster, within_s=3)
     coordinators = await cluster.coordinators()
     await asyncio.gather(*(coordinators.fence(each, 5) for each in owner.ids))
     assert (await stands(cluster))[0] == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -142,9 +142,7 @@ class ForgetfulOrders(Orders):
         assert left == []
 
 
-SETTINGS = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(max_examples=150, stateful_step_count=40)
 TestAnyOrder = Orders.TestCase
 TestAnyOrder.settings = SETTINGS
 TestForgetfulOrders = ForgetfulOrders.TestCase

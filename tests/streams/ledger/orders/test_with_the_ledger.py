@@ -130,7 +130,7 @@ class Sale:
         return row.claimed
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(placing | cancelling, st.booleans()), min_size=1, max_size=20))
 def test_orders_hold_exactly_what_the_ledger_counts(
     events: list[tuple[tuple[str, str, Lines, bool], bool]],

@@ -263,7 +263,6 @@ def test_no_order_of_events_breaks_an_invariant(
     limits = settings(
         max_examples=40,
         stateful_step_count=50,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     run_state_machine_as_test(machine, settings=limits)
