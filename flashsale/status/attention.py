@@ -80,7 +80,7 @@ def _fluent(settings: Settings, facts: Facts) -> Iterator[Attention]:
     breaker = f"{_of(paused, workers)} because it keeps failing" if paused else ""
     count, oldest_ms = facts.unanswered(settings.prefixed(FLUENT_REQUESTS))
     late_s = 0.0 if oldest_ms is None or not workers else (facts.at_ms - oldest_ms) / 1_000
-    problem = f"{count:,} requests are not answered, the oldest for {late_s:,.0f} s"
+    problem = f"{counted(count, 'request')} without an answer, the oldest for {late_s:,.0f} s"
     if late_s <= max(SLOW_S, 2 * settings.config.fluent_ask_again_seconds):
         problem = ""
     if problem or breaker:

@@ -152,7 +152,7 @@ def test_fluent_that_does_not_answer_is_named() -> None:
 def test_fluent_that_is_asked_the_same_again_and_again_is_named_although_no_request_waits() -> None:
     seen = facts(asked={("P", "A"): NOW_MS - 45_000, ("P", "B"): NOW_MS - 12_000})
     [found] = needed(seen)
-    assert (found.subject, found.problem) == ("Fluent", "2 requests are not answered, the oldest for 45 s")
+    assert (found.subject, found.problem) == ("Fluent", "2 requests without an answer, the oldest for 45 s")
     shown = report_of(SETTINGS, seen, with_lines=False).fluent
     assert (shown.unanswered, shown.oldest_asked_at) == (2, iso_utc(NOW_MS - 45_000))
 

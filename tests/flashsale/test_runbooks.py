@@ -14,6 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from flashsale.status.report import status_report
+from streams.settings import load_settings
+from streams.system import now_ms
 from tests.flashsale.command import FLASHSALE, ROOT
 from tests.support.audit import final_report, order, promotion_start
 from tests.support.kafka import KafkaUnderTest
@@ -84,6 +87,10 @@ def test_while_fluent_is_down_check_says_so_and_afterwards_everything_is_release
     sale.publish("order-placed", [order("O-2", "FLASH-1", ("A", 1))])
     sale.wait_for("order-outcomes", 2)
     assert final_report(sale, "FLASH-1") is None
+    settings = load_settings(sale.environment())
+    wait_until(
+        lambda: status_report(settings, now_ms).fluent.breaker == "open", "status shows the breaker", 60
+    )
     sale.fluent.control(failing=0)
     wait_until(lambda: final_report(sale, "FLASH-1"), "the FINAL report", 90)
     agreed = run(sale, reconcile.replace("PROMOTION", "FLASH-1"))

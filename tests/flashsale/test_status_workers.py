@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,13 @@ from msgspec import structs
 from flashsale.admin.group import Group
 from flashsale.cli.status import print_text
 from flashsale.notes import Note
-from flashsale.status.report import report_of
+from flashsale.status.report import report_of, status_report
 from schemas.times import iso_utc
+from streams.settings import load_settings
+from streams.system import now_ms
 from tests.flashsale.test_attention import NOW_MS, SETTINGS, TASKS, facts, member, needed
+from tests.support.kafka import KafkaUnderTest
+from tests.support.system import system, wait_until
 
 
 def telling(*told: Note, members: int = 1) -> Group:
@@ -63,3 +68,33 @@ def test_who_owns_what_since_when_and_how_fluent_stands_is_shown(capsys: pytest.
     rows = [line.split() for line in shown.splitlines() if line.startswith("w-")]
     assert rows[0] == ["w-1", "10.0.0.1", "0", "3", "min"]
     assert ["w-2", "10.0.0.1", "1", "7", "s"] in rows
+
+
+def test_since_when_a_worker_has_a_task_is_kept_while_it_stays_and_new_where_it_goes(
+    kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path
+) -> None:
+    with system(kafka.bootstrap, topic_prefix, tmp_path, {"A": {"LOC-1": 9}}) as sale:
+        settings, first = load_settings(sale.environment()), sale.start_worker()
+
+        def owned(workers: int) -> dict[int, tuple[str, str]]:
+            """By task: its worker and since when, once so many workers say so of all of them."""
+            found = status_report(settings, now_ms).group.workers
+            each = {
+                task: (worker.member, since or "")
+                for worker in found
+                for task, since in zip(worker.tasks, worker.since, strict=True)
+            }
+            said = len(each) == settings.config.partitions and all(since for _, since in each.values())
+            return each if said and len({member for member, _ in each.values()}) == workers else {}
+
+        alone = wait_until(lambda: owned(1), "the first worker says since when")
+        sale.start_worker()
+        shared = wait_until(lambda: owned(2), "both workers say so")
+        stayed = {task: each for task, each in shared.items() if each[0] == alone[task][0]}
+        assert stayed and all(alone[task] == each for task, each in stayed.items())
+        newest = max(since for _, since in alone.values())
+        assert all(since > newest for task, (_, since) in shared.items() if task not in stayed)
+        assert first.terminate() == 0
+        left = wait_until(lambda: owned(1), "the second has them all")
+        assert all(left[task] == each for task, each in shared.items() if task not in stayed)
+        assert all(left[task][1] > shared[task][1] for task in stayed)
