@@ -39,11 +39,14 @@ LOOK_AT_THE_WORKER = (
     "look at the traces of `stage_failed`: the fault is the worker's, not the records'; start it again with "
     "a version that is mended, then send the dead letters with the reason UNPROCESSABLE again"
 )
+STARTS_CLEAN = (
+    "none, once: the supervisor starts a clean process; when it repeats, a person has to do what `why` says"
+)
 
 
 def die(why: str) -> None:
     """End this worker now: a clean process restores everything that was committed, and nothing else."""
-    log.error("worker_ends", why=why, recommendation="none: the supervisor starts a clean process")
+    log.error("worker_ends", why=why, recommendation=STARTS_CLEAN)
     os._exit(CANNOT_GO_ON)
 
 
