@@ -289,12 +289,12 @@ NOTICED: dict[str, int] = {
     "a cancel of everything that came first is forgotten": 0,
     "a Continue is lost": 0,
     "dedupe off in the ledger": 7,
-    "an old answer counts": 58,
+    "an old answer counts": 123,
     "a claim waits for no start": 64,
     "nobody looks again after the close": 13,
     "a deadline is never cleared": 4,
 }
 """A seed that notices each of them."""
 
-SLOW = ("a deadline is never cleared", "a scan shows what is deleted", "an old answer counts")
+SLOW = ("a deadline is never cleared", "a scan shows what is deleted")
 """It takes these ten seconds and more to be noticed, in a sale that never comes to rest or in many sales."""

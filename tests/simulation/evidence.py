@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -42,7 +43,12 @@ def _items(lines: Iterable[tuple[str, int]]) -> list[dict[str, object]]:
 
 
 def gather(
-    broker: Broker, sent: dict[tuple[str, int], Event], fluent: Fluent, tasks: list[Task], terms: Terms
+    broker: Broker,
+    sent: dict[tuple[str, int], Event],
+    fluent: Fluent,
+    tasks: list[Task],
+    terms: Terms,
+    journal: Sequence[Mapping[str, Any]],
 ) -> Evidence:
     """Everything that an outsider could read after a run that came to rest."""
     records = {topic: _read(broker, topic) for topic in READ if topic not in INPUTS}
@@ -61,6 +67,8 @@ def gather(
         truth={
             sku: {"held": stock.held, "available": stock.available} for sku, stock in fluent.stocks.items()
         },
+        journal=journal,
+        settle_delay_ms=terms.settle_delay_ms,
         tables={task.index: task.store.rows for task in tasks},
     )
 

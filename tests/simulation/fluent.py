@@ -57,6 +57,8 @@ class Fluent:
         """Told of each SKU that was written."""
         self._queues: dict[str, dict[str, f.FluentRequest]] = defaultdict(dict)
         self._busy: set[str] = set()
+        self._answered: dict[str, list[c.SkuCommand]] = defaultdict(list)
+        """All answers by reservation."""
         broker.listeners[FLUENT_REQUESTS].append(self._hear)
 
     def _hear(self, _: int, record: Record) -> None:
@@ -80,9 +82,15 @@ class Fluent:
         self.broker.clock.after(log(self.rng, 20, self.kind.slow_ms), lambda: self._call(request))
 
     def _call(self, request: f.FluentRequest) -> None:
+        """One that does not get through is taken for answered if the answer to another counts."""
         self._busy.discard(request.sku)
+        former = self._answered[request.reservation_ref]
         if not self._lost():
-            self._answer(self._execute(request), request.sku)
+            answer = self._execute(request)
+            former.append(answer)
+            self._answer(answer, request.sku)
+        elif former and self.kind.stale_rate and self.rng.random() < 0.5:
+            self._answer(self.rng.choice(former), request.sku)
         elif isinstance(request, f.HoldRequest) and self.rng.random() < 0.5:
             self.broker.clock.after(self.rng.randint(1_000, 20_000), lambda: self._write_late(request))
         self._next(request.sku)

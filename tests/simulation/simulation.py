@@ -6,6 +6,7 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from streams.ledger.inputs import CancelOrder
 from tests.audit.report import Report, audit
@@ -76,14 +77,26 @@ def _run(kind: Kind, seed: int, orders: Collection[int]) -> Run:
         _plan_outages(chance(seed, "outages"), clock, tasks, kind.lasts_ms)
     world = World(broker, kind, barrier)
     plan_sale(world, _promotions(chance(seed, "promotions"), fluent, kind), orders, seed)
+    journal: list[dict[str, Any]] = []
+    fluent.watchers.append(lambda sku: journal.append(_entry(sku, fluent.stocks[sku], clock.now_ms)))
     fluent.watchers.append(lambda sku: _watch(sku, shop, world))
     shop.watchers.append(lambda sku: _watch(sku, shop, world))
     clock.run(min(LEAST_STEPS + kind.lasts_ms // MS_PER_STEP, MOST_STEPS))
-    report = audit(gather(broker, world.sent, fluent, tasks, kind.terms))
+    report = audit(gather(broker, world.sent, fluent, tasks, kind.terms, journal))
     assert not report.wrong, "\n".join(report.wrong)
     deadlines = Deadlines(broker, kind.terms, report.sale.forgettable)
     deadlines.check(report.sale.reserved, world.sent)
     return Run(report, deadlines, world, tasks, fluent)
+
+
+def _entry(sku: str, stock: Stock, at_ms: int) -> dict[str, Any]:
+    return {
+        "atMs": at_ms,
+        "sku": sku,
+        "onHand": stock.on_hand,
+        "held": stock.held,
+        "available": stock.available,
+    }
 
 
 def orders_of(seed: int) -> int:

@@ -115,13 +115,17 @@ GATEWAY = (
 BUGS = (*TASKS, *TIME, *GATEWAY)
 
 NOTICED: dict[str, int] = {
+    "a missed generation is not noticed": 231,
+    "an unknown outcome passes for an abort": 8,
+    "the watermark leaves a partition out": 58,
+    "a Tick says that everything is committed": 181,
     "a gap is accepted": 0,
-    "what was decided is decided again": 9,
+    "what was decided is decided again": 13,
     "decisions outlive an abort": 0,
     "positions do not go back after an abort": 0,
     "positions are not among the rows": 1,
     "a restore takes any disk for whole": 1,
-    "all records of a fetch are decided, whatever was decided of them": 9,
+    "all records of a fetch are decided, whatever was decided of them": 13,
     "some events are decided where they are read": 9,
     "the watermark does not look at what was sent home": 2,
     "a deadline does not wait for the watermark": 0,

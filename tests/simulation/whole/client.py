@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.engine.broker.coordinators import Partition
-from streams.engine.broker.errors import Refused
+from streams.engine.broker.errors import Fenced, Refused
 from streams.engine.broker.requests import OffsetFetch
 from streams.engine.changelog import Restored, RestoreTimeout
 from streams.engine.ownership import Membership
@@ -187,15 +188,24 @@ class Producer:
         return end
 
     async def end(self) -> None:
-        """Commit."""
+        """Commit. Now and then the request is on its way, and its answer is not waited for any more."""
         transaction = self._transaction
         assert transaction is not None
-        await self._network.insist(lambda: self._kafka.end(transaction, committed=True))
+        commit = partial(self._kafka.end, transaction, committed=True)
+        if self._network.refused():
+            self._network.post(lambda _: _unanswered(commit))
+            raise KafkaError("nobody says whether it was committed")
+        await self._network.insist(commit)
 
     async def abandon(self) -> None:
         """Nothing is waited for."""
 
     close = abandon
+
+
+def _unanswered(request: Callable[[], Any]) -> None:
+    with suppress(Fenced):
+        request()
 
 
 def once(action: Callable[[], Any]) -> Callable[[], Any]:

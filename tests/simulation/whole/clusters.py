@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 from confluent_kafka import Producer as PlainProducer
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.engine.broker.coordinators import Coordinators, Partition
@@ -29,12 +29,19 @@ from tests.simulation.whole.group import Group
 from tests.simulation.whole.kafka import Kafka
 from tests.simulation.whole.network import Network, Weather
 
-SOURCE, OUT = "source", "out"
+SOURCE, OUT, TABLE = "source", "out", "table"
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.ms": "100",
+    "min.cleanable.dirty.ratio": "0",
+    "min.compaction.lag.ms": "0",
+}
 IDLE_S = 0.5
+COMPACTED_WITHIN_S = 60.0
 
 
 class Cluster(Protocol):
-    """Topics SOURCE and OUT of one partition each, and a group that reads SOURCE."""
+    """Topics of one partition each, of which TABLE is compacted, and a group that reads SOURCE."""
 
     coordinators: Coordinators
     ends: LogEnds
@@ -57,6 +64,13 @@ class Cluster(Protocol):
 
     async def delete_below(self, topic: str, offset: int) -> None:
         """What retention does."""
+
+    async def compact(self, key: bytes) -> None:
+        """What compaction does: in TABLE only the newest committed record of `key` is left.
+
+        A broker leaves the segment alone that is written to. So whoever asks sees to it that the key's are
+        not the last records, and that the last one may come once more.
+        """
 
     async def rows(self, topic: str, start: int = 0) -> tuple[Changes, int]:
         """What a read_committed reader gets, and where it ends. Raises RestoreTimeout."""
@@ -84,7 +98,7 @@ class StandIn:
 
     async def producer(self, transactional_id: str) -> Any:
         made = stand_in.Producer(self.group, self.network, transactional_id)
-        await made.start([OUT])
+        await made.start([OUT, TABLE])
         return made
 
     def batch(self) -> Any:
@@ -103,6 +117,9 @@ class StandIn:
     async def delete_below(self, topic: str, offset: int) -> None:
         self.kafka.logs[topic, 0].delete_below(offset)
 
+    async def compact(self, key: bytes) -> None:
+        self.kafka.logs[TABLE, 0].compact()
+
     async def rows(self, topic: str, start: int = 0) -> tuple[Changes, int]:
         await asyncio.sleep(IDLE_S)
         return _read(self.reader, topic, start)
@@ -119,6 +136,7 @@ class Real:
     def __post_init__(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         topics = [NewTopic(self.name(each), 1, 1) for each in (SOURCE, OUT)]
+        topics.append(NewTopic(self.name(TABLE), 1, 1, config=COMPACTED))
         for future in admin.create_topics(topics).values():
             future.result(20)
         client = AIOKafkaClient(bootstrap_servers=self.bootstrap)
@@ -131,7 +149,7 @@ class Real:
 
     async def producer(self, transactional_id: str) -> Any:
         made = WorkerProducer({"bootstrap_servers": self.bootstrap}, self.prefix + transactional_id)
-        await made.start([self.name(OUT)])
+        await made.start([self.name(OUT), self.name(TABLE)])
         self.closing.append(made.abandon)
         return made
 
@@ -163,8 +181,42 @@ class Real:
         for future in admin.delete_records([TopicPartition(self.name(topic), 0, offset)]).values():
             future.result(20)
 
+    async def compact(self, key: bytes) -> None:
+        async with asyncio.timeout(COMPACTED_WITHIN_S):
+            records = await self._records()
+            while sum(each == key for each, _ in records) > 1:
+                await self.append(TABLE, *records[-1])  # so that the segment before it is complete
+                await asyncio.sleep(0.2)
+                records = await self._records()
+
+    async def _records(self) -> list[tuple[bytes, bytes]]:
+        """All that TABLE has, aborted records as well."""
+        return await asyncio.to_thread(_records, self.bootstrap, self.name(TABLE))
+
     async def rows(self, topic: str, start: int = 0) -> tuple[Changes, int]:
         return await asyncio.to_thread(_read, self.reader, self.name(topic), start)
+
+
+def _records(bootstrap: str, topic: str) -> list[tuple[bytes, bytes]]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"{topic}-as-it-is",
+            "enable.auto.commit": False,
+            "isolation.level": "read_uncommitted",
+            "enable.partition.eof": True,
+        }
+    )
+    consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    found: list[tuple[bytes, bytes]] = []
+    try:
+        while (message := consumer.poll(20)) is not None and not message.error():
+            found.append((message.key() or b"", message.value() or b""))
+    finally:
+        consumer.close()
+    error = None if message is None else message.error()
+    assert error is not None and error.code() == KafkaError._PARTITION_EOF, error
+    return found
 
 
 def _read(reader: Any, topic: str, start: int) -> tuple[Changes, int]:
@@ -182,7 +234,7 @@ def stand_in_cluster() -> Iterator[Run]:
     """Runs a test on the stand-in, under virtual time."""
     with virtual_time(1_800_000_000_000) as loop, ExitStack() as stack:
         stack.enter_context(patch("tests.simulation.whole.kafka.SLOW_MARKERS", 0.0))
-        kafka = Kafka(loop, Random(1), {SOURCE: 1, OUT: 1})
+        kafka = Kafka(loop, Random(1), {SOURCE: 1, OUT: 1, TABLE: 1})
         group = Group(kafka, Random(2), _to_the_first)
         cluster = StandIn(kafka, group, Network(loop, Random(3), Weather(0.0, 0.0)))
         yield lambda test: loop.run_until_complete(test(cluster))

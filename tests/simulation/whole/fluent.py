@@ -25,6 +25,9 @@ BOOKED_WITHIN_MS = 5_000
 LATE_S = (1.0, 20.0)
 """A request that is late was on its way while its sender froze, or waited in somebody's queue."""
 
+SALE = b"-sale"
+"""A booking is never late: one that comes after a newer one is drift, which a person repairs."""
+
 
 class Fluent:
     """The simulated Fluent and what its network does; `fair` ends the bad weather."""
@@ -71,7 +74,7 @@ class _Transport(httpx.AsyncBaseTransport):
         async def exchange() -> None:
             await asyncio.sleep(fluent.delay_s())
             if fluent.loses() or fluent.away:
-                if fluent.rng.random() < 0.5:
+                if fluent.rng.random() < 0.5 or SALE in request.content:
                     return _refuse(answered)
                 fluent.late += 1
                 await asyncio.sleep(fluent.rng.uniform(*LATE_S))

@@ -32,8 +32,9 @@ BEAT_S = SESSION_S / 6
 FETCH_RECORDS = 50
 MAX_QUEUED = 4
 COMMIT_EVERY_S = 2.0
-STALE, FAR = 0.1, 20
-"""How often a partition is read from a position that is not the engine's, and how far away at most."""
+STALE, FAR, WITHIN_S = 0.3, 20, 3.0
+"""How often a partition is read from a position that is not the engine's, how far away, and how long after it
+was sought at most."""
 
 NOBODY = Membership(-1, "")
 SeeFetch = Callable[[Fetched], Awaitable[None]]
@@ -162,7 +163,7 @@ class Host:
             if partition in self.assigned:
                 self.positions[partition] = offset
                 if self.rng.random() < STALE:
-                    delay_s = self.rng.uniform(0, 0.3)
+                    delay_s = self.rng.uniform(0, self.rng.choice([0.3, WITHIN_S]))
                     asyncio.get_running_loop().call_later(delay_s, self._jump, partition)
         self._there_is_more.set()
 
@@ -193,6 +194,8 @@ class Host:
         entries, following = self.kafka.logs[partition].read(start, self.rng.randint(1, FETCH_RECORDS))
         if following == start:
             return
+        if entries and self.rng.random() < 0.5:
+            following = entries[-1].offset + 1  # the markers behind them come with the next fetch
         self.positions[partition] = following
         queue.put_nowait(Fetched(topic, number, start, following, entries))
         self._there_is_more.set()

@@ -29,11 +29,13 @@ class Weather:
     """The share of batches that a broker refuses for good."""
     away: tuple[float, float] = (0.0, 0.0)
     """From when to when (loop's seconds) the brokers answer nobody."""
+    refusing: tuple[float, float] = (0.0, 0.0)
+    """From when to when they refuse every batch: nothing is committed, and ticks still come."""
 
     def clear_up(self) -> None:
         """From now on nothing goes wrong any more."""
         self.loss = self.slow = self.refusals = 0.0
-        self.away = (0.0, 0.0)
+        self.away = self.refusing = (0.0, 0.0)
 
 
 @dataclass
@@ -92,7 +94,8 @@ class Network:
 
     def refused(self) -> bool:
         """Whether the broker refuses the batch in hand."""
-        return self.rng.random() < self.weather.refusals
+        from_s, to_s = self.weather.refusing
+        return from_s <= self.loop.seconds < to_s or self.rng.random() < self.weather.refusals
 
     def _lost(self) -> bool:
         return self.rng.random() < self.weather.loss

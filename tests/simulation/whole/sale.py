@@ -37,7 +37,16 @@ from tests.simulation.whole.kafka import Kafka
 from tests.simulation.whole.network import Weather
 from tests.simulation.whole.trouble import Trouble, draw_trouble
 from tests.simulation.whole.worker import Cluster, Worker
-from tests.simulation.worlds import MINUTE_MS, NOON_MS, SECOND_MS, Kind, chance, draw, log
+from tests.simulation.worlds import (
+    MINUTE_MS,
+    NOON_MS,
+    SECOND_MS,
+    SHOP_BOOKS_WITHIN_MS,
+    Kind,
+    chance,
+    draw,
+    log,
+)
 
 LOOK_EVERY_S = 2.0
 AT_REST_WITHIN_S = 90.0
@@ -82,7 +91,7 @@ def small(kind: Kind, rng: Random) -> Kind:
     """A short sale with few orders: real engines look at their tasks four times a second."""
     lasts_ms = rng.randint(10 * SECOND_MS, 90 * SECOND_MS)
     terms = kind.terms
-    settle_delay_ms = min(terms.settle_delay_ms, MINUTE_MS)
+    settle_delay_ms = rng.choice([min(terms.settle_delay_ms, MINUTE_MS), 3 * SHOP_BOOKS_WITHIN_MS])
     away_ms = NOON_MS + rng.randint(0, lasts_ms)
     stalls = {topic: (NOON_MS + rng.randint(0, lasts_ms), to_ms - from_ms)
               for topic, (from_ms, to_ms) in kind.stalls.items()}  # fmt: skip
@@ -131,7 +140,11 @@ class Sale:
         fluent = Fluent(loop, chance(seed, "Fluent"), kind, stock)
         troubles = self.trouble
         weather = Weather(
-            troubles.network_loss, troubles.network_slow, troubles.refusals, troubles.broker_away
+            troubles.network_loss,
+            troubles.network_slow,
+            troubles.refusals,
+            troubles.broker_away,
+            troubles.refusing,
         )
         workers = chance(seed, "workers")
         self.cluster = Cluster(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BACK_AFTER_S = 0.5, 4.0
 MAX_SKEW_MS = 600_000
 AWAY_S = 1.0, 15.0
+REFUSING_S = 5.0, 75.0
+"""For longer than the shortest settle delay, too."""
+
 POISON = (b"", b"{", b"null", b'{"order":{}}', b'{"promotion":{"id":7}}', b"\xff\xfe", b"[" * 5_000)
 LASTS_S: tuple[Callable[[Random], float], ...] = (
     lambda rng: rng.uniform(0.1, SESSION_S),
@@ -27,6 +30,7 @@ LASTS_S: tuple[Callable[[Random], float], ...] = (
 )
 """Less than a session, or more: then others have the tasks meanwhile."""
 
+NEVER = 0.0, 0.0
 QUICK_MS = 100
 """A world whose Fluent always answers sooner has quick brokers, too."""
 
@@ -53,6 +57,7 @@ class Trouble:
     network_slow: float
     refusals: float
     broker_away: tuple[float, float]
+    refusing: tuple[float, float]
     skews_ms: list[int]
 
     def plan(self, sale: Sale) -> None:
@@ -72,8 +77,10 @@ def draw_trouble(rng: Random, kind: Kind) -> Trouble:
         for _ in range(count)
     ]
     away_s = 1_000.0 + rng.uniform(0, over_s)
-    away = (away_s, away_s + rng.uniform(*AWAY_S)) if rng.random() < 0.3 and kind.loss_rate else (0.0, 0.0)
+    away = (away_s, away_s + rng.uniform(*AWAY_S)) if rng.random() < 0.3 and kind.loss_rate else NEVER
     skewed = rng.random() < 0.3
+    refusing_s = 1_000.0 + rng.uniform(0, over_s)
+    refusing = (refusing_s, refusing_s + rng.uniform(*REFUSING_S))
     return Trouble(
         workers=rng.randint(1, 3) if kind.ownerless else 1,
         events=events,
@@ -82,6 +89,7 @@ def draw_trouble(rng: Random, kind: Kind) -> Trouble:
         network_slow=rng.choice([0.0, 0.02, 0.2]) if kind.slow_ms > QUICK_MS else 0.0,
         refusals=rng.choice([0.0, 0.01, 0.1]) if kind.crash_rate else 0.0,
         broker_away=away,
+        refusing=refusing if rng.random() < 0.4 and kind.crash_rate else NEVER,
         skews_ms=[rng.randint(-MAX_SKEW_MS, MAX_SKEW_MS) if skewed else 0 for _ in range(4)],
     )
 
