@@ -30,6 +30,14 @@ TAKE_S = 0.05
 """`consume` waits this long for a full bulk; the end of a log is noticed that much later."""
 
 PROGRESS_EVERY_S = 2.0
+OUTDATED = (
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+)
+"""A topic has grown, or a partition has a new leader or the same one anew, as after a restart of its broker:
+librdkafka would look after minutes."""
+
 NO_ID = str(Uuid(0, 0))
 """What a broker says that gives topics no ids (before Kafka 2.8)."""
 
@@ -92,21 +100,21 @@ class ChangelogReader:
 
     def log_ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         """The oldest offset that each log still holds, and its end."""
-        try:
-            return self._ranges(partitions)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
-                raise
-            for topic in {topic for topic, _ in partitions}:  # one has grown: librdkafka looks after minutes
-                self._admin.list_topics(topic, timeout=20)
-            return self._ranges(partitions)
-
-    def _ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         begins = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {partition: (begins[partition], ends[partition]) for partition in partitions}
 
     def _offsets(self, partitions: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        try:
+            return self._ask(partitions, spec)
+        except KafkaException as error:
+            if error.args[0].code() not in OUTDATED:
+                raise
+        for topic in {topic for topic, _ in partitions}:
+            self._admin.list_topics(topic, timeout=20)
+        return self._ask(partitions, spec)
+
+    def _ask(self, partitions: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         wanted = {TopicPartition(t, p): spec for t, p in partitions}
         found = self._admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED)
         return {(tp.topic, tp.partition): int(f.result(timeout=20).offset) for tp, f in found.items()}
