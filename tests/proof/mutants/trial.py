@@ -31,7 +31,7 @@ FAST = (
 )
 SURVIVED, BY_TESTS, BY_SALES, NOT_MADE = range(4)
 VERDICTS = {SURVIVED: "survived", BY_TESTS: "tests", BY_SALES: "sales", NOT_MADE: "not made"}
-SPARE_S, TIMES = 10, 10
+SPARE_S, TIMES = 5, 3
 """A change may take so many times as long as the tests do without it, and so many seconds more."""
 
 SALES_S = 60
