@@ -78,7 +78,10 @@ class Reserve(_AboutReservation, tag=10):
 
 
 class Claim(_AboutReservation, tag=11):
-    """An order's line takes `quantity` units, whole or not at all.
+    """An order's line of `quantity` units takes all that are not `withheld`, whole or not at all.
+
+    Units are withheld by cancels that came before their order: it has never had them, and the claim's record
+    counts them as cancelled. A line of which all are takes nothing; the ledger is asked for its record of it.
 
     With a `source` the line is the whole order: the ledger itself publishes the outcome, as the answer to
     that event. Without one it answers the orders stage with LineDecided. A claim of a promotion that nobody
@@ -91,6 +94,7 @@ class Claim(_AboutReservation, tag=11):
     grace_ms: int
     retention_ms: int
     source: Source | None = None
+    withheld: int = 0
 
 
 class Cancel(_AboutReservation, tag=12):
@@ -197,8 +201,8 @@ SkuCommand = (
 class LineDecided(_Command, tag=30):
     """The ledger's answer to a Claim: `reason` is "" when the units were taken.
 
-    `cancelled` units of them were given back before: the claim is one of an order that the orders stage has
-    forgotten meanwhile.
+    `cancelled` units of the line are not the order's: they were withheld, or given back before. `again` says
+    that the claim was decided before, for an order that the orders stage has forgotten meanwhile.
     """
 
     promotion_id: str
@@ -207,6 +211,7 @@ class LineDecided(_Command, tag=30):
     quantity: int
     reason: str
     cancelled: int = 0
+    again: bool = False
 
 
 class LineCancelled(_Command, tag=31):

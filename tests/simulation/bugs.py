@@ -145,8 +145,26 @@ ANSWERS = (
     Bug(
         "an incomplete order keeps its part",
         ORDERS + "placing:conclude",
-        "if taken and not complete:",
-        "if False:",
+        "not _is_complete(order)",
+        "False",
+    ),
+    Bug(
+        "what a forgotten order has is given back",
+        ORDERS + "placing:_taken_now",
+        "line.left and line.again",
+        "False",
+    ),
+    Bug(
+        "what is withheld from a line is not in its record",
+        LEDGER + "claims:on_claim",
+        "turn.now_ms, withheld, 0",
+        "turn.now_ms, 0, 0",
+    ),
+    Bug(
+        "a line of which nothing is left has no record",
+        LEDGER + "claims:_take_nothing",
+        "turn.rows.put(CLAIMS, key, claim)",
+        "pass",
     ),
     Bug(
         "a recalled order forgets what was cancelled",
@@ -267,6 +285,9 @@ NOTICED: dict[str, int] = {
     "a repeated cancel is carried out again": 0,
     "a repeat is answered before the order is decided": 0,
     "an incomplete order keeps its part": 0,
+    "what a forgotten order has is given back": 6112,
+    "what is withheld from a line is not in its record": 3,
+    "a line of which nothing is left has no record": 6780,
     "a recalled order is told at another time": 0,
     "what waits for a recall is lost": 5,
     "a cancel that came first is forgotten": 3,

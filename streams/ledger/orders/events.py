@@ -44,9 +44,6 @@ def on_place(turn: OrderTurn, command: PlaceOrder) -> None:
         recalling.hand_over(turn, command)
     elif order.state is UNKNOWN:
         placing.claim(turn, command)
-        if not turn.row.pending:
-            placing.conclude(turn)
-            drain(turn)
         turn.finish()
     elif placing.same_content(order, command):
         due_ms = turn.now_ms + command.terms.claim_grace_ms

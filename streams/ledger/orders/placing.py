@@ -40,23 +40,21 @@ def same_content(order: Order, command: PlaceOrder) -> bool:
 
 
 def claim(turn: OrderTurn, command: PlaceOrder) -> None:
-    """Ask the ledger for the lines, one Claim per SKU, without the units that earlier cancels withhold."""
+    """Ask the ledger for the lines, one Claim per SKU, without the units that earlier cancels withhold.
+
+    Those of which nothing is left are asked for, too: if the order is one that was forgotten, the ledger
+    knows what it has.
+    """
     terms = command.terms
     if turn.row is UNHEARD_OF:
         turn.row = Order(DECIDING, {}, terms.orders_kept_ms, command.source, terms.all_or_nothing)
     else:
         _begin_cut(turn, command)
     lines, sends = turn.row.lines, turn.effects.sends
-    pending = 0
     for sku, quantity in command.lines:
         line = lines.get(sku)
         if line is None:
-            lines[sku] = Line(quantity)
-        elif line.withheld == quantity:
-            continue
-        else:
-            quantity -= line.withheld
-        pending += 1
+            line = lines[sku] = Line(quantity)
         wish = Claim(
             command.promotion_id,
             sku,
@@ -65,9 +63,11 @@ def claim(turn: OrderTurn, command: PlaceOrder) -> None:
             command.placed_at_ms,
             terms.claim_grace_ms,
             terms.claims_kept_ms,
+            None,
+            line.withheld,
         )
         sends.append(Send(SKU_COMMANDS, sku.encode(), encode(wish)))
-    turn.row.pending = pending
+    turn.row.pending = len(lines)
     undecided.begin(turn, terms)
 
 
@@ -89,30 +89,29 @@ def _withheld_lines(turn: OrderTurn, command: PlaceOrder) -> dict[str, Line]:
         withheld = 0 if known is None else min(known.units, quantity)
         if turn.row.withheld_all:
             withheld = quantity
-        lines[sku] = Line(quantity, withheld, 0, CANCELLED if withheld == quantity else None)
+        lines[sku] = Line(quantity, withheld)
     return lines
 
 
 def collect(turn: OrderTurn, answer: LineDecided) -> None:
     """One SKU is decided; the last one makes the outcome or, all-or-nothing, starts the giving back.
 
-    The ledger answers from its record when it took units under this ref before, for an order that is
-    forgotten here. If that was another quantity, the units are not this order's; what was given back
-    meanwhile is not either.
+    The ledger answers from its record when it decided a line under this ref before, for an order that is
+    forgotten here. That record counts, and not what came since: cancels of an order that nobody knew have
+    been answered NO_ORDER. If it is of another quantity, the units are not this order's.
     """
     order = turn.row
     line = order.lines.get(answer.sku)
     if line is None or line.reason is not None:
         return
-    line.reason = answer.reason
-    if not answer.reason:
-        claimed = line.quantity - line.withheld
-        if answer.quantity == claimed:
-            line.left = claimed - answer.cancelled
-            line.withheld += answer.cancelled
+    line.reason, line.again = answer.reason, answer.again
+    if answer.quantity == line.quantity:
+        line.withheld = answer.cancelled
+        if not answer.reason:
+            line.left = line.claimed
             line.reason = "" if line.left else CANCELLED
-        else:
-            line.reason = CONFLICT
+    elif not answer.reason:
+        line.reason = CONFLICT
     pending = order.pending = order.pending - 1
     if not pending:
         conclude(turn)
@@ -122,10 +121,9 @@ def conclude(turn: OrderTurn) -> None:
     """Every line is decided."""
     order = turn.row
     undecided.conclude(turn)
-    if order.all_or_nothing and len(order.lines) > 1:
-        taken = {sku: line.left for sku, line in order.lines.items() if line.left}
-        complete = all(line.reason == "" or not line.claimed for line in order.lines.values())
-        if taken and not complete:
+    if order.all_or_nothing and len(order.lines) > 1 and not _is_complete(order):
+        taken = _taken_now(order)
+        if taken:
             order.state = COMPENSATING
             order.operation += 1
             order.pending = len(taken)
@@ -134,6 +132,29 @@ def conclude(turn: OrderTurn) -> None:
     order.state = DECIDED
     undecided.end(turn)
     publish_order(turn)
+
+
+def _is_complete(order: Order) -> bool:
+    """Whether it has every line that it claimed, or was decided before just as its lines say."""
+    lines = order.lines.values()
+    if all(line.again and line.reason != CONFLICT for line in lines):
+        return True
+    return all(line.reason == "" or not line.claimed for line in lines)
+
+
+def _taken_now(order: Order) -> dict[str, int]:
+    """Units by SKU that an incomplete order has to give back.
+
+    What the ledger had decided before is another order's under the same ref, which was forgotten here. That
+    one was told that it has the units, so they stay with it.
+    """
+    taken = {}
+    for sku, line in order.lines.items():
+        if line.left and line.again:
+            line.reason, line.left = CONFLICT, 0
+        elif line.left:
+            taken[sku] = line.left
+    return taken
 
 
 def collect_compensation(turn: OrderTurn, answer: LineCancelled) -> None:

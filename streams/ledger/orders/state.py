@@ -45,13 +45,15 @@ class Line(msgspec.Struct, array_like=True, gc=False):
     """One SKU of an order.
 
     `withheld` units were cancelled before the order came and are not claimed; `left` units are still the
-    order's. `reason` is None until the ledger has answered and "" when it took the units.
+    order's. `reason` is None until the ledger has answered and "" when it took the units. `again`: it
+    answered from its record of an order that was forgotten here.
     """
 
     quantity: int
     withheld: int = 0
     left: int = 0
     reason: str | None = None
+    again: bool = False
 
     @property
     def claimed(self) -> int:

@@ -13,10 +13,14 @@ from streams.ledger.reservations.queue import wait
 from streams.ledger.reservations.settling import ripen_again
 from streams.ledger.reservations.state import (
     ACTIVE,
+    BY_WATERMARK,
     CLAIMS,
+    CLOSED_STATES,
+    FORGET,
     RELEASING,
     RESERVATIONS,
     TAKEN,
+    UNKNOWN,
     WAITERS,
     WAITING,
     ClaimRow,
@@ -33,22 +37,26 @@ def on_claim(turn: ReservationTurn, command: Claim) -> None:
     is kept as long as the order, which is remembered anew.
     """
     rows, row = turn.rows, turn.row
-    order_ref, quantity = command.order_ref, command.quantity
+    order_ref, quantity, withheld = command.order_ref, command.quantity, command.withheld
     key = claim_key(turn.key, order_ref)
     claim = rows.get(CLAIMS, key)
     if claim is not None:
         _repeat(turn, command, claim)
         return
+    units = quantity - withheld
+    if withheld and not units:
+        _take_nothing(turn, command)
+        return
     reason_now = reason_for if row.head == row.tail else reason_behind_others
-    reason = reason_now(row, quantity, command.placed_at_ms)
+    reason = reason_now(row, units, command.placed_at_ms)
     if reason == WAITING:
         wait(turn, command)
         return
     if command.retention_ms > row.kept_ms:
         row.kept_ms = command.retention_ms
     settle_at_ms = row.settle_at_ms
-    ripe_at_ms = record_decision(row, quantity, reason, turn.now_ms)
-    claim = ClaimRow(quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
+    ripe_at_ms = record_decision(row, units, reason, turn.now_ms)
+    claim = ClaimRow(quantity, reason, turn.now_ms, withheld, 0, ripe_at_ms)
     rows.put(CLAIMS, key, claim)
     if not row.figures_noted:
         publish_soon(turn)
@@ -96,6 +104,21 @@ def on_keep(turn: ReservationTurn, command: Keep) -> None:
         turn.finish()
 
 
+def _take_nothing(turn: ReservationTurn, command: Claim) -> None:
+    """A line of which cancels have left nothing needs no decision, and is remembered like any other."""
+    row, key = turn.row, claim_key(turn.key, command.order_ref)
+    claim = ClaimRow(command.quantity, TAKEN, turn.now_ms, command.withheld)
+    turn.rows.put(CLAIMS, key, claim)
+    row.kept_ms = max(row.kept_ms, command.retention_ms)
+    if row.state is UNKNOWN:
+        row.unknown_claims += 1
+        BY_WATERMARK.set(turn.rows, turn.now_ms + command.retention_ms, FORGET, key)
+    elif row.state in CLOSED_STATES and not row.forget_at_ms:
+        row.forget_at_ms = turn.now_ms + row.kept_ms
+    turn.finish()
+    tell_line(turn, command.order_ref, claim)
+
+
 def _repeat(turn: ReservationTurn, command: Claim, claim: ClaimRow) -> None:
     if claim.reason == WAITING:
         key = waiter_key(turn.key, claim.seq)
@@ -110,6 +133,6 @@ def _repeat(turn: ReservationTurn, command: Claim, claim: ClaimRow) -> None:
         turn.row.kept_ms = command.retention_ms
         turn.finish()
     if command.source is None:
-        tell_line(turn, command.order_ref, claim)
+        tell_line(turn, command.order_ref, claim, again=True)
     else:
         publish_decision(turn, command.order_ref, claim, command.source, command.quantity)

@@ -45,9 +45,10 @@ def publish_decision(
     effects.sends.append(Send(ORDER_OUTCOMES, order_ref.encode(), encode_outcome(record), event.headers()))
 
 
-def tell_line(turn: ReservationTurn, order_ref: str, claim: ClaimRow) -> None:
+def tell_line(turn: ReservationTurn, order_ref: str, claim: ClaimRow, *, again: bool = False) -> None:
     """LineDecided: the orders stage makes the outcome. The same claim always gives the same bytes."""
-    told = LineDecided(turn.promotion_id, order_ref, turn.sku, claim.quantity, claim.reason, claim.cancelled)
+    quantity, reason, cancelled = claim.quantity, claim.reason, claim.cancelled
+    told = LineDecided(turn.promotion_id, order_ref, turn.sku, quantity, reason, cancelled, again)
     turn.effects.sends.append(Send(ORDER_COMMANDS, order_ref.encode(), encode_command(told)))
 
 

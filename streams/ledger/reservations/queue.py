@@ -49,7 +49,12 @@ def wait(turn: ReservationTurn, command: Claim) -> None:
             row.no_reservation_at_ms = due_at_ms
     claim = ClaimRow(command.quantity, WAITING, seq=row.tail)
     waiter = WaitingRow(
-        command.order_ref, command.quantity, command.placed_at_ms, due_at_ms, command.retention_ms
+        command.order_ref,
+        command.quantity,
+        command.placed_at_ms,
+        due_at_ms,
+        command.retention_ms,
+        withheld=command.withheld,
     )
     waiter.owe(command.source, command.quantity)
     turn.rows.put(CLAIMS, claim_key(turn.key, command.order_ref), claim)
@@ -101,13 +106,13 @@ def withdraw(turn: ReservationTurn, claim: ClaimRow) -> None:
 
 def _decide(turn: ReservationTurn, waiter: WaitingRow) -> bool:
     """Decide the claim at the head of the queue; False when it has to wait longer."""
-    row = turn.row
-    reason = reason_for(row, waiter.quantity, waiter.placed_at_ms)
+    row, units = turn.row, waiter.quantity - waiter.withheld
+    reason = reason_for(row, units, waiter.placed_at_ms)
     if reason == WAITING:
         if row.state is not UNKNOWN or turn.watermark_ms < waiter.due_at_ms:
             return False
         reason = NO_RESERVATION
-    ripe_at_ms = record_decision(row, waiter.quantity, reason, turn.now_ms)
+    ripe_at_ms = record_decision(row, units, reason, turn.now_ms)
     publish_soon(turn)
     _answer(turn, row.head, waiter, reason, ripe_at_ms)
     return True
@@ -115,7 +120,7 @@ def _decide(turn: ReservationTurn, waiter: WaitingRow) -> bool:
 
 def _answer(turn: ReservationTurn, seq: int, waiter: WaitingRow, reason: str, ripe_at_ms: int = 0) -> None:
     key = claim_key(turn.key, waiter.order_ref)
-    claim = ClaimRow(waiter.quantity, reason, turn.now_ms, 0, 0, ripe_at_ms)
+    claim = ClaimRow(waiter.quantity, reason, turn.now_ms, waiter.withheld, 0, ripe_at_ms)
     turn.rows.put(CLAIMS, key, claim)
     turn.rows.delete(WAITERS, waiter_key(turn.key, seq))
     if turn.row.state is UNKNOWN:

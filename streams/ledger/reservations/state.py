@@ -193,6 +193,8 @@ class WaitingRow(msgspec.Struct, array_like=True, gc=False):
     """The orders stage collects this line: it gets LineDecided."""
     recalled: bool = False
     """The orders stage has sent a Recall: it gets LineRecalled."""
+    withheld: int = 0
+    """Units of the line that its order never had: they are not decided about."""
 
     def owe(self, event: Source | None, quantity: int) -> None:
         """Note whom a Claim wants answered: an event that asks for `quantity` units, or the orders stage."""

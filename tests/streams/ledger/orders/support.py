@@ -55,6 +55,7 @@ class Bench:
         self.continues: list[Continue] = []
         self.effects = Effects()
         self.claims: dict[tuple[str, str], Claim] = {}
+        self.withheld: dict[tuple[str, str], int] = {}
         """Orders that were handed to the ledger, by (ref, promotion)."""
         self.records: dict[tuple[str, str], ClaimRow] = {}
         """What it decided about them."""
@@ -80,11 +81,15 @@ class Bench:
         return sends + self._ask_the_ledger(sends)
 
     def _ask_the_ledger(self, sends: list[Send]) -> list[Send]:
-        """Note what was handed to the ledger, and answer Recalls from its records."""
+        """Note what was handed to the ledger; answer Recalls from its records, and Claims of nothing."""
         said: list[Send] = []
         for command in asked(sends):
             if isinstance(command, Claim) and command.source is not None:
                 self.claims[command.order_ref, command.promotion_id] = command
+            elif isinstance(command, Claim):
+                self.withheld[command.order_ref, command.sku] = command.withheld
+                if command.withheld == command.quantity:
+                    said += self.decided(command.sku, 0, ref=command.order_ref)
             elif isinstance(command, Recall) and self.answers_recalls:
                 record = self.records.get((command.order_ref, command.promotion_id)) or ClaimRow(0, "")
                 ledger = self.ledger(command.sku)
@@ -125,10 +130,14 @@ class Bench:
         return self.feed(command)
 
     def decided(self, sku: str, quantity: int, reason: str = "", ref: str = "ORD-1") -> list[Send]:
-        """The ledger decides a Claim: it answers, or publishes the outcome of an order of one SKU itself."""
+        """The ledger decides a Claim: it answers, or publishes the outcome of an order of one SKU itself.
+
+        `quantity` is of the units that are not withheld.
+        """
         claim = self.claims.pop((ref, self.promotion), None)
         if claim is None or claim.source is None:
-            return self.feed(LineDecided(self.promotion, ref, sku, quantity, reason))
+            withheld = self.withheld.get((ref, sku), 0)
+            return self.feed(LineDecided(self.promotion, ref, sku, quantity + withheld, reason, withheld))
         record = self.records[ref, self.promotion] = ClaimRow(quantity, reason, self.now_ms)
         ledger = self.ledger(sku)
         publish_decision(ledger, ref, record, claim.source, claim.quantity)
@@ -141,7 +150,7 @@ class Bench:
 
     def feed_line(self, sku: str, quantity: int, cancelled: int) -> list[Send]:
         """The ledger's answer about units that were taken, and partly given back, under this ref before."""
-        return self.feed(LineDecided(self.promotion, "ORD-1", sku, quantity, "", cancelled))
+        return self.feed(LineDecided(self.promotion, "ORD-1", sku, quantity, "", cancelled, again=True))
 
     def given_back(self, sku: str, quantity: int, operation: int = 1, ref: str = "ORD-1") -> list[Send]:
         """The ledger's answer to a Cancel."""

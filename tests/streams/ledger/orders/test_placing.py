@@ -32,8 +32,8 @@ def test_a_new_order_claims_each_sku_with_its_time_and_terms() -> None:
     commands = asked(Bench().place(TWO))
     assert [type(command) for command in commands] == [Claim, Claim]
     assert [plain(command) for command in commands] == [
-        (PROMOTION, "SKU-1", 2, "ORD-1", START_MS, TERMS.claim_grace_ms, TERMS.claims_kept_ms, None),
-        (PROMOTION, "SKU-2", 1, "ORD-1", START_MS, TERMS.claim_grace_ms, TERMS.claims_kept_ms, None),
+        (PROMOTION, "SKU-1", 2, "ORD-1", START_MS, TERMS.claim_grace_ms, TERMS.claims_kept_ms, None, 0),
+        (PROMOTION, "SKU-2", 1, "ORD-1", START_MS, TERMS.claim_grace_ms, TERMS.claims_kept_ms, None, 0),
     ]
 
 

@@ -132,7 +132,7 @@ def test_an_order_that_earlier_cancels_have_cut_is_collected_here() -> None:
     bench.tick(5_000)
     (claim,) = asked(bench.place(LINE))
     assert isinstance(claim, Claim)
-    assert (claim.quantity, claim.source) == (1, None)
+    assert (claim.quantity, claim.withheld, claim.source) == (2, 1, None)
 
 
 def test_units_that_were_given_back_before_a_forgotten_order_came_again_are_not_its_own() -> None:

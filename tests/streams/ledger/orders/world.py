@@ -130,15 +130,17 @@ class Ledger:
     def _claim(self, command: Claim, subject: tuple[str, str, str], turn: ReservationTurn) -> None:
         record = self.records.get(subject)
         if record is None:
-            reason = "" if self.stock[command.sku] >= command.quantity else "EXHAUSTED"
-            record = self.records[subject] = ClaimRow(command.quantity, reason, turn.now_ms)
+            units = command.quantity - command.withheld
+            reason = "" if self.stock[command.sku] >= units else "EXHAUSTED"
+            record = ClaimRow(command.quantity, reason, turn.now_ms, command.withheld)
             if not reason:
-                self.stock[command.sku] -= command.quantity
-                self.held[subject] += command.quantity
+                self.stock[command.sku] -= units
+                self.held[subject] += units
         if command.source is None:
-            tell_line(turn, command.order_ref, record)
+            tell_line(turn, command.order_ref, record, again=subject in self.records)
         else:
             publish_decision(turn, command.order_ref, record, command.source, command.quantity)
+        self.records[subject] = record
 
     def _cancel(self, command: Cancel, subject: tuple[str, str, str]) -> None:
         assert 0 < command.quantity <= self.held[subject], "more is asked back than was taken"

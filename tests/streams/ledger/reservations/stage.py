@@ -237,9 +237,11 @@ def claim_of(
     return c.Claim(*IDS, quantity, order_ref, placed_at_ms, grace_ms, retention_ms)
 
 
-def decided(order_ref: str, reason: str = "", quantity: int = 1) -> c.LineDecided:
-    """The answer to a claim."""
-    return c.LineDecided(PROMOTION, order_ref, SKU, quantity, reason)
+def decided(
+    order_ref: str, reason: str = "", quantity: int = 1, *, cancelled: int = 0, again: bool = False
+) -> c.LineDecided:
+    """The answer to a claim, or to its repeat."""
+    return c.LineDecided(PROMOTION, order_ref, SKU, quantity, reason, cancelled, again)
 
 
 def cancelled(order_ref: str, quantity: int) -> c.LineCancelled:

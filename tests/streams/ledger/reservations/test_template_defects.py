@@ -78,7 +78,8 @@ def test_a_fully_consumed_hold_stays_reserved_for_ever() -> None:
 def test_no_order_dedupe() -> None:
     ledger = Ledger()
     ledger.open(10)
-    assert [ledger.claim("O-1", 2) for _ in range(5)] == [[decided("O-1", "", 2)]] * 5
+    assert ledger.claim("O-1", 2) == [decided("O-1", "", 2)]
+    assert [ledger.claim("O-1", 2) for _ in range(5)] == [[decided("O-1", "", 2, again=True)]] * 5
     assert ledger.row().claimed == 2
 
 

@@ -64,7 +64,7 @@ def test_a_hold_confirmed_after_the_time_out_opens_the_sale_for_new_claims() -> 
     ledger.after(TERMS.hold_timeout_ms)
     ledger.do(c.HoldConfirmed(*IDS, 1, 3))
     assert ledger.claim("O-2") == [decided("O-2")]
-    assert ledger.claim("O-1") == [decided("O-1", "FLUENT_UNAVAILABLE")]
+    assert ledger.claim("O-1") == [decided("O-1", "FLUENT_UNAVAILABLE", again=True)]
 
 
 def over(ledger: Ledger, reason: str) -> list[Any]:
@@ -137,7 +137,7 @@ def test_a_claim_that_had_no_reservation_stays_decided_when_the_promotion_starts
     ledger.claim("O-1")
     ledger.after(5_000)
     ledger.open(10)
-    assert ledger.claim("O-1") == [decided("O-1", "NO_RESERVATION")]
+    assert ledger.claim("O-1") == [decided("O-1", "NO_RESERVATION", again=True)]
     assert ledger.claim("O-2") == [decided("O-2")]
     assert ledger.row().rejected_orders == 1
 
@@ -149,7 +149,7 @@ def test_a_waiting_claim_that_is_cancelled_takes_nothing_and_both_are_answered()
     ledger.claim("O-2")
     assert ledger.cancel("O-1") == [decided("O-1", "CANCELLED"), cancelled("O-1", 0)]
     assert of(c.LineDecided, ledger.do(c.HoldConfirmed(*IDS, 1, 1))) == [decided("O-2")]
-    assert ledger.claim("O-1") == [decided("O-1", "CANCELLED")]
+    assert ledger.claim("O-1") == [decided("O-1", "CANCELLED", again=True)]
     assert ledger.row().cancelled == 0
 
 

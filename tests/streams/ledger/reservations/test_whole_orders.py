@@ -143,7 +143,7 @@ def test_a_line_of_a_larger_order_is_told_what_was_given_back_of_it() -> None:
     ledger.open(5)
     ledger.claim("A", 5)
     ledger.cancel("A", 4)
-    assert ledger.claim("A", 5) == [c.LineDecided(PROMOTION, "A", SKU, 5, "", 4)]
+    assert ledger.claim("A", 5) == [decided("A", "", 5, cancelled=4, again=True)]
 
 
 def test_a_line_that_was_given_back_because_its_order_was_incomplete_stays_refused() -> None:
@@ -152,7 +152,7 @@ def test_a_line_that_was_given_back_because_its_order_was_incomplete_stays_refus
     ledger.claim("A", 5)
     ledger.cancel("A", 5, compensation=True)
     ledger.claim("B", 5)
-    assert ledger.claim("A", 5) == [decided("A", "INCOMPLETE_ORDER", 5)]
+    assert ledger.claim("A", 5) == [decided("A", "INCOMPLETE_ORDER", 5, again=True)]
 
 
 def test_another_quantity_under_a_ref_that_the_ledger_knows_is_a_conflict_and_takes_nothing() -> None:
