@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from tests.simulation import bugs as bugs_of_cores
+from tests.simulation import noticed
 from tests.simulation.planting import Bug, planted
 from tests.simulation.simulation import run as run_cores
 from tests.simulation.whole import bugs as bugs_of_whole
@@ -29,7 +30,7 @@ class Simulator:
 
 
 SIMULATORS = {
-    "cores": Simulator(run_cores, bugs_of_cores.BUGS, bugs_of_cores.NOTICED, 100),
+    "cores": Simulator(run_cores, bugs_of_cores.BUGS, noticed.NOTICED, 100),
     "whole": Simulator(run_whole, bugs_of_whole.BUGS, bugs_of_whole.NOTICED, 10),
 }
 """The three cores alone, a hundred sales in some seconds; the whole system, about one sale a second."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.proof.seeds import first_to_notice
-from tests.simulation.bugs import BUGS, NOTICED, SLOW
+from tests.simulation.bugs import BUGS
+from tests.simulation.noticed import NOTICED, SLOW
 from tests.simulation.planting import Bug, planted
 from tests.simulation.simulation import run
 
