@@ -159,15 +159,19 @@ def all_or_nothing_is(sale: Sale) -> Iterator[str]:
 
 
 def what_was_cancelled_first_is_not_taken(sale: Sale) -> Iterator[str]:
-    """A cancel that was told NO_ORDER holds for the order that comes after it."""
+    """A cancel that was told NO_ORDER holds for the order that comes after it.
+
+    Of an order that was decided before, and forgotten, what it has may still be known; then it has that.
+    """
     for name, history in sale.histories.items():
         withheld: Counter[str] = Counter()
-        everything = False
+        everything = was_placed = False
         for outcome in history:
             if outcome.get("reason") == "NO_ORDER":
                 everything = everything or not outcome["cancelResults"]
                 withheld.update({line["sku"]: line["quantity"] for line in outcome["cancelResults"]})
-            elif "cancelResults" not in outcome:
+            elif "cancelResults" not in outcome and not was_placed:
+                was_placed = True
                 asked_for = dict(_units(outcome["consumeResults"]))
                 for sku, units in changes(outcome):
                     if everything or units > max(0, asked_for[sku] - withheld[sku]):
