@@ -57,7 +57,7 @@ class Evidence:
     journal: Sequence[Mapping[str, Any]] | None = None
     """Each change of a quantity in Fluent: `atMs`, `sku`, `onHand`, `held` and `available` after it."""
     settle_delay_ms: int | None = None
-    """For how long sold units stay held, where an order's worker may be away for longer than that."""
+    """For how long sold units stay held, where an order may be decided or cancelled later than that."""
     max_backlog_ms: int | None = None
     """So long after a deadline nobody waits any more for what is undecided; None: for ever."""
     tables: Mapping[int, Mapping[bytes, bytes]] | None = None

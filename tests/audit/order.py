@@ -129,10 +129,7 @@ def _by_subject(sale: Sale) -> dict[Subject, list[Line]]:
 
 
 def _given_back(sale: Sale, subject: Subject, lines: list[Line]) -> list[tuple[int, int, int]]:
-    """Units that came back: from when to when that may have been, and how many.
-
-    Those of an order that may have been forgotten may have come back at any time.
-    """
+    """Units that came back: from when to when that may have been, and how many."""
     back = [
         (each.placed_ms, _latest(sale, each.order, each.decided_ms), each.quantity)
         for each in lines
@@ -148,7 +145,15 @@ def _given_back(sale: Sale, subject: Subject, lines: list[Line]) -> list[tuple[i
 
 
 def _latest(sale: Sale, order: tuple[str, str], decided_ms: int) -> int:
-    return LAST_MS if order in sale.forgettable else decided_ms
+    """Up to when units that an order gave back at `decided_ms` may have come back.
+
+    Settled units do when Fluent holds them again, which it may not for long. Those of an order that may have
+    been forgotten may have come back at any time.
+    """
+    delay_ms = sale.evidence.settle_delay_ms
+    placed_ms, _ = sale.placed_ms.get(order, (0, 0))
+    settled = delay_ms is not None and decided_ms - placed_ms >= delay_ms
+    return LAST_MS if settled or order in sale.forgettable else decided_ms
 
 
 def _decided(sale: Sale) -> Iterator[tuple[tuple[str, str], tuple[int, int], int, dict[str, Any]]]:

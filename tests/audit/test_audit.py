@@ -33,6 +33,7 @@ from tests.audit.small_sale import (
     instead,
     line,
     log,
+    order,
     outcome,
     release,
     reservation,
@@ -235,7 +236,20 @@ def test_a_unit_that_came_back_may_go_to_somebody_who_came_later() -> None:
     assert audit(never_back).findings["first come first served"] != []
 
 
-ORDER_FOUR = encoded({"order": {"ref": "O-4", "promotionId": "P", "items": [{"sku": "A", "quantity": 1}]}})
+def test_a_unit_that_came_back_after_it_was_settled_may_be_sold_when_fluent_holds_it_again() -> None:
+    """O-1 gives a unit back at 20 s, O-5 is turned away at 26 s, O-4 takes it at 31 s."""
+    placed_ms, late = RIGHT.records[ORDER_PLACED][0].at_ms, instead(RIGHT, OUTCOMES, 3)
+    for offset, placed, reason, seconds in ((6, ORDER_FIVE, "EXHAUSTED", 26), (7, ORDER_FOUR, "", 31)):
+        late = besides(late, ORDER_PLACED, Record(0, offset, placed_ms + seconds * 1_000 - 1, None, placed))
+        told = outcome("O-4" if offset == 7 else "O-5", ("A", 1, reason), seconds=seconds)
+        late = besides(late, OUTCOMES, answer((ORDER_PLACED, 0, offset), told))
+    served = "first come first served"
+    assert audit(replace(late, settle_delay_ms=15_000)).findings[served] == []
+    assert audit(replace(late, settle_delay_ms=60_000)).findings[served] != []
+    assert audit(late).findings[served] != []
+
+
+ORDER_FOUR, ORDER_FIVE = order("O-4", ("A", 1)), order("O-5", ("A", 1))
 
 
 def test_the_rows_are_where_the_auditor_looks_for_them() -> None:

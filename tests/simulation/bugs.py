@@ -13,9 +13,10 @@ UNITS = (
     Bug(
         "one unit more than there is",
         LEDGER + "decision:reason_for",
-        "<= row.reserved - row.claimed",
-        "<= row.reserved - row.claimed + 1",
+        "row.reserved - row.claimed",
+        "row.reserved - row.claimed + 1",
     ),
+    Bug("units that are not held are sold", LEDGER + "decision:reason_for", " - unheld_units(row)", ""),
     Bug(
         "a claim takes no units",
         LEDGER + "decision:record_decision",
@@ -110,7 +111,7 @@ TIME = (
         "row.deadline_ms = min(row.deadline_ms, row.ended_at_ms)",
         "pass",
     ),
-    Bug("expiry does not matter", LEDGER + "decision:reason_for", "and placed_at_ms <= row.deadline_ms ", ""),
+    Bug("expiry does not matter", LEDGER + "decision:reason_for", " and placed_at_ms <= row.deadline_ms", ""),
     Bug(
         "the later cause is told",
         LEDGER + "decision:cause_of",

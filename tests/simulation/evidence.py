@@ -68,7 +68,7 @@ def gather(
             sku: {"held": stock.held, "available": stock.available} for sku, stock in fluent.stocks.items()
         },
         journal=journal,
-        settle_delay_ms=terms.settle_delay_ms,
+        settle_delay_ms=None if terms.book_sale else terms.settle_delay_ms,
         tables={task.index: task.store.rows for task in tasks},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.ledger.reservations.settling import ripen_later
+from streams.ledger.reservations.settling import ripen_later, unheld_units
 from streams.ledger.reservations.state import (
     ACTIVE,
     CLOSED_STATES,
@@ -23,8 +23,10 @@ from streams.ledger.reservations.state import (
 
 def reason_for(row: Reservation, quantity: int, placed_at_ms: int) -> str:
     """TAKEN, WAITING, or the first reason that holds in the order of `schemas.reasons.Reason`."""
-    if row.state is ACTIVE and placed_at_ms <= row.deadline_ms and 0 < quantity <= row.reserved - row.claimed:
-        return TAKEN
+    if row.state is ACTIVE and placed_at_ms <= row.deadline_ms:
+        left = row.reserved - row.claimed
+        if 0 < quantity <= left and quantity <= left - unheld_units(row):
+            return TAKEN
     return _refusal(row, quantity, placed_at_ms)
 
 

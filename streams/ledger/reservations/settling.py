@@ -2,7 +2,7 @@
 
 Units that were claimed are unripe for the settle delay, while the shop may still book them; then they are
 settled, which shrinks the hold by them. At the close the hold shrinks to what is unripe, and ends when
-nothing is.
+nothing is. Settled units that are given back make the hold grow again, and are offered when it has.
 """
 
 from __future__ import annotations
@@ -72,6 +72,18 @@ def let_go(turn: ReservationTurn) -> None:
     ask(turn, RELEASE, consumed=row.claimed)
 
 
+def unheld_units(row: Reservation) -> int:
+    """Settled units that were given back, as long as Fluent may not hold them again: nobody may buy them.
+
+    The shop undoes its booking meanwhile, and they are on sale elsewhere. Where we book the sales ourselves,
+    a unit is always held or booked.
+    """
+    gone = max(row.told, row.settled)
+    if not gone or row.terms.book_sale:
+        return 0
+    return max(0, gone - (row.claimed - _unripe_units(row)))
+
+
 def _unripe_units(row: Reservation) -> int:
     return sum(row.unripe_units)
 
@@ -115,13 +127,14 @@ def unripen(turn: ReservationTurn, quantity: int, ripe_at_ms: int) -> None:
     """Units that were given back are not to be settled: not later, or not any more.
 
     `ripe_at_ms` says with which units these were taken: others, sold later, must not ripen early
-    in their place. What was settled already makes the hold grow again, within the settle interval.
+    in their place. What was settled already makes the hold grow again: at once, so that it does before the
+    shop has undone its booking, but not twice within the settle interval.
     """
     row = turn.row
     if ripe_at_ms not in row.unripe_at_ms:
         if row.state is RELEASING:
             return  # the hold does not grow any more: it is the shop that gives the units back
-        soon_ms = turn.now_ms + row.settle_width_ms
+        soon_ms = max(turn.now_ms, row.checked_at_ms + row.terms.settle_interval_ms)
         row.settle_at_ms = min(row.settle_at_ms or soon_ms, soon_ms)
         return
     at = row.unripe_at_ms.index(ripe_at_ms)

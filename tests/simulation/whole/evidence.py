@@ -33,7 +33,7 @@ def gather(sale: Sale) -> Evidence:
         stock={sku: units - sale.sold_elsewhere[sku] for sku, units in sale.stock.items()},
         truth=auditor.truth(),
         journal=list(auditor.journal),
-        settle_delay_ms=terms.settle_delay_ms,
+        settle_delay_ms=None if terms.book_sale else terms.settle_delay_ms,
         max_backlog_ms=terms.max_backlog_ms,
         tables=sale.tables,
     )

@@ -47,6 +47,12 @@ class Account:
     version: int = 0
     number: int = 0
     requests: dict[int, bytes] = field(default_factory=dict)
+    told: int = 0
+    """Consumed units as Fluent confirmed them last: the hold is smaller by them."""
+    telling: int = 0
+    """Consumed units that Fluent was told last, and may have been."""
+    given_back: int = 0
+    """Units that were given back since then."""
     compensations: set[str] = field(default_factory=set)
     """Orders whose next LineCancelled answers a compensation."""
     owed: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -70,6 +76,14 @@ class Account:
         """What is placed later is too late."""
         known = [at_ms for at_ms in (self.expires_at_ms, self.ended_at_ms) if at_ms is not None]
         return min(known, default=2**62)
+
+    def let_go(self) -> int:
+        """Units by which the hold may be smaller than what was reserved."""
+        return max(self.told, self.telling)
+
+    def unheld(self) -> int:
+        """Units that were given back and may not be held: no more than that are kept from who comes next."""
+        return self.let_go() - self.telling + self.given_back if self.let_go() else 0
 
     def held(self) -> int:
         """Units that orders hold."""

@@ -60,6 +60,10 @@ class Auditor:
             compensations.discard(command.order_ref)
             if command.compensation:
                 compensations.add(command.order_ref)
+        elif isinstance(command, c.SettleConfirmed):
+            account = self.accounts[command.promotion_id, command.sku]
+            if command.number == account.number:
+                account.told = account.telling
 
     def committed(self, until_ms: int, now_ms: int) -> None:
         """What was decided up to `until_ms` is out."""
@@ -123,8 +127,10 @@ class Auditor:
         if reason == "":
             assert quantity <= left, "oversold"
             account.taken[order] = Taken(quantity, now_ms)
+            held = account.reserved - account.let_go()
+            assert self._young(account, now_ms) <= held, "a unit is sold that Fluent may not hold"
         elif reason == "EXHAUSTED":
-            assert quantity > left, "refused although there was enough"
+            assert quantity > left - account.unheld(), "refused although there was enough"
 
     def _in_time(self, account: Account, order: str, reason: str) -> None:
         """Nothing that was placed late is taken, and what was placed in time is not told that it was late."""
@@ -164,6 +170,7 @@ class Auditor:
         if command.quantity:
             taken = account.taken[command.order_ref]
             taken.units -= command.quantity
+            account.given_back += command.quantity
             assert taken.units >= 0, "more given back than was taken"
             decision = account.decided[command.order_ref]
             if command.order_ref in account.compensations and not taken.units:
@@ -216,6 +223,7 @@ class Auditor:
             assert request.remaining >= self._young(account, now_ms), (
                 "a unit is released that was only just sold"
             )
+            account.telling, account.given_back = request.consumed, 0
             during_the_sale = request.remaining == account.reserved - request.consumed
             assert during_the_sale or request.remaining == account.held() - request.consumed
         if isinstance(request, f.ReleaseRequest) and not request.book_sale and not asked_again:

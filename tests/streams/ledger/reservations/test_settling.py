@@ -3,7 +3,7 @@ from __future__ import annotations
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest, reservation_ref
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, of
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, of
 
 REF = reservation_ref(*IDS)
 DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
@@ -82,6 +82,84 @@ def test_a_cancel_of_settled_units_makes_the_hold_grow_again() -> None:
     confirm(ledger)
     ledger.cancel("O-1", 2)
     assert asked(ledger.after(INTERVAL_MS)) == [settle(3, 99, 1)]
+
+
+def test_settled_units_that_were_given_back_are_sold_again_once_fluent_holds_them() -> None:
+    """Before that they are on sale elsewhere: the shop undoes its booking when it reads of the cancel."""
+    ledger = Ledger()
+    ledger.open(5, terms=QUIET)
+    ledger.claim("O-1", 4)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    confirm(ledger)
+    ledger.cancel("O-1", 3)
+    assert ledger.claim("O-2", 2) == [decided("O-2", "EXHAUSTED", 2)]
+    assert ledger.claim("O-3", 1) == [decided("O-3")], "one is still held"
+    assert asked(ledger.after(INTERVAL_MS)) == [settle(3, 4, 1)]
+    assert ledger.claim("O-4", 1) == [decided("O-4", "EXHAUSTED")]
+    confirm(ledger)
+    assert ledger.claim("O-5", 3) == [decided("O-5", "", 3)]
+
+
+def test_units_of_an_incomplete_order_that_were_settled_are_sold_again_once_fluent_holds_them() -> None:
+    ledger = Ledger()
+    ledger.open(5, terms=QUIET)
+    ledger.claim("O-1", 5)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    confirm(ledger)
+    ledger.cancel("O-1", compensation=True)
+    assert ledger.claim("O-2") == [decided("O-2", "EXHAUSTED")]
+    ledger.after(INTERVAL_MS)
+    confirm(ledger)
+    assert ledger.claim("O-3") == [decided("O-3")]
+
+
+def test_units_are_not_sold_again_while_fluent_refuses_to_hold_them() -> None:
+    ledger = Ledger()
+    ledger.open(5, terms=QUIET)
+    ledger.claim("O-1", 5)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    confirm(ledger)
+    ledger.cancel("O-1", 2)
+    ledger.after(INTERVAL_MS)
+    ledger.do(c.SettleFailed(*IDS, 3, "forbidden"))
+    assert ledger.claim("O-2") == [decided("O-2", "EXHAUSTED")]
+
+
+def test_units_that_were_given_back_before_fluent_let_them_go_are_sold_again_at_once() -> None:
+    ledger = Ledger()
+    ledger.open(5, terms=QUIET)
+    ledger.claim("O-1", 2)
+    ledger.after(DELAY_MS + INTERVAL_MS)
+    confirm(ledger)
+    ledger.claim("O-2", 3)
+    ledger.cancel("O-2", 2)
+    assert ledger.claim("O-3", 2) == [decided("O-3", "", 2)]
+
+
+def test_where_the_ledger_books_the_sale_units_that_were_given_back_are_sold_again_at_once() -> None:
+    """They are booked as long as they are not held."""
+    ledger = Ledger()
+    ledger.open(5, terms=SALE)
+    ledger.claim("O-1", 5)
+    ledger.after(INTERVAL_MS)
+    confirm(ledger)
+    ledger.cancel("O-1")
+    assert ledger.claim("O-2", 5) == [decided("O-2", "", 5)]
+
+
+def test_the_hold_grows_again_at_once_but_not_twice_within_the_interval() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.after(DELAY_MS + 2 * INTERVAL_MS)
+    confirm(ledger)
+    ledger.after(INTERVAL_MS)
+    ledger.cancel("O-1", 1)
+    assert asked(ledger.after(0)) == [settle(3, 98, 2)]
+    confirm(ledger)
+    ledger.cancel("O-1", 1)
+    assert asked(ledger.after(INTERVAL_MS - 1)) == []
+    assert asked(ledger.after(1)) == [settle(4, 99, 1)]
 
 
 def test_a_cancel_of_an_old_order_does_not_settle_a_new_order_in_its_place() -> None:
