@@ -11,6 +11,7 @@ from flashsale.notes import Note, note_in
 from flashsale.status import clock
 from flashsale.status.clock import ahead_of_brokers
 from flashsale.status.report import status_report
+from schemas.times import milliseconds
 from streams.settings import load_settings
 from streams.system import now_ms
 from tests.support.system import System, wait_until
@@ -28,10 +29,9 @@ def written(*at_ms: int | None) -> Callable[[], list[Note]]:
     return lambda: [note(next(times))]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "AGAIN_EVERY_S", 0.0)
-    monkeypatch.setattr(clock, "WRITTEN_WITHIN_S", 5.0)
 
 
 @pytest.mark.parametrize("told", [[], [note(None)], [note(NOW_MS - 9_000)]])
@@ -39,6 +39,7 @@ def test_a_clock_that_may_be_right_is_taken_as_it_is(told: list[Note]) -> None:
     assert ahead_of_brokers(lambda: NOW_MS, written(), told=told, alive=True) == 0
 
 
+@pytest.mark.usefixtures("without_pauses")
 @pytest.mark.parametrize("ahead_ms", [60_000, -60_000])
 def test_a_clock_that_does_not_fit_is_measured_by_the_next_note(ahead_ms: int) -> None:
     at_ms = NOW_MS - ahead_ms
@@ -46,6 +47,7 @@ def test_a_clock_that_does_not_fit_is_measured_by_the_next_note(ahead_ms: int) -
     assert ahead_of_brokers(lambda: NOW_MS, read, told=[note(at_ms - 4_000)], alive=True) == ahead_ms
 
 
+@pytest.mark.usefixtures("without_pauses")
 def test_a_note_that_was_late_says_nothing_against_the_clock() -> None:
     read = written(NOW_MS - 300)
     assert ahead_of_brokers(lambda: NOW_MS, read, told=[note(NOW_MS - 30_000)], alive=True) == 0
@@ -63,15 +65,20 @@ def test_what_is_no_note_is_none() -> None:
 
 
 @pytest.mark.parametrize("ahead_s", [3_600, -3_600])
-def test_with_a_clock_that_is_wrong_ages_are_right_and_the_report_says_so(sale: System, ahead_s: int) -> None:
+def test_with_a_clock_that_is_wrong_ages_are_right_and_the_report_says_so(
+    sale: System, monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    monkeypatch.setattr(clock, "WRITTEN_WITHIN_S", 60.0)  # a busy machine writes its notes late
     settings = load_settings(sale.environment())
-    wait_until(
-        lambda: all(each.told_at for each in status_report(settings, now_ms).group.workers),
-        "a note with the brokers' time",
-    )
+
+    def told() -> bool:
+        workers = status_report(settings, now_ms).group.workers
+        return bool(workers) and all(each.told_at for each in workers)
+
+    wait_until(told, "a note with the brokers' time", 90)
     right = status_report(settings, now_ms)
     wrong = status_report(settings, lambda: now_ms() + 1_000 * ahead_s)
     assert right.clock_ahead_seconds is None
     assert wrong.clock_ahead_seconds == pytest.approx(ahead_s, abs=60)
-    assert wrong.at[:10] == right.at[:10] or right.at[11:13] == "23"
+    assert abs(milliseconds(wrong.at) - milliseconds(right.at)) < 120_000
     assert [each.subject for each in wrong.attention] == [each.subject for each in right.attention]

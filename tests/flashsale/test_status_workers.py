@@ -73,7 +73,8 @@ def test_who_owns_what_since_when_and_how_fluent_stands_is_shown(capsys: pytest.
 def test_since_when_a_worker_has_a_task_is_kept_while_it_stays_and_new_where_it_goes(
     kafka: KafkaUnderTest, topic_prefix: str, tmp_path: Path
 ) -> None:
-    with system(kafka.bootstrap, topic_prefix, tmp_path, {"A": {"LOC-1": 9}}) as sale:
+    stock, patient = {"A": {"LOC-1": 9}}, {"kafkaSessionTimeoutMs": 20_000}
+    with system(kafka.bootstrap, topic_prefix, tmp_path, stock, **patient) as sale:
         settings, first = load_settings(sale.environment()), sale.start_worker()
 
         def owned(workers: int) -> dict[int, tuple[str, str]]:
@@ -87,14 +88,14 @@ def test_since_when_a_worker_has_a_task_is_kept_while_it_stays_and_new_where_it_
             said = len(each) == settings.config.partitions and all(since for _, since in each.values())
             return each if said and len({member for member, _ in each.values()}) == workers else {}
 
-        alone = wait_until(lambda: owned(1), "the first worker says since when")
+        alone = wait_until(lambda: owned(1), "the first worker says since when", 90)
         sale.start_worker()
-        shared = wait_until(lambda: owned(2), "both workers say so")
+        shared = wait_until(lambda: owned(2), "both workers say so", 90)
         stayed = {task: each for task, each in shared.items() if each[0] == alone[task][0]}
         assert stayed and all(alone[task] == each for task, each in stayed.items())
         newest = max(since for _, since in alone.values())
         assert all(since > newest for task, (_, since) in shared.items() if task not in stayed)
         assert first.terminate() == 0
-        left = wait_until(lambda: owned(1), "the second has them all")
+        left = wait_until(lambda: owned(1), "the second has them all", 90)
         assert all(left[task] == each for task, each in shared.items() if task not in stayed)
         assert all(left[task][1] > shared[task][1] for task in stayed)

@@ -169,7 +169,7 @@ async def test_a_hold_waits_for_the_units_of_a_promotion_that_is_about_to_end(
 
 @pytest.mark.parametrize(
     ("expires_in_s", "brokers_ahead_s", "waits_s"),
-    [(3_600.0, 0, 0.0), (-3_600.0, 0, 0.0), (0.5, 0, 6.0), (3_600.5, 3_600, 6.0), (0.5, 3_600, 0.0)],
+    [(3_600.0, 0, 0.0), (-3_600.0, 0, 0.0), (4.0, 0, 6.0), (3_604.0, 3_600, 6.0), (4.0, 3_600, 0.0)],
 )
 async def test_a_hold_waits_no_longer_than_its_time_out_and_only_for_what_is_about_to_end_by_the_brokers_time(
     new_gateway: NewGateway, one: Requests, expires_in_s: float, brokers_ahead_s: int, waits_s: float
