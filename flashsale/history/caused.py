@@ -69,10 +69,14 @@ def _once(told: Iterator[Told], answered: set[str | None], decided: bool) -> Ite
     """A decision is told as one once; where nothing was decided it was told before, and this is a repeat."""
     for each in told:
         if each.kind == "decision" and (not decided or each.order_ref in answered):
-            yield replace(each, kind="repeat", text=f"{each.text} (the same answer once more)", gave_back=0)
+            yield _repeated(each)
         else:
             yield each
         answered.add(each.order_ref)
+
+
+def _repeated(told: Told) -> Told:
+    return replace(told, kind="repeat", text=f"{told.text} (the same answer once more)", gave_back=0)
 
 
 def _outcome(send: Send, promotion: str, sku: str) -> Iterator[Told]:
@@ -89,7 +93,8 @@ def _line(send: Send, promotion: str, sku: str) -> Iterator[Told]:
     if not isinstance(line, LineDecided | LineCancelled) or (line.promotion_id, line.sku) != (promotion, sku):
         return
     if isinstance(line, LineDecided):
-        yield _decision(line.order_ref, line.quantity, line.reason)
+        told = _decision(line.order_ref, line.quantity - line.cancelled, line.reason)
+        yield _repeated(told) if line.again else told
     else:
         text = f"order {line.order_ref} gives back {words.units(line.quantity)}"
         yield Told("cancel", text, line.order_ref, line.quantity, gave_back=line.quantity)

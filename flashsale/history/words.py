@@ -46,7 +46,7 @@ def command(about: SkuCommand) -> str | None:
         case Reserve():
             return f"to be set aside: {units(about.quantity)}, until {iso_utc(about.expires_at_ms)}"
         case Claim():
-            return f"order {about.order_ref} asks for {units(about.quantity)}"
+            return f"order {about.order_ref} asks for {units(about.quantity - about.withheld)}"
         case End():
             return "the promotion is ended"
         case HoldConfirmed():

@@ -165,14 +165,16 @@ def what_was_cancelled_first_is_not_taken(sale: Sale) -> Iterator[str]:
     """
     for name, history in sale.histories.items():
         withheld: Counter[str] = Counter()
-        everything = was_placed = False
+        everything = False
+        told: Counter[str] = Counter()
         for outcome in history:
             if outcome.get("reason") == "NO_ORDER":
                 everything = everything or not outcome["cancelResults"]
                 withheld.update({line["sku"]: line["quantity"] for line in outcome["cancelResults"]})
-            elif "cancelResults" not in outcome and not was_placed:
-                was_placed = True
+            elif "cancelResults" not in outcome:
                 asked_for = dict(_units(outcome["consumeResults"]))
                 for sku, units in changes(outcome):
-                    if everything or units > max(0, asked_for[sku] - withheld[sku]):
+                    left = 0 if everything else max(0, asked_for[sku] - withheld[sku])
+                    if units > max(left, told[sku]):
                         yield f"{name} got {units} units of {sku}, which had been cancelled: {history}"
+                    told[sku] = max(told[sku], units)

@@ -135,11 +135,10 @@ def conclude(turn: OrderTurn) -> None:
 
 
 def _is_complete(order: Order) -> bool:
-    """Whether it has every line that it claimed, or was decided before just as its lines say."""
-    lines = order.lines.values()
-    if all(line.again and line.reason != CONFLICT for line in lines):
-        return True
-    return all(line.reason == "" or not line.claimed for line in lines)
+    """Whether it has every line that it claimed."""
+    return all(
+        line.reason == "" or (not line.claimed and line.reason != CONFLICT) for line in order.lines.values()
+    )
 
 
 def _taken_now(order: Order) -> dict[str, int]:

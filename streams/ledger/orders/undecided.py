@@ -94,4 +94,5 @@ def _keep(turn: OrderTurn) -> int:
 
 
 def _taken(order: Order) -> list[str]:
-    return [sku for sku, line in order.lines.items() if line.reason == "" and line.left]
+    """Lines that were taken for this order; the shop has learned long ago of those that were known before."""
+    return [sku for sku, line in order.lines.items() if line.reason == "" and line.left and not line.again]

@@ -11,6 +11,7 @@ from streams.ledger.reservations.state import (
     BY_CLOCK,
     BY_WATERMARK,
     CLAIMS,
+    CLOSED_STATES,
     FORGET,
     RESERVATIONS,
     UNKNOWN,
@@ -48,10 +49,11 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
     decided = rows.get(CLAIMS, claim)
     if decided is None or decided.reason == WAITING:
         return
-    if row.state is not UNKNOWN:
-        _forget(turn, claim, decided, row.kept_ms)
+    if row.state is not UNKNOWN and row.state not in CLOSED_STATES:
+        return  # the close sees to it, as to the sale's other claims
+    _forget(turn, claim, decided, row.kept_ms)
+    if row.state is not UNKNOWN or rows.get(CLAIMS, claim) is not None:
         return
-    rows.delete(CLAIMS, claim)
     row.unknown_claims -= 1
     if row.unknown_claims or row.head != row.tail:
         turn.finish()

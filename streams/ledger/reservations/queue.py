@@ -129,6 +129,7 @@ def _answer(turn: ReservationTurn, seq: int, waiter: WaitingRow, reason: str, ri
     for event, asked in waiter.events:
         publish_decision(turn, waiter.order_ref, claim, event, asked)
     if waiter.line_wanted:
-        tell_line(turn, waiter.order_ref, claim)
+        # An event that is owed the outcome was an order of this line alone, which is forgotten meanwhile.
+        tell_line(turn, waiter.order_ref, claim, again=bool(waiter.events))
     if waiter.recalled:
         tell_recalled(turn, waiter.order_ref, claim)

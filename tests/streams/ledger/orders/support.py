@@ -55,8 +55,11 @@ class Bench:
         self.continues: list[Continue] = []
         self.effects = Effects()
         self.claims: dict[tuple[str, str], Claim] = {}
-        self.withheld: dict[tuple[str, str], int] = {}
         """Orders that were handed to the ledger, by (ref, promotion)."""
+        self.withheld: dict[tuple[str, str], int] = {}
+        """Units that the last Claim of a line does not take, by (ref, SKU)."""
+        self.forgets_nothing = False
+        """Whether the ledger has a record of every line: then it answers no Claim of nothing at once."""
         self.records: dict[tuple[str, str], ClaimRow] = {}
         """What it decided about them."""
         self.answers_recalls = True
@@ -88,7 +91,7 @@ class Bench:
                 self.claims[command.order_ref, command.promotion_id] = command
             elif isinstance(command, Claim):
                 self.withheld[command.order_ref, command.sku] = command.withheld
-                if command.withheld == command.quantity:
+                if command.withheld == command.quantity and not self.forgets_nothing:
                     said += self.decided(command.sku, 0, ref=command.order_ref)
             elif isinstance(command, Recall) and self.answers_recalls:
                 record = self.records.get((command.order_ref, command.promotion_id)) or ClaimRow(0, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.ledger.commands import LineDecided
+from streams.ledger.commands import Keep, LineDecided
 from streams.ledger.effects import Send
 from tests.streams.ledger.orders.support import (
     PROMOTION,
@@ -57,12 +57,26 @@ def test_a_forgotten_order_that_comes_again_is_what_it_was() -> None:
     assert [reason for _, _, reason in refusals(only_outcome(sends))] == ["EXHAUSTED", "INCOMPLETE_ORDER"]
 
 
-def test_an_order_of_the_time_of_another_policy_keeps_what_it_was_told() -> None:
+def test_lines_of_two_forgotten_orders_are_no_order_with_a_part() -> None:
+    """An order of the second line was accepted, one of both was refused; that one comes once more."""
     bench = Bench(WHOLE)
     bench.place(TWO)
     known(bench, "SKU-1", 2, "EXHAUSTED")
+    sends = known(bench, "SKU-2", 1)
+    assert asked(sends) == []
+    assert [reason for _, _, reason in refusals(only_outcome(sends))] == ["EXHAUSTED", "CONFLICT"]
+
+
+def test_a_conflict_makes_an_order_incomplete_even_where_cancels_have_left_nothing_of_the_line() -> None:
+    bench = Bench(WHOLE)
+    bench.cancel((("SKU-1", 2),))
+    bench.tick(TERMS.claim_grace_ms)
+    bench.forgets_nothing = True
+    bench.place(TWO)
+    known(bench, "SKU-1", 1)
     outcome = only_outcome(known(bench, "SKU-2", 1))
-    assert (outcome["outcome"], outcome["consumeResults"][1]) == ("PARTIAL", taken("SKU-2", 1))
+    assert (outcome["outcome"], outcome["revision"]) == ("REJECTED", 2)
+    assert [reason for _, _, reason in refusals(outcome)] == ["CANCELLED", "CONFLICT"]
 
 
 def test_a_cancel_that_was_answered_no_order_takes_nothing_from_a_forgotten_order() -> None:
@@ -85,3 +99,12 @@ def test_what_cancels_withheld_from_an_order_is_withheld_when_it_is_forgotten_an
     outcome = only_outcome(known(bench, "SKU-2", 1))
     assert refusals(outcome) == [("SKU-1", 2, "CANCELLED")]
     assert outcome["consumeResults"][1] == taken("SKU-2", 1)
+
+
+def test_nobody_renews_the_settle_delay_of_units_that_a_forgotten_order_has_had_for_long() -> None:
+    """Their hold in Fluent would grow again by what the shop has booked."""
+    bench = Bench(TERMS)
+    bench.place(TWO)
+    known(bench, "SKU-1", 2)
+    sends = bench.tick(TERMS.settle_delay_ms)
+    assert not [command for command in asked(sends) if isinstance(command, Keep)]

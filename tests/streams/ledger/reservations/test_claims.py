@@ -5,7 +5,7 @@ import pytest
 from streams.ledger import commands as c
 from streams.ledger.effects import Effects
 from streams.ledger.reservations import decide
-from streams.ledger.terms import Terms
+from streams.ledger.terms import Source, Terms
 from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, TERMS, Ledger, claim_of, decided
 
 
@@ -178,3 +178,39 @@ def test_a_repeat_that_asks_for_a_longer_retention_gets_it() -> None:
     again.retention_ms = 10 * TERMS.claims_kept_ms
     ledger.do(again)
     assert ledger.row().kept_ms == again.retention_ms
+
+
+def test_a_line_that_is_asked_for_while_its_forgotten_order_still_waits_is_told_to_be_of_before() -> None:
+    """Seen by reading: it passed for the later order's, which gave it back when it was incomplete."""
+    ledger = Ledger()
+    ledger.reserve(3)
+    first = claim_of("O-1", 1)
+    first.source = Source("order-placed", 0, 7)
+    ledger.do(first)
+    ledger.do(claim_of("O-1", 1))
+    answers = ledger.do(c.HoldConfirmed(*IDS, 1, 3))
+    assert decided("O-1", again=True) in answers
+
+
+def test_what_was_decided_before_the_start_is_remembered_as_long_as_the_sale_lasts() -> None:
+    """Seen by reading: a line of which cancels had left nothing was forgotten amid the sale, and taken."""
+    ledger = Ledger()
+    claim = withheld("O-1", 2, 2)
+    claim.retention_ms = HOUR_MS
+    ledger.do(claim)
+    ledger.open(5, expires_in_ms=10 * HOUR_MS, terms=Terms(retention_ms=HOUR_MS))
+    ledger.after(2 * HOUR_MS)
+    assert ledger.do(claim_of("O-1", 2)) == [decided("O-1", "", 2, cancelled=2, again=True)]
+
+
+def test_a_repeat_prolongs_the_memory_of_a_claim_of_an_unknown_promotion() -> None:
+    """Seen by reading: the order was remembered anew, its claim was not, and a repeat was decided afresh."""
+    ledger = Ledger()
+    ledger.do(claim_of("O-1", grace_ms=0, retention_ms=HOUR_MS))
+    ledger.after(1)
+    ledger.after(HOUR_MS - 60_000)
+    ledger.do(claim_of("O-1", grace_ms=0, retention_ms=HOUR_MS))
+    ledger.after(HOUR_MS - 60_000)
+    assert ledger.claim_row("O-1") is not None
+    ledger.after(60_000)
+    assert ledger.claim_row("O-1") is None

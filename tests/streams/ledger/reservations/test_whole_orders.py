@@ -111,7 +111,7 @@ def test_a_waiting_claim_whose_order_was_forgotten_answers_every_event_once() ->
     outcomes = [send for send in ledger.sent if send.topic == "order-outcomes"]
     assert [dict(send.headers or [])["source-offset"] for send in outcomes] == [b"1", b"2"]
     assert outcomes[0].value == outcomes[1].value
-    assert decided("O-1", quantity=3) in out
+    assert decided("O-1", quantity=3, again=True) in out
     assert ledger.row().claimed == 3
 
 
