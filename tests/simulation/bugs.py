@@ -162,12 +162,6 @@ ANSWERS = (
         "turn.now_ms, 0, 0",
     ),
     Bug(
-        "a line of which nothing is left has no record",
-        LEDGER + "claims:_take_nothing",
-        "turn.rows.put(CLAIMS, key, claim)",
-        "pass",
-    ),
-    Bug(
         "a recalled order forgets what was cancelled",
         ORDERS + "recalling:_adopt",
         "quantity - cancelled",

@@ -31,7 +31,6 @@ NOTICED: dict[str, int] = {
     "an incomplete order keeps its part": 0,
     "what a forgotten order has is given back": 6112,
     "what is withheld from a line is not in its record": 3,
-    "a line of which nothing is left has no record": 6780,
     "a recalled order is told at another time": 0,
     "what waits for a recall is lost": 5,
     "a cancel that came first is forgotten": 3,
