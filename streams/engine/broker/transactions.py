@@ -132,7 +132,7 @@ class Transactions:
                 await producer.start(self._topics)
                 return producer
             except (KafkaError, OSError, TimeoutError) as error:
-                await producer.abandon()
+                self._let_go(producer)
                 log.warning("producer_not_started", error=repr(error), recommendation=_NOT_STARTED)
                 await asyncio.sleep(START_AGAIN_S)
             except asyncio.CancelledError:
