@@ -6,28 +6,35 @@ goes from owner to owner with the partition, and is written in the generation th
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 from confluent_kafka import TopicPartition
 
 from fluent.meters import BreakerState
+from schemas.status import Count
+from schemas.times import LAST_MS
 
 END = "\0"
 """librdkafka 2.16 does not end a metadata string, and confluent-kafka reads it as far as to the next zero."""
+
+Moment = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
+"""Unix ms that can be shown."""
 
 
 class Note(msgspec.Struct, frozen=True, rename="camel"):
     """The worker, in its own words. `member` is who says it: a note of a former owner is of no use.
 
-    Times are Unix ms. `at_ms` is by the brokers' time, None where the worker has not heard of that yet;
+    Times are Unix ms. `at_ms` is by the brokers' time, None where the worker has not heard of that lately;
     `since_ms` is when it took the task over, None while it does so.
     """
 
     member: str
-    since_ms: int | None
-    at_ms: int | None
+    since_ms: Moment | None
+    at_ms: Moment | None
     breaker: BreakerState
-    queued: int
-    in_flight: int
+    queued: Count
+    in_flight: Count
     intake_stopped: bool = False
 
     def encode(self) -> str:

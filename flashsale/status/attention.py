@@ -76,9 +76,12 @@ def _workers(settings: Settings, facts: Facts) -> Iterator[Attention]:
 
 def _fluent(settings: Settings, facts: Facts) -> Iterator[Attention]:
     workers = facts.workers(settings)
-    paused = sum(worker.breaker not in (None, "closed") for worker in workers)
-    breaker = f"{_of(paused, workers)} because it keeps failing" if paused else ""
     count, oldest_ms = facts.unanswered(settings.prefixed(FLUENT_REQUESTS))
+    paused = sum(
+        worker.breaker not in (None, "closed") and bool(count or worker.queued or worker.in_flight)
+        for worker in workers
+    )  # a breaker stays open until something is asked, though Fluent may have recovered long ago
+    breaker = f"{_of(paused, workers)} because it keeps failing" if paused else ""
     late_s = 0.0 if oldest_ms is None or not workers else (facts.at_ms - oldest_ms) / 1_000
     problem = f"{counted(count, 'request')} without an answer, the oldest for {late_s:,.0f} s"
     if late_s <= max(SLOW_S, 2 * settings.config.fluent_ask_again_seconds):

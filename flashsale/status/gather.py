@@ -83,6 +83,8 @@ def gather(settings: Settings, clock: Callable[[], int], promotion: str | None =
     """
     now_ms, waiting = clock(), what_waits(settings)
     ahead_ms = _ahead(settings, clock, waiting.group)
+    if ahead_ms:
+        now_ms, waiting = clock(), what_waits(settings)  # finding out took seconds
     now_ms -= ahead_ms
     facts = Facts(now_ms, waiting, ahead_ms, asked_again(settings, now_ms))
     _read_starts(settings, facts)
@@ -102,12 +104,7 @@ def gather(settings: Settings, clock: Callable[[], int], promotion: str | None =
 
 
 def _ahead(settings: Settings, clock: Callable[[], int], group: Group) -> int:
-    return ahead_of_brokers(
-        clock,
-        lambda: look_at_notes(settings, GROUP, group.notes).values(),
-        told=group.notes.values(),
-        alive=bool(group.members),
-    )
+    return ahead_of_brokers(clock, group, lambda: look_at_notes(settings, GROUP, group.notes).values())
 
 
 def _recent(promotion: Promotion, now_ms: int) -> bool:

@@ -10,7 +10,6 @@ from agents.dead_letter_limit import DeadLetterLimit
 from flashsale.notes import END, Note
 from fluent import Meters
 from streams.engine.engine import Engine
-from streams.system import now_ms
 
 
 class NoteWriter:
@@ -29,13 +28,13 @@ class NoteWriter:
         member = self._engine.protocol.member
         if member is None:
             return END
-        at, brokers_ms = time.monotonic(), self._brokers.heard_ms()
-        since_ms = self._since_ms(task, at, brokers_ms or now_ms())
-        meters = self._meters
+        at, meters = time.monotonic(), self._meters
+        since_ms = self._since_ms(task, at, self._brokers.now_ms())
+        heard_lately = self._brokers.clock.fresh(at)
         return Note(
             member.member_id,
             since_ms,
-            brokers_ms,
+            self._brokers.heard_ms() if heard_lately else None,
             meters.breaker,
             meters.requests_queued,
             meters.skus_in_flight,

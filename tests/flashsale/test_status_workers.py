@@ -43,14 +43,19 @@ def test_intake_that_a_worker_has_stopped_is_told_instead_of_what_waits_because_
 
 
 @pytest.mark.parametrize("breaker", ["open", "half-open"])
-def test_a_breaker_that_is_not_closed_is_told_with_or_without_requests_that_wait(breaker: Any) -> None:
-    group = telling(note("w-1"), note("w-2", breaker=breaker), members=2)
-    [found] = needed(facts(group=group))
+@pytest.mark.parametrize("waits", [{"queued": 1}, {"in_flight": 1}])
+def test_a_breaker_that_is_not_closed_is_told_where_requests_wait(
+    breaker: Any, waits: dict[str, int]
+) -> None:
+    notes = note("w-1", **waits), note("w-2", breaker=breaker, **waits)
+    [found] = needed(facts(group=telling(*notes, members=2)))
     assert (found.subject, found.problem) == (
         "Fluent",
         "1 of 2 workers ask it for nothing because it keeps failing",
     )
-    [found] = needed(facts(group=group, asked={("P", "A"): NOW_MS - 45_000}))
+    idle = telling(notes[0], note("w-2", breaker=breaker), members=2)
+    assert needed(facts(group=idle)) == [], "what waits is another worker's"
+    [found] = needed(facts(group=idle, asked={("P", "A"): NOW_MS - 45_000}))
     assert "the oldest for 45 s; 1 of 2 workers" in found.problem
 
 
