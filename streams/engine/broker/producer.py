@@ -104,6 +104,8 @@ class _Sender(Sender):  # type: ignore[misc]
     """
 
     member: Membership
+    let_go = False
+    """Nothing is sent any more."""
 
     def _maybe_do_transactional_request(self) -> asyncio.Task[Any] | None:
         group = self._txn_manager.consumer_group_to_add()
@@ -111,6 +113,13 @@ class _Sender(Sender):  # type: ignore[misc]
             return asyncio.get_running_loop().create_task(self._do_add_offsets_to_txn(group))
         request: asyncio.Task[Any] | None = super()._maybe_do_transactional_request()
         return request
+
+    async def _send_produce_req(self, node_id: int, batches: Mapping[TopicPartition, Any]) -> None:
+        try:
+            await super()._send_produce_req(node_id, batches)
+        except KeyError:  # a batch that has failed meanwhile cannot be sent again
+            if not self.let_go:
+                raise
 
     async def _do_txn_offset_commit(self, offsets: Any, group_id: str) -> None:
         node = await self._find_coordinator(CoordinationType.GROUP, group_id)
@@ -208,7 +217,7 @@ class WorkerProducer:
     async def abandon(self) -> None:
         """Let go of a producer whose transaction failed, whatever is still on its way."""
         self._producer._closed = True
-        client = self._producer.client
+        client, self._sender.let_go = self._producer.client, True
         # Requests that are on their way end with their connections, and would open others to try again.
         client._get_conn = _no_connection
         if self._sender.sender_task is not None:

@@ -273,8 +273,7 @@ async def test_a_producer_that_is_let_go_of_opens_no_connection_any_more(
     """Seen in a run of all tests: one that still looked for its coordinator left a connection behind."""
     member = membership(await cluster.member())
     worker = await cluster.worker()
-    producer = worker._producers[0]
-    client = producer._producer.client
+    client = worker._producers[0]._producer.client
     found, go, look_up = asyncio.Event(), asyncio.Event(), client.coordinator_lookup
 
     async def slowly(kind: Any, key: str) -> Any:
@@ -287,11 +286,12 @@ async def test_a_producer_that_is_let_go_of_opens_no_connection_any_more(
     sending = asyncio.create_task(worker.commit(cluster.transaction(member, 1, [b"never"])))
     async with asyncio.timeout(20):
         await found.wait()
-        leaving = asyncio.create_task(producer.abandon())
+        worker.abandon()
+        leaving = list(worker._leaving)
         while any(each.connected() for each in client._conns.values()):
             await asyncio.sleep(0)
         go.set()
-        await leaving
+        await asyncio.gather(*leaving)
     assert not [each for each in client._conns.values() if each.connected()]
     with pytest.raises((Aborted, OutcomeUnknown, Fenced)):
         await sending
