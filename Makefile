@@ -70,7 +70,7 @@ bench-growth: setup ## what orders, queues and idle SKUs cost as a sale grows; W
 MINUTES ?= 30
 
 soak: setup ## half load for MINUTES=30, in which memory, files, disk and lag must stay flat; WRITE=docs notes it
-	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(WRITE),--write $(WRITE))
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(RATE),--rate $(RATE)) $(if $(WRITE),--write $(WRITE))
 
 PEERS := $(VENV)/peers
 

@@ -20,7 +20,7 @@ from rehearsal.demo.processes import StageError, wait_for
 from schemas.topics import TOPICS
 
 PARTITIONS = 12
-PILED_UP = 60_000
+PILED_UP = 200_000
 ANSWERED_WITHIN_S = 60.0
 
 CACHES_MB = 64 + 128 + 110
