@@ -170,7 +170,8 @@ def _fluent(report: StatusReport) -> str:
         )
     if fluent.breaker is None:
         return f"{told}."
-    return f"{told}. Breaker {fluent.breaker}, {fluent.queued:,} queued, {fluent.in_flight:,} in flight."
+    queue = f"{fluent.queued:,} queued, {fluent.in_flight:,} in flight"
+    return f"{told}. Breaker {fluent.breaker}, {queue} some seconds ago."
 
 
 def _print_owners(report: StatusReport) -> None:

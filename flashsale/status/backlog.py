@@ -49,8 +49,11 @@ def backlog(settings: Settings, facts: Facts) -> Iterator[Attention]:
             "see `flashsale dead-letters list`; correct the producer or inputMapping, then start the workers "
             "again (docs/operations.md, 'Intake that has stopped')",
         )
-    for topic in STAGES if stopped else (*INPUTS, *STAGES):
+    not_taken_in = {task for worker in workers if worker.intake_stopped for task in worker.tasks}
+    for topic in (*INPUTS, *STAGES):
         late = [place for place in _late(facts) if place[0] == settings.prefixed(topic)]
+        if topic in INPUTS:
+            late = [at for at in late if at[1] % settings.config.partitions not in not_taken_in]
         if late:
             count, oldest_ms = facts.waiting.of(settings.prefixed(topic))
             late_s = (facts.at_ms - (oldest_ms or facts.at_ms)) / 1_000

@@ -38,6 +38,10 @@ def test_intake_that_a_worker_has_stopped_is_told_instead_of_what_waits_because_
     group = telling(note(intake_stopped=True), note("w-2"), members=2)
     [found] = needed(facts(group=group, **waits))
     assert (found.subject, found.problem.split(":")[0]) == ("intake", "1 of 2 workers stopped it")
+    other = ("x-order-placed", 1)
+    both = {"behind": {place: (40, 900), other: (40, 900)}, "oldest_ms": {other: NOW_MS - 45_000}}
+    subjects = [each.subject for each in needed(facts(group=group, **both))]
+    assert subjects == ["intake", "order-placed"], "a partition of the other worker stands still, too"
     [found] = needed(facts(group=telling(note("gone", intake_stopped=True)), **waits))
     assert found.subject == "order-placed", "the note is a former owner's"
 
@@ -69,7 +73,9 @@ def test_who_owns_what_since_when_and_how_fluent_stands_is_shown(capsys: pytest.
     assert (report.fluent.breaker, report.fluent.queued, report.fluent.in_flight) == ("closed", 7, 1)
     print_text(report)
     shown = capsys.readouterr().out
-    assert "Fluent has answered every request. Breaker closed, 7 queued, 1 in flight." in shown
+    assert (
+        "Fluent has answered every request. Breaker closed, 7 queued, 1 in flight some seconds ago." in shown
+    )
     rows = [line.split() for line in shown.splitlines() if line.startswith("w-")]
     assert rows[0] == ["w-1", "10.0.0.1", "0", "3", "min"]
     assert ["w-2", "10.0.0.1", "1", "7", "s"] in rows
