@@ -18,7 +18,7 @@ from flashsale.supervisor.exits import NO_BROKER, described, final_status
 from streams.settings import ConfigurationError
 from tests.flashsale.command import ROOT, TIMEOUT_S
 from tests.streams.engine.test_store import full_disk
-from tests.support.system import wait_until
+from tests.support.system import is_gone, wait_until
 
 SUPERVISE = """
 import os, sys
@@ -73,10 +73,6 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert out == ""
     return process.returncode, err
-
-
-def is_gone(worker: psutil.Process) -> bool:
-    return not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize(("status", "final"), [(0, 0), (2, 2), (NO_BROKER, 2)])

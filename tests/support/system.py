@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from flashsale.admin.topics import create_topics
@@ -54,6 +55,14 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = 
         if time.monotonic() > deadline:
             raise TimedOut(f"after {timeout_s:.0f} s still not: {what}")
         time.sleep(0.05)
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended; nobody may have asked for its status yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 WORKER = ("-m", "flashsale.cli", "worker")

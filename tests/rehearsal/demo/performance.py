@@ -9,9 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from tests.support.system import TimedOut, is_gone, wait_until
 
 ADDRESS = re.compile(r"simulator is at (http://\S+)")
 
@@ -65,9 +68,16 @@ class Performance:
         self.process.send_signal(signal.SIGINT)
 
     def left_behind(self) -> list[str]:
-        """Processes that it started and that still run, and files that it left."""
-        running = [process.name() for process in self.started if process.is_running()]
-        return running + [str(path) for path in self.temporary.iterdir()]
+        """Processes that it started and that do not end soon after it, and files that it left.
+
+        Those that its own processes had started are told to end by the kernel, when these are gone.
+        """
+        with suppress(TimedOut):
+            wait_until(lambda: not self._running(), "its processes are gone", 20)
+        return self._running() + [str(path) for path in self.temporary.iterdir()]
+
+    def _running(self) -> list[str]:
+        return [process.name() for process in self.started if not is_gone(process)]
 
     def close(self) -> None:
         """End it if it still runs, and give the pipes back."""
