@@ -6,7 +6,16 @@ from streams.ledger import commands as c
 from streams.ledger.effects import Effects
 from streams.ledger.reservations import decide
 from streams.ledger.terms import Source, Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, NOON_MS, TERMS, Ledger, claim_of, decided
+from tests.streams.ledger.reservations.stage import (
+    HOUR_MS,
+    IDS,
+    NOON_MS,
+    TERMS,
+    Ledger,
+    claim_of,
+    decided,
+    of,
+)
 
 
 def test_a_claim_takes_its_units_whole() -> None:
@@ -214,3 +223,19 @@ def test_a_repeat_prolongs_the_memory_of_a_claim_of_an_unknown_promotion() -> No
     assert ledger.claim_row("O-1") is not None
     ledger.after(60_000)
     assert ledger.claim_row("O-1") is None
+
+
+def test_a_refusal_sets_no_time_to_forget_while_the_sale_runs_and_moves_none_after_its_close() -> None:
+    """Two changes to `record_decision` that no test had noticed."""
+    ledger = Ledger()
+    ledger.open(1)
+    ledger.claim("O-1")
+    assert ledger.claim("O-2") == [decided("O-2", "EXHAUSTED")]
+    assert ledger.row().forget_at_ms == 0
+    ledger.close()
+    ledger.verify()
+    due_ms = ledger.row().forget_at_ms
+    assert due_ms > ledger.now_ms
+    ledger.now_ms += 1_000
+    [answer] = of(c.LineDecided, ledger.claim("O-3"))
+    assert answer.reason and ledger.row().forget_at_ms == due_ms
