@@ -11,7 +11,6 @@ from streams.ledger.orders import undecided
 from streams.ledger.orders.cancelling import ask_back
 from streams.ledger.orders.publishing import publish_order
 from streams.ledger.orders.state import (
-    CANCELLED,
     COMPENSATING,
     CONFLICT,
     DECIDED,
@@ -109,7 +108,6 @@ def collect(turn: OrderTurn, answer: LineDecided) -> None:
         line.withheld = answer.cancelled
         if not answer.reason:
             line.left = line.claimed
-            line.reason = "" if line.left else CANCELLED
     elif not answer.reason:
         line.reason = CONFLICT
     pending = order.pending = order.pending - 1

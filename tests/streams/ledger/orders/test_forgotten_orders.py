@@ -10,6 +10,7 @@ from tests.streams.ledger.orders.support import (
     WHOLE,
     Bench,
     asked,
+    cancels,
     only_outcome,
     plain,
     refusals,
@@ -35,6 +36,15 @@ def test_another_order_under_a_forgotten_ref_takes_nothing_from_it() -> None:
     outcome = only_outcome(sends)
     assert outcome["outcome"] == "REJECTED"
     assert refusals(outcome) == [("SKU-1", 2, "CONFLICT"), ("SKU-2", 1, "CONFLICT")]
+    outcome = only_outcome(bench.cancel())
+    assert cancels(outcome) == [("SKU-1", 2, "NO_ORDER"), ("SKU-2", 1, "NO_ORDER")]
+
+
+def test_a_line_of_another_quantity_that_was_refused_is_refused_for_that_reason() -> None:
+    bench = Bench()
+    bench.place(TWO)
+    known(bench, "SKU-1", 5, "EXHAUSTED")
+    assert refusals(only_outcome(known(bench, "SKU-2", 1))) == [("SKU-1", 2, "EXHAUSTED")]
 
 
 def test_what_another_order_under_a_forgotten_ref_has_just_taken_is_given_back() -> None:

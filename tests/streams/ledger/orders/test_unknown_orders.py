@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from streams.ledger.commands import Cancel, Claim
 from tests.streams.ledger.orders.support import (
     START_MS,
@@ -194,3 +196,16 @@ def test_the_person_on_call_reads_about_a_cancel_without_an_order() -> None:
     assert notice.fields["order"] == "ORD-1"
     assert notice.fields["reason"] == "NO_ORDER"
     assert notice.fields["recommendation"]
+
+
+def test_an_order_that_cancels_came_before_is_remembered_as_long_as_its_own_terms_say() -> None:
+    bench = Bench()
+    bench.cancel((("SKU-1", 1),))
+    bench.tick(GRACE_MS)
+    bench.terms = structs.replace(TERMS, retention_ms=2 * TERMS.orders_kept_ms)
+    claims(bench, (("SKU-1", 2), ("SKU-2", 1)))
+    bench.decided("SKU-1", 1)
+    first = bench.decided("SKU-2", 1)
+    bench.tick(TERMS.orders_kept_ms + 120_000)
+    sends = bench.place((("SKU-1", 2), ("SKU-2", 1)))
+    assert asked(sends) == [] and [send.value for send in sends] == [send.value for send in first]
