@@ -5,6 +5,7 @@ import pytest
 from streams.ledger import commands as c
 from streams.ledger.effects import Effects
 from streams.ledger.reservations import decide
+from streams.ledger.reservations.state import RESERVATIONS
 from streams.ledger.terms import Source, Terms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -104,8 +105,27 @@ def test_a_line_of_which_nothing_is_left_is_answered_at_once_and_remembered(
     assert ledger.do(claim_of("O-1", 2)) == [answer]
     assert ledger.row().claimed == 0
     if not begun:
-        ledger.after(24 * HOUR_MS)
+        ledger.after(24 * HOUR_MS - 1)
+        assert ledger.claim_row("O-1") is not None
+        ledger.after(1)
         assert ledger.claim_row("O-1") is None
+        assert not [key for key in ledger.store.rows if key.startswith(RESERVATIONS.prefix)]
+
+
+def test_a_line_of_which_nothing_is_left_is_forgotten_in_time_when_it_comes_after_the_close() -> None:
+    ledger = Ledger()
+    ledger.open(1)
+    ledger.close()
+    ledger.verify()
+    ledger.after(TERMS.claims_kept_ms + HOUR_MS)
+    assert ledger.row().forget_at_ms == 0
+    claim = withheld("O-1", 2, 2)
+    claim.retention_ms = 2 * TERMS.claims_kept_ms
+    ledger.do(claim)
+    ledger.after(claim.retention_ms - 1)
+    assert ledger.claim_row("O-1") is not None
+    ledger.after(1)
+    assert ledger.claim_row("O-1") is None
 
 
 def test_an_order_placed_at_the_last_millisecond_is_in_time_and_one_later_is_expired() -> None:
