@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 from streams.ledger.commands import Claim, Keep, Recall
-from streams.ledger.reservations.decision import reason_behind_others, reason_for, record_decision
+from streams.ledger.reservations.decision import (
+    forget_after_close,
+    reason_behind_others,
+    reason_for,
+    record_decision,
+)
 from streams.ledger.reservations.figures import publish_soon
 from streams.ledger.reservations.publishing import publish_decision, tell_line, tell_recalled
 from streams.ledger.reservations.queue import wait
@@ -15,7 +20,6 @@ from streams.ledger.reservations.state import (
     ACTIVE,
     BY_WATERMARK,
     CLAIMS,
-    CLOSED_STATES,
     FORGET,
     RELEASING,
     RESERVATIONS,
@@ -113,8 +117,8 @@ def _take_nothing(turn: ReservationTurn, command: Claim) -> None:
     if row.state is UNKNOWN:
         row.unknown_claims += 1
         BY_WATERMARK.set(turn.rows, turn.now_ms + command.retention_ms, FORGET, key)
-    elif row.state in CLOSED_STATES and not row.forget_at_ms:
-        row.forget_at_ms = turn.now_ms + row.kept_ms
+    else:
+        forget_after_close(row, turn.now_ms)
     turn.finish()
     tell_line(turn, command.order_ref, claim)
 

@@ -67,6 +67,11 @@ def record_decision(row: Reservation, quantity: int, reason: str, now_ms: int) -
         return ripen_later(row, quantity, now_ms)
     row.rejected_units += quantity
     row.rejected_orders += 1
+    forget_after_close(row, now_ms)
+    return 0
+
+
+def forget_after_close(row: Reservation, now_ms: int) -> None:
+    """See to it that a claim of after the close is forgotten, if nothing is to be forgotten already."""
     if row.state in CLOSED_STATES and not row.forget_at_ms:
         row.forget_at_ms = now_ms + row.kept_ms
-    return 0
