@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -25,7 +24,7 @@ from schemas.topics import (
 )
 from streams.kafka import consumer_config
 from streams.log import get_logger
-from streams.reader import is_about_a_group
+from streams.reader import headers_of, is_about_a_group
 from streams.settings import Settings
 
 EVERYTHING = 1 << 62
@@ -151,8 +150,7 @@ class Inbox:
 
     def _arrival(self, message: Message) -> Arrival:
         topic = self._topics[message.topic() or ""]
-        given = cast("list[tuple[str, bytes | None]]", message.headers() or [])
-        source, headers = source_of(given, self._settings.topic_prefix)
+        source, headers = source_of(headers_of(message), self._settings.topic_prefix)
         # A dead letter's value is the caller's own event, of which nobody here wants a copy.
         value = b"" if topic == DEAD_LETTERS else message.value() or b""
         key = (message.key() or b"").decode(errors="replace")

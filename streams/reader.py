@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -210,6 +211,16 @@ def is_about_a_group(message: Message) -> bool:
     """librdkafka looks for the coordinator of a group that is never joined, and says so where it may not."""
     error = message.error()
     return error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
+    """A record's headers; none where the name of one is no UTF-8, which Kafka takes and our client does not."""
+    try:
+        # A dict is what its type also allows: for producing, never for what was consumed.
+        return cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    except (SystemError, UnicodeDecodeError):
+        message.set_headers([])  # the binding keeps a list with holes, at which it would crash
+        return []
 
 
 def _checked(message: Message) -> Message:

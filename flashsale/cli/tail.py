@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from enum import StrEnum
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from flashsale.cli.console import complain, connected, known_topic, printable_json, write
 from schemas.times import LAST_MS, iso_utc
 from streams.log import printable
-from streams.reader import BATCH, Reader, reading
+from streams.reader import BATCH, Reader, headers_of, reading
 
 POLL_S = 0.2
 
@@ -80,7 +80,7 @@ def _line(message: Message) -> bytes:
 
 
 def _object(message: Message) -> bytes:
-    headers: dict[str, JsonValue] = {name: _text_or_none(value) for name, value in _headers(message)}
+    headers: dict[str, JsonValue] = {name: _text_or_none(value) for name, value in headers_of(message)}
     record: dict[str, JsonValue] = {
         "topic": message.topic(),
         "partition": message.partition(),
@@ -91,11 +91,6 @@ def _object(message: Message) -> bytes:
         "value": _decoded(message.value()),
     }
     return printable_json(json_codec.dumps(record, ensure_ascii=False)).encode()
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    # A dict is what its type also allows: for producing, never for what was consumed.
-    return cast(list[tuple[str, bytes | None]], message.headers() or [])
 
 
 def _timestamp(message: Message) -> str | int | None:

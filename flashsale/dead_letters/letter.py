@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from schemas.headers import DeadLetterHeaders
 from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
-from streams.reader import reading
+from streams.reader import headers_of, reading
 from streams.settings import Settings
 
 UNPROCESSABLE = Reason.UNPROCESSABLE.value.encode()
@@ -94,7 +94,7 @@ def places_given_up(settings: Settings, topic: str) -> dict[int, set[int]]:
     given_up: dict[int, set[int]] = {}
     with reading(settings, DEAD_LETTERS) as reader:
         for message in reader.to_the_end():
-            if ("reason", UNPROCESSABLE) not in (message.headers() or ()):
+            if ("reason", UNPROCESSABLE) not in headers_of(message):
                 continue  # most of a flood is INVALID: a model of each takes longer than to fetch it
             letter = dead_letter_in(message, settings.topic_prefix)
             if letter is not None and letter.topic == topic:
@@ -104,9 +104,10 @@ def places_given_up(settings: Settings, topic: str) -> dict[int, set[int]]:
 
 def dead_letter_in(message: Message, prefix: str) -> DeadLetter | None:
     """The dead letter in a record of `dead-letters`, None where somebody else wrote it."""
-    pairs = cast(list[tuple[str, bytes | None]], message.headers() or [])
     try:
-        said = DeadLetterHeaders.model_validate({name: (value or b"").decode() for name, value in pairs})
+        said = DeadLetterHeaders.model_validate(
+            {name: (value or b"").decode() for name, value in headers_of(message)}
+        )
     except (ValidationError, UnicodeDecodeError):
         return None
     key, value = cast(Any, message.key()), cast(Any, message.value())

@@ -20,7 +20,7 @@ from schemas.normalised import Cancelled, Placed, read
 from schemas.structs import OrderOutcome
 from schemas.topics import DEAD_LETTERS, ORDER_CANCELLED, ORDER_OUTCOMES, ORDER_PLACED
 from streams.engine.partitioner import partition_of
-from streams.reader import reading
+from streams.reader import headers_of, reading
 from streams.settings import Settings
 from streams.settings.mapping import map_message
 
@@ -173,8 +173,7 @@ def _summary(outcome: OrderOutcome) -> str:
 
 
 def _headers(message: Message) -> dict[str, str]:
-    pairs = cast(list[tuple[str, bytes | None]], message.headers() or [])
-    return {name: (value or b"").decode(errors="replace") for name, value in pairs}
+    return {name: (value or b"").decode(errors="replace") for name, value in headers_of(message)}
 
 
 def _milliseconds(moment: str) -> int:

@@ -27,7 +27,7 @@ from streams.ledger.commands import decode_sku_command, reservation_key
 from streams.ledger.effects import Effects
 from streams.ledger.reservations.state import ACTIVE, CLOSED, RELEASING, RESERVATIONS, Reservation
 from streams.ledger.rows import MemoryStore, Rows
-from streams.reader import reading
+from streams.reader import headers_of, reading
 from streams.settings import ConfigurationError, Settings
 
 MAX_BEHIND = 2_000
@@ -220,5 +220,5 @@ def _left(row: Reservation) -> int | None:
 
 def _taken(message: Message) -> Taken:
     kind, at_ms = message.timestamp()
-    key, value, headers = cast(Any, message.key()), cast(Any, message.value()), cast(Any, message.headers())
-    return Taken(cast(int, message.offset()), at_ms, kind - 1, key, value, headers or ())
+    key, value, headers = cast(Any, message.key()), cast(Any, message.value()), cast(Any, headers_of(message))
+    return Taken(cast(int, message.offset()), at_ms, kind - 1, key, value, headers)

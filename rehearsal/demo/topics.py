@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from confluent_kafka import Consumer, Message
 
@@ -20,7 +20,7 @@ from schemas.topics import (
     RECONCILIATION_REPORTS,
 )
 from streams.kafka import consumer_config
-from streams.reader import TIMEOUT_S, read_to_end, reading, spans_of
+from streams.reader import TIMEOUT_S, headers_of, read_to_end, reading, spans_of
 from streams.settings import Settings
 
 BATCH = 500
@@ -68,7 +68,7 @@ def identity_of(message: Mapping[str, Any]) -> Identity:
 
 def record_of(message: Message, prefix: str) -> Record:
     """A consumed message as a record, the prefix taken off the names of topics."""
-    headers = {name: (value or b"").decode(errors="replace") for name, value in _headers(message)}
+    headers = {name: (value or b"").decode(errors="replace") for name, value in headers_of(message)}
     if SOURCE_TOPIC in headers:
         headers[SOURCE_TOPIC] = headers[SOURCE_TOPIC].removeprefix(prefix)
     return Record(
@@ -79,10 +79,6 @@ def record_of(message: Message, prefix: str) -> Record:
         headers,
         message.timestamp()[1],
     )
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    return cast(list[tuple[str, bytes | None]], message.headers() or [])
 
 
 def read_afresh(settings: Settings, topics: Sequence[str]) -> dict[str, list[Record]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from streams.ledger.fluent_requests import HoldRequest, encode_request
 from streams.ledger.terms import Terms
 from tests.support.audit import audit, order, promotion_start
 from tests.support.kafka import KafkaUnderTest
+from tests.support.odd_records import send
 from tests.support.system import System, system, wait_until
 
 STOCK = {f"SKU-{i}": {"LOC-1": 20_000} for i in range(10)}
@@ -70,6 +72,21 @@ def test_poison_among_orders_arrives_in_dead_letters_byte_by_byte_and_no_order_i
     assert {message.headers["reason"] for message in dead} == {"INVALID"}
     assert all(message.headers["recommendation"] and message.headers["error"] for message in dead)
     assert sum(audit(sale).taken.values()) == 10_000
+
+
+def test_a_header_whose_name_is_no_text_stands_in_nobodys_way(sale: System) -> None:
+    """Seen: aiokafka does not read such a record, and each worker that fetched it ended."""
+    worker = sale.start_worker()
+    started(sale)
+    odd = json.dumps(order("ODD", "P", ("SKU-1", 1))).encode()
+    asyncio.run(send(sale.bootstrap, f"{sale.prefix}order-placed", 0, odd, [(b"\xff\xfe", b"1")]))
+    asyncio.run(send(sale.bootstrap, f"{sale.prefix}order-placed", 0, b"{", [(b"\xff\xfe", None)]))
+    sale.publish("order-placed", [order(f"O-{i}", "P", ("SKU-1", 1)) for i in range(20)])
+    outcomes = sale.wait_for("order-outcomes", 21)
+    assert {outcome.json["outcome"] for outcome in outcomes} == {"ACCEPTED"}
+    [dead] = sale.wait_for("dead-letters", 1)
+    assert (dead.value, dead.headers["reason"]) == (b"{", "INVALID")
+    assert "worker_ends" not in worker.log
 
 
 def test_aborted_commands_are_not_decided_and_nothing_after_them_is_lost(sale: System) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +12,10 @@ from confluent_kafka import KafkaError, Producer
 from flashsale.admin.topics import create_topics
 from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
 from streams.kafka import producer_config
-from streams.reader import Reader, read_to_end
+from streams.reader import Reader, headers_of, read_to_end
 from streams.settings import ConfigurationError, Settings, load_settings
 from tests.support.kafka import KafkaUnderTest
+from tests.support.odd_records import send
 
 TIMEOUT_S = 15.0
 pytestmark = pytest.mark.kafka
@@ -58,3 +60,20 @@ class Told:
 def test_a_reader_needs_no_right_on_a_group_that_it_never_joins() -> None:
     """Seen: `flashsale tail` on a broker with ACLs, as soon as librdkafka had looked for a coordinator."""
     assert len(Reader(Told(), []).poll(0.0)) == 1  # type: ignore[arg-type]
+
+
+def test_a_header_whose_name_is_no_text_keeps_no_record_from_being_read(settings: Settings) -> None:
+    """Seen: `flashsale tail --json` ended with a trace; the binding crashes where it is asked again."""
+    create_topics(settings)
+    topic = settings.prefixed(ORDER_OUTCOMES)
+    odd = send(settings.require_kafka(), topic, 0, b"odd", [(b"reason", b"x"), (b"\xff\xfe", b"1")])
+    asyncio.run(odd)
+    producer = Producer(producer_config(settings))
+    producer.produce(topic, b"sound", partition=0, headers=[("reason", b"y")])
+    producer.flush(TIMEOUT_S)
+    found = list(read_to_end(settings, ORDER_OUTCOMES))
+    for _ in range(2):
+        assert [(each.value(), headers_of(each)) for each in found] == [
+            (b"odd", []),
+            (b"sound", [("reason", b"y")]),
+        ]

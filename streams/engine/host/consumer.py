@@ -15,6 +15,7 @@ from faust.types import TP, ConsumerMessage
 from mode.utils.times import Seconds
 
 from streams.engine.fetched import Fetched
+from streams.engine.host import batches
 from streams.engine.host.fetching import FETCH_WAIT_MS, drain
 from streams.engine.ownership import Membership
 from streams.log import get_logger
@@ -70,6 +71,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         """drivers/aiokafka.py:571 ties read_committed to exactly_once; our own stages must never read
         commands of an aborted transaction: the redo may decide otherwise."""
+        batches.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS

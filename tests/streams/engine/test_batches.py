@@ -1,0 +1,60 @@
+"""Records that aiokafka does not read, as any client may send them, are read like all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+
+from streams.engine.host.batches import Batches
+from tests.support.odd_records import AT_MS, Headers, batch
+
+NO_TEXT: Headers = [(b"\xff\xfe", b"1"), (b"traceparent", None)]
+ODD: list[tuple[bytes, Headers]] = [(b"a", [(b"reason", b"x")]), (b"b", NO_TEXT), (b"c", [])]
+
+
+def read(records: Any, begin: int = 0) -> list[Any]:
+    """As a fetcher does."""
+    found = PartitionRecords(TopicPartition("t", 0), records, [], begin, None, None, True, 1)
+    found._consumer_record = lambda _, record: record
+    return list(found)
+
+
+@pytest.mark.parametrize("compression", [0, 1, 4], ids=["as it is", "gzip", "zstd"])
+def test_a_header_whose_name_is_no_text_keeps_no_record_from_being_read(compression: int) -> None:
+    data = batch(ODD, compression=compression)
+    with pytest.raises(ValueError, match="decode"):
+        read(MemoryRecords(data))
+    found = read(Batches(data))
+    assert [(each.offset, each.key, each.value, each.timestamp) for each in found] == [
+        (0, b"key", b"a", AT_MS),
+        (1, b"key", b"b", AT_MS),
+        (2, b"key", b"c", AT_MS),
+    ]
+    assert [list(each.headers) for each in found] == [
+        [("reason", b"x")],
+        [("\ufffd\ufffd", b"1"), ("traceparent", None)],
+        [],
+    ]
+
+
+def test_attributes_of_a_record_are_one_byte_whatever_it_is() -> None:
+    data = batch([(b"a", []), (b"b", [])], attributes=0x80)
+    with pytest.raises(Exception, match="record"):
+        read(MemoryRecords(data))
+    assert [each.value for each in read(Batches(data))] == [b"a", b"b"]
+
+
+def test_a_fetch_that_begins_in_the_middle_of_a_batch_has_no_record_twice() -> None:
+    data = batch(ODD)
+    assert [each.offset for each in read(Batches(data), begin=1)] == [1, 2]
+
+
+def test_what_is_no_record_at_all_is_an_error_as_before() -> None:
+    data = bytearray(batch(ODD))
+    data[-4] ^= 1
+    with pytest.raises(Exception, match="CRC"):
+        read(Batches(bytes(data)))
