@@ -65,6 +65,8 @@ def _redacted(key: object, value: object) -> object:
         return REDACTED
     if isinstance(value, Mapping):
         return {inner: _redacted(inner, kept) for inner, kept in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(key, kept) for kept in value] if key not in WHOLE else value
     return value
 
 
@@ -85,11 +87,21 @@ def _shortened(value: object) -> object:
 
 def without_controls(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Processor for a terminal: nothing that a record or an answer contains is taken for a command there."""
-    return {key: value if key in WHOLE else _inert(value) for key, value in event.items()}
+    return {key: _inert(value, lines=key in WHOLE) for key, value in event.items()}
 
 
-def _inert(value: object) -> object:
-    return value if isinstance(value, int | float | None) else printable(str(value))
+def _inert(value: object, *, lines: bool) -> object:
+    if isinstance(value, int | float | None):
+        return value
+    return "\n".join(map(printable, str(value).split("\n"))) if lines else printable(str(value))
+
+
+def shorten_traces(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Processor: what an error says may come from outside as well, so a trace's lines are cut like texts."""
+    for key in WHOLE:
+        if isinstance(event.get(key), str):
+            event[key] = "\n".join(str(_shortened(line)) for line in event[key].split("\n"))
+    return event
 
 
 def printable(text: str) -> str:
@@ -192,17 +204,18 @@ def configure(level: str = "INFO", *, json: bool | None = None) -> None:
 
 def _formatter(shared: list[Processor], json: bool) -> logging.Formatter:
     last: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        [structlog.processors.JSONRenderer(default=str)]
         if json
-        else [
-            structlog.processors.format_exc_info,
-            without_controls,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ]
+        else [without_controls, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            shorten_traces,
+            *last,
+        ],
     )
 
 

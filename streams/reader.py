@@ -214,7 +214,7 @@ def is_about_a_group(message: Message) -> bool:
 
 
 def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
-    """A record's headers; none where the name of one is no UTF-8, which Kafka takes and our client does not."""
+    """A record's headers; none where the name of one is no UTF-8, which Kafka takes and the client not."""
     try:
         # A dict is what its type also allows: for producing, never for what was consumed.
         return cast("list[tuple[str, bytes | None]]", message.headers() or [])

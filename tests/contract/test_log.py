@@ -106,6 +106,7 @@ def test_values_that_look_like_secrets_are_redacted_at_any_depth() -> None:
         "event": "login",
         "client_secret": "hush",
         "headers": {"Authorization": "bearer hush", "x": 1, "inner": {"Password": "hush"}},
+        "logins": [{"user": "me", "password": "hush"}, ({"token": "hush"},)],
         "sku": "SKU-1",
     }
     seen = redact(None, "info", event)
@@ -132,6 +133,22 @@ def test_nothing_of_a_line_is_a_command_to_the_terminal() -> None:
     shown = on_a_terminal(r"log.warning('refused', sku='A\x9b2J\x1b[2J', nested={'b': '\x9b'})")
     assert "\x9b" not in shown and "\x1b[2J" not in shown
     assert r"A\x9b2J\x1b[2J" in shown
+
+
+def test_nothing_that_an_error_says_is_a_command_to_the_terminal() -> None:
+    shown = on_a_terminal(
+        "\ntry: raise ValueError('A\\x9b2J\\x1b[2J')\nexcept ValueError: log.exception('stage_failed')"
+    )
+    assert "\x9b" not in shown and "\x1b[2J" not in shown
+    assert "Traceback (most recent call last):\n" in shown and r"ValueError: A\x9b2J\x1b[2J" in shown
+
+
+def test_what_an_error_says_is_cut_like_every_text() -> None:
+    (line,) = logged(
+        "\ntry: raise ValueError('R' * 31_000)\nexcept ValueError: log.exception('stage_failed')"
+    )
+    first, *_, last = line["exception"].splitlines()
+    assert first.startswith("Traceback") and last.endswith("… (31,012 characters)") and len(last) < 1_100
 
 
 def test_a_librarys_secret_is_redacted_too() -> None:
