@@ -54,6 +54,8 @@ class Batch:
 class Tolerant(_DefaultRecordBatchPy):  # type: ignore[misc]
     """Reads what Kafka's own consumer reads: one byte of attributes, and names of headers as they come."""
 
+    _pos: int
+
     def _read_msg(self) -> Any:
         buffer = self._buffer
         length, begin = decode_varint(buffer, self._pos)
