@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.proof.mutants.mutate import Mutant, mutants_of
-from tests.proof.mutants.trial import Suite, in_room
+from tests.proof.mutants.trial import Runs, Suite, in_room
 from tests.simulation import simulation
 from tests.simulation.whole import sale
 
@@ -55,36 +55,41 @@ def main() -> int:
     """Try changes until the time is over; exits 1 when the tests fail without any."""
     given = arguments()
     ends_at = time.monotonic() + 60 * given.minutes
-    for number, path in enumerate(given.paths):
-        until = time.monotonic() + (ends_at - time.monotonic()) / (len(given.paths) - number)
+    left = list(given.paths)
+
+    def try_paths(paths: list[str], suite: Suite) -> None:
+        for path in paths:
+            until = time.monotonic() + (ends_at - time.monotonic()) / len(left)
+            _try_path(path, given, until, suite)
+            left.remove(path)
+
+    for name, room in ROOMS.items():
+        paths = [path for path in given.paths if path.startswith(name)]
+        sales: list[Runs] = [partial(room.sale, seed) for seed in range(room.sales)]
         try:
-            _try_path(path, given, until)
+            if paths:
+                in_room(room.tests, sales, partial(try_paths, paths))
         except RuntimeError as error:
-            print(f"{path}: without any change something fails: {error}")
+            print(f"{name}: without any change something fails: {error}")
             return 1
     return 0
 
 
-def _try_path(path: str, given: argparse.Namespace, until: float) -> None:
+def _try_path(path: str, given: argparse.Namespace, until: float, suite: Suite) -> None:
     every = list(changes_in(path))
     random.Random(given.seed).shuffle(every)
-    room = next(room for name, room in ROOMS.items() if path.startswith(name))
     found: dict[Mutant, str] = {}
-
-    def try_all(suite: Suite) -> None:
-        for mutant in every:
-            if time.monotonic() > until:
-                break
-            found[mutant] = suite.verdict(mutant, given.within)
-            _note(given.log, mutant, found[mutant])
-
-    in_room(room.tests, [partial(room.sale, seed) for seed in range(room.sales)], try_all)
+    for mutant in every:
+        if time.monotonic() > until:
+            break
+        found[mutant] = suite.verdict(mutant, given.within)
+        _note(given.log, mutant, found[mutant])
     for mutant in sorted((each for each in found if found[each] == "survived"), key=_where):
         print(mutant.where)
     counts = Counter(found.values())
     told = ", ".join(f"{count} by {by}" for by, count in sorted(counts.items()) if by != "survived")
     print(f"{path}: {len(found) - counts['not made']} of {len(every)} changes tried, "
-          f"{counts['survived']} survived; noticed: {told}")  # fmt: skip
+          f"{counts['survived']} survived; noticed: {told}", flush=True)  # fmt: skip
 
 
 def _where(mutant: Mutant) -> tuple[str, int, str]:
