@@ -49,7 +49,7 @@ def test_a_recalled_claim_is_kept_as_long_as_its_order() -> None:
     ledger.open(5)
     ledger.claim("A", 5)
     ledger.close()
-    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.verify()
     ledger.after(TERMS.claims_kept_ms - HOUR_MS)
     ledger.do(Recall(*IDS, "A"))
     ledger.after(TERMS.claims_kept_ms - HOUR_MS)
@@ -69,7 +69,7 @@ def test_claims_are_kept_as_long_as_they_ask_for_although_their_start_asks_for_l
     if not waits:
         ledger.do(claim_of("A", 5, retention_ms=100 * HOUR_MS))
     ledger.close()
-    ledger.do(c.Verified(*IDS, ledger.row().number, 0))
+    ledger.verify()
     ledger.after(99 * HOUR_MS)
     assert ledger.claim_row("A") is not None
     ledger.after(2 * HOUR_MS)

@@ -59,7 +59,7 @@ class Ledger:
         self.largest_effects = 0
 
     def step(self, command: c.SkuCommand) -> list[Send]:
-        """Decide one command, and commit what it changed.
+        """Decide one command, and commit what it changed: the next is decided from what is stored alone.
 
         A Tick that says nothing else about it was sent when all before it was committed.
         """
@@ -69,7 +69,7 @@ class Ledger:
         decide(self.rows, command, self.now_ms, effects)
         changes = self.rows.flush()
         self.store.write(changes)
-        self.rows.committed()
+        self.rows.reset()
         self.largest_effects = max(self.largest_effects, len(effects.sends) + len(changes))
         assert len(effects.sends) + len(changes) <= MAX_EFFECTS
         self.sent += effects.sends

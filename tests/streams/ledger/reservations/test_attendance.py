@@ -160,11 +160,16 @@ def test_there_are_heartbeats_while_one_of_the_two_times_runs_and_none_otherwise
     assert earliest_deadline_ms(ledger.rows) == next_round_ms(ledger)
 
 
-def test_units_are_watched_from_their_sale_on_whatever_else_is_due_before_they_are_settled() -> None:
+@pytest.mark.parametrize("refused", [False, True])
+def test_units_are_watched_from_their_sale_on_whatever_else_is_due_before_they_are_settled(
+    refused: bool,
+) -> None:
     """Else an outage that is over by then goes unnoticed, and they are settled without their time."""
     ledger = Ledger()
     ledger.open(100, terms=Terms(report_interval_ms=10 * BEAT_MS))
     ledger.after(2 * BEAT_MS)
+    if refused:
+        ledger.claim("O-0", 101)
     assert next_beat_ms(ledger) is None
     ledger.claim("O-1")
     assert next_beat_ms(ledger) == ledger.now_ms + BEAT_MS
