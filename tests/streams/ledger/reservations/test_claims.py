@@ -5,7 +5,7 @@ import pytest
 from streams.ledger import commands as c
 from streams.ledger.effects import Effects
 from streams.ledger.reservations import decide
-from streams.ledger.reservations.state import RESERVATIONS
+from streams.ledger.reservations.state import CLAIMS, RESERVATIONS
 from streams.ledger.terms import Source, Terms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -100,7 +100,10 @@ def test_a_line_of_which_nothing_is_left_is_answered_at_once_and_remembered(
     if begun:
         ledger.open(1)
     answer = decided("O-1", "", 2, cancelled=2)
+    before = ledger.kept()
     assert ledger.do(withheld("O-1", 2, 2)) == [answer]
+    if begun:
+        assert ledger.kept() == sorted([*before, CLAIMS.prefix]), "the close sees to the rest"
     answer.again = True
     assert ledger.do(claim_of("O-1", 2)) == [answer]
     assert ledger.row().claimed == 0

@@ -249,6 +249,17 @@ def test_keep_gives_units_that_were_cancelled_or_never_taken_no_new_delay() -> N
     assert sum(ledger.row().unripe_units) == ledger.row().claimed == 2
 
 
+def test_keep_of_an_order_that_has_given_all_back_changes_nothing() -> None:
+    ledger = Ledger()
+    ledger.open(3, terms=QUIET)
+    ledger.claim("O-1", 3)
+    ledger.cancel("O-1")
+    before = dict(ledger.store.rows)
+    ledger.now_ms += DELAY_MS
+    assert ledger.do(c.Keep(*IDS, "O-1")) == []
+    assert ledger.store.rows == before
+
+
 def test_a_long_settle_delay_keeps_the_row_small() -> None:
     ledger = Ledger()
     ledger.open(
