@@ -92,6 +92,15 @@ def test_a_change_is_shown_only_to_tests_that_run_its_function() -> None:
     assert suite.verdict(MUTANT, 60.0) == "survived"
 
 
+def test_a_change_is_first_shown_to_tests_that_have_noticed_others() -> None:
+    touched = frozenset({raise_watermark.__code__})
+    quick, notices, slow = (trial.Known(run, 1.0, touched) for run in (passes, fails, fails))
+    suite = trial.Suite([], [quick, notices, slow])
+    assert suite.verdict(MUTANT, 60.0) == suite.verdict(MUTANT, 60.0) == "tests"
+    assert [test.noticed for test in suite.known] == [0, 2, 0]
+    assert min(suite.known, key=trial._cost) is notices
+
+
 def test_it_is_learnt_which_functions_a_test_runs() -> None:
     known = trial._learnt(passes)
     assert {passes.__code__, raise_watermark.__code__} <= known.functions

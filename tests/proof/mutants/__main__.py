@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
     say("--minutes", type=float, default=10.0, help="how long all of it may take")
     say("--seed", type=int, default=0, help="which changes are tried first")
     say("--within", type=float, default=300.0, help="seconds for one change")
-    say("--log", type=Path, default=Path("mutants.jsonl"), help="the file that is appended to")
+    say("--log", type=Path, default=Path("mutants.jsonl"), help="is appended to; what it says was noticed is not tried again")
     return parser.parse_args()
 
 
@@ -78,8 +78,9 @@ def main() -> int:
 def _try_path(path: str, given: argparse.Namespace, until: float, suite: Suite) -> None:
     every = list(changes_in(path))
     random.Random(given.seed).shuffle(every)
-    found: dict[Mutant, str] = {}
-    for mutant in every:
+    noticed = _noticed(given.log)
+    found = {mutant: noticed[mutant.where] for mutant in every if mutant.where in noticed}
+    for mutant in (each for each in every if each not in found):
         if time.monotonic() > until:
             break
         found[mutant] = suite.verdict(mutant, given.within)
@@ -102,6 +103,12 @@ def changes_in(path: str) -> Iterator[Mutant]:
     for module in sorted(at.rglob("*.py")) if at.is_dir() else [at]:
         parts = module.relative_to(ROOT).with_suffix("").parts
         yield from mutants_of(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+
+
+def _noticed(log: Path) -> dict[str, str]:
+    """What was noticed in former runs, and by whom; it is not tried again."""
+    lines = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
+    return {line["where"]: line["by"] for line in lines if line["by"] != "survived"}
 
 
 def _note(log: Path, mutant: Mutant, by: str) -> None:

@@ -1,11 +1,13 @@
 """Trying a change in a fork of this process: the tests that run the changed function, then simulated sales.
 
 pytest collects the tests of a room once. Each runs once without any change, to learn how long it takes and
-which functions it runs. A change is then shown to the tests that run its function, the quickest first.
+which functions it runs. A change is then shown to the tests that run its function: those first that are quick
+or have noticed many others.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import signal
@@ -48,6 +50,8 @@ class Known:
     run: Runs
     seconds: float
     functions: frozenset[CodeType]
+    noticed: int = 0
+    """So many changes up to now."""
 
 
 @dataclass
@@ -63,17 +67,21 @@ class Suite:
             function = function_of(mutant).__code__
         except TypeError:
             return VERDICTS[NOT_MADE]
-        tests = sorted((each for each in self.known if function in each.functions), key=_seconds)
+        tests = sorted((each for each in self.known if function in each.functions), key=_cost)
+        running = mmap.mmap(-1, 8)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # no thread of ours is needed in the child
             child = os.fork()
         if not child:
-            os._exit(_try(mutant, tests, self.sales))
-        return _awaited(child, within_s)
+            os._exit(_try(mutant, tests, self.sales, running))
+        verdict = _awaited(child, within_s)
+        if verdict == VERDICTS[BY_TESTS]:
+            tests[int.from_bytes(running[:], "big")].noticed += 1
+        return verdict
 
 
-def _seconds(known: Known) -> float:
-    return known.seconds
+def _cost(known: Known) -> float:
+    return known.seconds / (1 + known.noticed)
 
 
 def _awaited(child: int, within_s: float) -> str:
@@ -89,7 +97,8 @@ def _awaited(child: int, within_s: float) -> str:
     return "time"
 
 
-def _try(mutant: Mutant, tests: Collection[Known], sales: Collection[Runs]) -> int:
+def _try(mutant: Mutant, tests: Collection[Known], sales: Collection[Runs], running: mmap.mmap) -> int:
+    """In the child. The parent learns from `running` which test has noticed the change."""
     os.setpgrp()
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
@@ -99,8 +108,9 @@ def _try(mutant: Mutant, tests: Collection[Known], sales: Collection[Runs]) -> i
     except Exception:
         return NOT_MADE
     try:
-        _at_most(SPARE_S + TIMES * sum(map(_seconds, tests)))
-        for test in tests:
+        _at_most(SPARE_S + TIMES * sum(test.seconds for test in tests))
+        for number, test in enumerate(tests):
+            running[:] = number.to_bytes(8, "big")
             test.run()
     except BaseException:
         return BY_TESTS

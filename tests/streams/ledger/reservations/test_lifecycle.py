@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from schemas.drift import DriftKind
 from schemas.topics import FLUENT_REQUESTS
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest, reservation_ref
@@ -207,6 +208,23 @@ def test_a_refused_release_is_published_once_a_verify_finds_nothing_held() -> No
     out = ledger.do(c.Verified(*IDS, 3, 0, corrected_units=100))
     assert [record["released"] for record in of(dict, out)] == [100]
     assert ledger.row().drift_units == 0
+
+
+def test_while_a_verify_finds_units_held_no_release_is_published() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.end()
+    ledger.do(c.ReleaseFailed(*IDS, 2, 100, "forbidden"))
+    ledger.after(TERMS.verify_ms)
+    assert of(dict, ledger.do(c.Verified(*IDS, 3, 100, 100, DriftKind.RELEASE_REFUSED))) == []
+
+
+def test_a_hold_that_is_gone_amid_the_sale_is_drift_and_no_release() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    out = ledger.do(c.Verified(*IDS, 1, 0, 100, DriftKind.FOREIGN_CHANGE))
+    assert [(figures.state, figures.drift_units) for figures in figures_in(out)] == [("ACTIVE", 100)]
+    assert of(dict, out) == []
 
 
 def test_ten_thousand_skus_that_expire_together_take_a_few_rounds_through_the_log() -> None:

@@ -244,9 +244,13 @@ def test_keep_gives_units_that_were_cancelled_or_never_taken_no_new_delay() -> N
     ledger.claim("O-1", 3)
     ledger.claim("O-2", 1)
     ledger.cancel("O-1", 1)
+    ledger.after(DELAY_MS // 2)
     for order in ("O-1", "O-2", "O-3"):
         ledger.do(c.Keep(*IDS, order))
-    assert sum(ledger.row().unripe_units) == ledger.row().claimed == 2
+    for passed_ms in (0, DELAY_MS // 2 + INTERVAL_MS):
+        assert asked(ledger.after(passed_ms)) == []
+        assert sum(ledger.row().unripe_units) == ledger.row().claimed == 2
+    assert asked(ledger.after(DELAY_MS)) == [settle(2, 1, 2)]
 
 
 def test_keep_of_an_order_that_has_given_all_back_changes_nothing() -> None:
