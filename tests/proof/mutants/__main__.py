@@ -47,7 +47,12 @@ def arguments() -> argparse.Namespace:
     say("--minutes", type=float, default=10.0, help="how long all of it may take")
     say("--seed", type=int, default=0, help="which changes are tried first")
     say("--within", type=float, default=300.0, help="seconds for one change")
-    say("--log", type=Path, default=Path("mutants.jsonl"), help="is appended to; what it says was noticed is not tried again")
+    say(
+        "--log",
+        type=Path,
+        default=Path("mutants.jsonl"),
+        help="appended to; what it says was noticed is left out",
+    )
     return parser.parse_args()
 
 
