@@ -223,8 +223,11 @@ def test_a_hold_that_is_gone_amid_the_sale_is_drift_and_no_release() -> None:
     ledger = Ledger()
     ledger.open(100)
     out = ledger.do(c.Verified(*IDS, 1, 0, 100, DriftKind.FOREIGN_CHANGE))
-    assert [(figures.state, figures.drift_units) for figures in figures_in(out)] == [("ACTIVE", 100)]
+    out += ledger.do(c.Verified(*IDS, 1, 60, 40, DriftKind.FOREIGN_CHANGE))
+    told = [(figures.state, figures.drift_units, figures.fluent_status) for figures in figures_in(out)]
+    assert told == [("ACTIVE", 100, "INACTIVE"), ("ACTIVE", 40, "ACTIVE")]
     assert of(dict, out) == []
+    assert [notice.event for notice in ledger.notices] == ["drift", "drift"]
 
 
 def test_ten_thousand_skus_that_expire_together_take_a_few_rounds_through_the_log() -> None:
