@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import merge
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from flashsale.cli.console import complain, connected, say, say_json
+from flashsale.history.events import sale_events
 from flashsale.history.orders import OrderHistory
 from flashsale.history.replay import histories
 from flashsale.history.step import Searched, Step
@@ -40,6 +42,9 @@ def inspect(
             steps = [step for step in steps if step.sku in (None, sku)]
     else:
         steps, searched = histories(settings, promotion, [str(sku)])
+        if steps:
+            events, looked = sale_events(settings, promotion)
+            steps, searched = list(merge(events, steps, key=lambda step: step.at_ms)), searched + looked
     (_print_json if json else _print_text)(promotion, sku, order, steps, searched)
     return 0 if steps else 1
 

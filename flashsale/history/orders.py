@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,19 +12,17 @@ from confluent_kafka import Message
 
 from flashsale.dead_letters.letter import DeadLetter, read_dead_letters
 from flashsale.history import words
+from flashsale.history.events import event_in, mentioning, through
 from flashsale.history.replay import histories
 from flashsale.history.step import Searched, Step
-from schemas.invalid import InvalidEvent
-from schemas.normalised import Cancelled, Placed, read
+from schemas.normalised import Cancelled, Placed
 from schemas.structs import OrderOutcome
 from schemas.topics import DEAD_LETTERS, ORDER_CANCELLED, ORDER_OUTCOMES, ORDER_PLACED
 from streams.engine.partitioner import partition_of
 from streams.reader import headers_of, reading
 from streams.settings import Settings
-from streams.settings.mapping import map_message
 
 EVENT_TOPICS = (ORDER_PLACED, ORDER_CANCELLED)
-CLIENT_HEADER = "bridge-client"
 
 Place = tuple[str, int, int]
 """Topic (logical name), partition and offset of a record."""
@@ -112,32 +109,23 @@ class OrderHistory:
 
         Where the order was answered, only a cancel can be missing: it may wait in a backlog.
         """
-        ref = self.ref.encode()
-        escaped = json.dumps(self.ref)[1:-1].encode()
         for topic in topics:
             with reading(self.settings, topic) as reader:
                 looked = {span.partition: Searched.of(topic, span) for span in reader.spans}
                 self.searched += looked.values()
-                for message in reader.to_the_end():
-                    looked[cast(int, message.partition())].saw(message)
-                    value = message.value() or b""
+                for message in mentioning(reader, self.ref, looked):
                     place = (topic, cast(int, message.partition()), cast(int, message.offset()))
-                    if place not in self._events and (ref in value or escaped in value):
+                    if place not in self._events:
                         self._take_event(topic, message)
 
     def _take_event(self, topic: str, message: Message) -> None:
-        mapping = self.settings.mappings.get(topic)
-        value = message.value()
-        try:
-            event = read(topic, value if mapping is None else map_message(mapping, value))
-        except InvalidEvent:
-            return  # it is a dead letter, and told as one
+        event = event_in(self.settings, topic, message)
         if not isinstance(event, Placed | Cancelled):
-            return
+            return  # it is a dead letter, and told as one
         if (event.order_ref, event.promotion_id) != (self.ref, self.promotion):
             return
         self._skus.update(dict.fromkeys(sku for sku, _ in event.lines))
-        self._add(message.timestamp()[1], message, topic, "event", _event(event, _headers(message)))
+        self._add(message.timestamp()[1], message, topic, "event", _event(event) + through(message))
 
     def _add(
         self, at_ms: int, message: Message, topic: str, kind: str, text: str, reason: str | None = None
@@ -150,15 +138,13 @@ RANK = {"event": 0, "answer": 2, "dead-letter": 2}
 """What comes first of steps of the same millisecond."""
 
 
-def _event(event: Placed | Cancelled, headers: dict[str, str]) -> str:
+def _event(event: Placed | Cancelled) -> str:
     lines = words.lines([(sku, quantity, "") for sku, quantity in event.lines])
-    client = headers.get(CLIENT_HEADER)
-    through = f", through the bridge by client {client}" if client else ""
     if isinstance(event, Placed):
-        return f"is placed: {lines}{through}"
+        return f"is placed: {lines}"
     wanted = lines if event.lines else "all of it"
     named = f" ({event.cancellation_ref})" if event.cancellation_ref else ""
-    return f"is to be cancelled{named}: {wanted}{through}"
+    return f"is to be cancelled{named}: {wanted}"
 
 
 def _summary(outcome: OrderOutcome) -> str:

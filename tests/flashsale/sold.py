@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import Producer
+
 from tests.support.audit import final_report, order, promotion_start
 from tests.support.kafka import KafkaUnderTest, unique_prefix
 from tests.support.system import System, system, wait_until
@@ -30,13 +32,24 @@ def sold(kafka: KafkaUnderTest, directory: Path) -> Iterator[System]:
             order("O-1", "FLASH-1", ("SKU-1", 2)),
         ):
             _decide(sale, "order-placed", event)
-        _decide(sale, "order-cancelled", order("O-1", "FLASH-1", ("SKU-1", 1)))
+        before = len(sale.read("order-outcomes"))
+        _by_client(sale, "order-cancelled", order("O-1", "FLASH-1", ("SKU-1", 1)), "shop")
+        sale.wait_for("order-outcomes", before + 1)
         sale.publish("order-placed", [order("O-1", "FLASH-1", ("SKU-2", 7))], key=lambda _: "O-1")
         sale.publish("order-placed", [NOT_READABLE], key=lambda _: "O-BAD")
         sale.wait_for("dead-letters", 2)
-        sale.publish("promotion-end", [{"promotion": {"id": "FLASH-1", "reason": "a trial"}}])
+        _by_client(sale, "promotion-end", {"promotion": {"id": "FLASH-1", "reason": "a trial"}}, "merch")
         wait_until(lambda: final_report(sale, "FLASH-1"), "the FINAL report")
         yield sale
+
+
+def _by_client(sale: System, topic: str, event: dict[str, Any], client: str) -> None:
+    """Send an event as the bridge does for a client."""
+    producer = Producer({"bootstrap.servers": sale.bootstrap})
+    producer.produce(
+        sale.prefix + topic, json.dumps(event).encode(), "O-1", headers={"bridge-client": client}
+    )
+    assert producer.flush(30) == 0
 
 
 def _decide(sale: System, topic: str, event: dict[str, Any]) -> None:

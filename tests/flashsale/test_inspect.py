@@ -41,14 +41,28 @@ def test_a_sku_is_told_from_its_start_to_its_release_with_what_was_left(at_the_s
     ]
     assert [s["reason"] for s in steps if s["kind"] == "decision" and "reason" in s] == ["EXHAUSTED"]
     kinds = [s["kind"] for s in steps]
-    assert kinds[:4] == ["command", "request", "answer", "reserved"]
+    assert kinds[:5] == ["event", "command", "request", "answer", "reserved"]
     [release] = [s for s in steps if s["kind"] == "release"]
     assert (release["quantity"], release["reason"], release["left"]) == (2, "ENDED", 0)
-    assert [(s["partition"], s["offset"]) for s in steps] == sorted(
-        (s["partition"], s["offset"]) for s in steps
-    )
-    [searched] = json.loads(done.out)["searched"]
+    offsets = [s["offset"] for s in steps if s["topic"] == "sku-commands"]
+    assert offsets == sorted(offsets)
+    searched, *others = json.loads(done.out)["searched"]
     assert (searched["topic"], searched["whole"], searched["fromOffset"]) == ("sku-commands", True, 0)
+    assert {each["topic"] for each in others} == {"promotion-start", "promotion-end"}
+
+
+def test_it_says_which_client_of_the_bridge_ended_the_sale_and_cancelled_the_order(
+    at_the_sale: InProcess,
+) -> None:
+    steps = steps_of(at_the_sale("inspect", "FLASH-1", "SKU-1", "--json").out)
+    assert [(s["topic"], s["text"]) for s in steps if s["kind"] == "event"] == [
+        ("promotion-start", "the sale is started"),
+        ("promotion-end", "the sale is ended (a trial), through the bridge by client merch"),
+    ]
+    last = [s["topic"] for s in steps].index("promotion-end")
+    assert "the promotion is ended" in [s["text"] for s in steps[last:]]
+    order = at_the_sale("inspect", "FLASH-1", "--order", "O-1").out
+    assert "is to be cancelled: 1 of SKU-1, through the bridge by client shop" in order
 
 
 def test_the_text_says_the_same_in_plain_words(at_the_sale: InProcess) -> None:
