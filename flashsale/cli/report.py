@@ -6,6 +6,7 @@ Before the first report, and beside one that was made while the sale ran, it sho
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterable, Mapping
 from csv import DictWriter
 from json import dumps
@@ -19,6 +20,7 @@ from flashsale.standing import COLUMNS, Standing, standing_of
 from schemas.fields import Message
 from schemas.reports import ReconciliationReport, ReportLine, SaleFigures, Waits
 from schemas.topics import RECONCILIATION_REPORTS
+from streams.log import printable
 from streams.reader import read_to_end
 from streams.settings import Settings
 
@@ -114,7 +116,10 @@ def _write_csv(rows: Iterable[dict[str, object]]) -> None:
     writer = DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write(text.getvalue().encode())
+    written = text.getvalue()
+    if sys.stdout.isatty():  # a file gets what Fluent says as it is, a terminal never
+        written = "\n".join(map(printable, written.split("\n")))
+    write(written.encode())
 
 
 def _flat(line: ReportLine) -> dict[str, object]:

@@ -44,8 +44,12 @@ def _client_secrets(pairs: object) -> object:
         client, _, secret = pair.strip().partition(":")
         if not client or not secret:
             raise ValueError("must be client:secret pairs with commas between")
-        if client != client.strip() or secret != secret.strip() or not pair.isascii():
-            raise ValueError("must hold clients and secrets of ASCII characters without spaces around them")
+        plain = pair.isascii() and pair.strip().isprintable()
+        if client != client.strip() or secret != secret.strip() or not plain:
+            raise ValueError(
+                "must hold clients and secrets of printable ASCII characters without spaces around them, "
+                "and commas between"
+            )
         if secret == PLACEHOLDER:
             raise ValueError(f"still has {PLACEHOLDER} for {client}, which everybody knows")
         if SecretStr(secret) in secrets.get(client, ()):
@@ -86,6 +90,8 @@ def weaknesses(secret: str) -> list[str]:
         found.append("is a single character, which looks like a mistake")
     if secret != secret.strip():
         found.append("begins or ends with a space, which looks like a mistake")
+    if any(not char.isprintable() for char in secret.strip()):
+        found.append("has a line end or another control character in it, which looks like a mistake")
     if not secret.isascii():
         found.append("has characters beyond ASCII, which not every server reads alike")
     return found

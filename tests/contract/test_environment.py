@@ -169,7 +169,7 @@ def test_a_file_of_a_secret_that_cannot_be_read_is_one_sentence(name: str, tmp_p
     assert both == f"{name} and {name}_FILE are both set; set one of them."
 
 
-PADDED = "must hold clients and secrets of ASCII characters without spaces around them"
+PADDED = "must hold clients and secrets of printable ASCII characters without spaces around them"
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,13 @@ PADDED = "must hold clients and secrets of ASCII characters without spaces aroun
             "shop:h\u00fcsh-h\u00fcsh-h\u00fcsh",
             PADDED,
         ),
+        ("shop:hush-hush-hush-hush\napp:hush-hush-hush-hush", PADDED),
         (
             "shop:hush-hush-hush-hush,shop:hush-hush-hush-hush",
             "names the same secret of the client shop",
         ),
     ],
-    ids=["padded secret", "padded client", "not ASCII", "twice the same"],
+    ids=["padded secret", "padded client", "not ASCII", "two lines", "twice the same"],
 )
 def test_a_bridge_secret_that_is_a_mistake_is_refused(secrets: str, sentence: str) -> None:
     text = error_of({"BRIDGE_SECRETS": secrets})
@@ -207,7 +208,12 @@ def test_a_bridge_secret_that_can_be_guessed_or_is_shared_is_a_notice() -> None:
 
 @pytest.mark.parametrize(
     ("secret", "words"),
-    [("x", "a single character"), ("hush ", "begins or ends with a space"), ("h\u00fcsh", "beyond ASCII")],
+    [
+        ("x", "a single character"),
+        ("hush ", "begins or ends with a space"),
+        ("hush\nhush", "a line end"),
+        ("h\u00fcsh", "beyond ASCII"),
+    ],
 )
 def test_a_secret_that_looks_like_a_mistake_is_a_notice(secret: str, words: str) -> None:
     [notice] = load_settings({"FLUENT_PASSWORD": secret}).notices

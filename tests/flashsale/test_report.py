@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -142,6 +143,21 @@ def test_a_spreadsheet_takes_no_cell_of_the_csv_for_a_formula(
     print_csv(found)
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["sku"], row["consumed"]) == (f"'{sku}", "3")
+
+
+def test_a_csv_on_a_terminal_has_nothing_of_fluents_that_is_a_command_to_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fluent = {"ref": "FS-FLASH-1-A", "status": "A\x9b2J", "held": 0}
+    found = newest(values(pages(1, [line("A", 3, fluent=fluent)])))
+    assert found is not None
+    print_csv(found)
+    assert "A\x9b2J" in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_csv(found)
+    shown = capsys.readouterr().out
+    assert "\x9b" not in shown and r"A\x9b2J" in shown
+    assert len(shown.splitlines()) == 2
 
 
 def test_an_unknown_promotion_exits_1(called_with_topics: InProcess) -> None:
