@@ -22,6 +22,7 @@ from agents.intake import Mapper
 from agents.timers import Timers
 from flashsale.supervisor import SETTLED_S, FailedTakeovers
 from flashsale.supervisor.exits import die, stop
+from flashsale.worker.collector import clear_away
 from flashsale.worker.connection import Connection
 from flashsale.worker.metrics import FluentCollector, Metrics
 from flashsale.worker.note import NoteWriter
@@ -95,6 +96,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
         asyncio.get_running_loop().call_later(SETTLED_S, takeovers.look)
         metrics.restore_seconds.set(engine.opened_in_s)
         readiness.announce()
+        clear_away()
 
     async def on_stopped() -> None:
         await requests.close()

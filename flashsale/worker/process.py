@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from flashsale.admin import require_topics
 from flashsale.supervisor.exits import NO_BROKER, STOP_TOO_SLOW
+from flashsale.worker.collector import calm
 from flashsale.worker.compose import CONSUMED, compose
 from flashsale.worker.health import serve
 from flashsale.worker.outside import wait_outside
@@ -93,15 +93,8 @@ def run(
         log.info("health", url=f"{address}/readyz")
     wait_outside(settings.data_dir, worker.takeovers, worker.readiness)
     watch(worker.app, worker.connection)
-    _calm_the_collector()
+    calm()
     QuietWorker(worker.app).execute_from_commandline()
-
-
-def _calm_the_collector() -> None:
-    """Rows, commands and records hold no cycles; looking for some every 700 objects costs CPU for nothing."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 def _alive() -> tuple[bool, str]:

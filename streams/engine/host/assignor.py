@@ -22,6 +22,9 @@ class TaskAssignor(PartitionAssignor):
     in the leader's metadata, which right after a broker restart are all, and everybody is assigned nothing,
     for good. Here our own topics have the counts that are declared. A partition that an input topic gains
     comes in with the rebalance that the leader asks for when it sees it.
+
+    The changelog goes to nobody: the engine reads it with consumers of its own, and what is assigned is
+    fetched, three megabytes of each partition that would lie in memory until the next rebalance.
     """
 
     def _perform_assignment(
@@ -56,6 +59,7 @@ class TaskAssignor(PartitionAssignor):
 
     def _counts(self, cluster: ClusterMetadata, members: Mapping[str, Any]) -> dict[str, int]:
         topics = {topic for found in members.values() for topic in found.subscription}
+        topics -= self._table_manager.changelog_topics
         return {
             topic: self._declared.get(topic) or len(cluster.partitions_for_topic(topic) or ())
             for topic in sorted(topics)

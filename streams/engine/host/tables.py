@@ -1,7 +1,7 @@
 """Faust's tables and recovery, reduced to what is wanted of them: co-partitioning and a place to restore.
 
-The one table has no data in Faust; it makes the assignor hand out its changelog's partition together with
-the command topics' partition. The engine restores the rows.
+The one table has no data in Faust and no partition of its changelog is assigned: it makes Faust ask for a
+recovery after each rebalance, which is where the engine takes tasks over and restores their rows.
 """
 
 from __future__ import annotations

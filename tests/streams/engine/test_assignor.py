@@ -12,8 +12,8 @@ from yarl import URL
 from streams.engine.host.assignor import TaskAssignor
 
 TASKS = 4
-OURS = {"order-commands": TASKS, "sku-commands": TASKS, "fluent-requests": TASKS, "changelog": TASKS}
-TOPICS = [*OURS, "order-placed", "promotion-start"]
+OURS = {"order-commands": TASKS, "sku-commands": TASKS, "fluent-requests": TASKS}
+TOPICS = [*OURS, "changelog", "order-placed", "promotion-start"]
 
 Given = dict[str, dict[str, list[int]]]
 
@@ -35,7 +35,7 @@ def assigned(cluster: Cluster, before: Given) -> Given:
     app: Any = SimpleNamespace(
         tables=tables,
         tracer=None,
-        hooks=SimpleNamespace(partitions=OURS),
+        hooks=SimpleNamespace(partitions={**OURS, "changelog": TASKS}),
         conf=SimpleNamespace(canonical_url=URL("http://here")),
     )
     members = {member: _metadata(actives) for member, actives in before.items()}
@@ -77,6 +77,13 @@ def test_tasks_are_shared_evenly_and_stay_where_they_are() -> None:
 def test_more_workers_than_tasks_leave_some_idle() -> None:
     given = assigned(Cluster(order_placed=4, promotion_start=4), {name: {} for name in "abcdef"})
     assert sorted(len(share.get("order-commands", [])) for share in given.values()) == [0, 0, 1, 1, 1, 1]
+
+
+def test_the_changelog_is_assigned_to_nobody_and_so_not_fetched_beside_what_the_engine_reads() -> None:
+    alone = assigned(Cluster(order_placed=4, promotion_start=4, changelog=TASKS), {"a": {}})
+    former = {"a": {**alone["a"], "changelog": [0, 1, 2, 3]}, "b": {}}
+    for share in assigned(Cluster(order_placed=4, promotion_start=4, changelog=TASKS), former).values():
+        assert tasks_of(share) and "changelog" not in share
 
 
 def test_our_own_topics_are_assigned_although_the_leader_has_no_metadata_yet() -> None:
