@@ -24,7 +24,12 @@ def arguments() -> argparse.Namespace:
     say = parser.add_argument
     say("--seeds", type=int, default=2_000, help="simulated sales of the cores")
     say("--whole", type=int, default=200, help="simulated sales of the whole system")
-    say("--first", type=int, default=0, help="the first seed")
+    say(
+        "--first",
+        type=int,
+        default=0,
+        help="the first seed; sales on a real broker begin as far after theirs",
+    )
     say("--processes", type=int, help="for simulated sales and bugs; by default one per processor")
     say("--bugs", type=int, default=2_000, help="seeds that a bug may survive, a tenth in the whole")
     say("--runs", type=int, default=6, help="sales on a real broker")
@@ -48,7 +53,8 @@ def main() -> int:
         bugs(log, "whole", given.bugs // 10, given.processes)
     control(log, given.orders)
     if given.runs:
-        runs(log, given.runs, Plan(given.orders, given.per_second), given.plot)
+        plan = Plan(given.orders, given.per_second, Plan.seed + given.first)
+        runs(log, given.runs, plan, given.plot)
     log.write("end", violations=log.violations, seconds=round(time.monotonic() - began))
     print(f"{log.violations} violations; {given.log} says what was tried")
     return 1 if log.violations else 0
