@@ -77,14 +77,13 @@ class Reading:
 
     def part(self, row: Mapping[str, Any]) -> Part:
         """A record as a part, or as a booking."""
-        status = str(row.get("status") or "")
-        quantity = row.get("quantity") or 0
+        status = text(row["status"])
         return Part(
             ref=text(row["ref"]),
             position=str(row.get("position") or ""),
             sku=str(row.get("sku") or self._fixed.get("sku") or ""),
             type=str(row.get("type") or ""),
-            units=self.profile.sign * int(quantity),
+            units=self.profile.sign * whole(row.get("quantity")),
             live=status in self.profile.live,
             status=status,
             attributes={given["name"]: given["value"] for given in row.get("attributes") or ()},
@@ -98,8 +97,17 @@ def listed(rows: Any) -> list[Any]:
     return rows
 
 
-def text(ref: Any) -> str:
-    """A ref, which must be one."""
-    if not isinstance(ref, str):
-        raise TypeError(f"{ref!r:.100} in the place of a ref")
-    return ref
+def text(value: Any) -> str:
+    """A ref or a status, which must be one: what has no status must not be taken for ended."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.100} in the place of a text")
+    return value
+
+
+def whole(value: Any) -> int:
+    """A quantity, 0 where there is none; nothing else counts as nothing."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r:.100} in the place of a quantity")
+    return int(value)

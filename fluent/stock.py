@@ -22,7 +22,7 @@ from fluent.parts import (
     sale_ref,
 )
 from fluent.profile import Profile
-from fluent.reading import MAX_PAGES, Reading, listed, readable
+from fluent.reading import MAX_PAGES, Reading, listed, readable, whole
 
 
 class Stock(Reading):
@@ -67,7 +67,7 @@ class Stock(Reading):
         for first in range(1, MAX_PAGES * WINDOW, WINDOW):
             refs = [ref(self.stem, number) for number in range(first, first + WINDOW)]
             rows = listed(await self.read(names.FIND_PARTS, refs=refs, first=WINDOW))
-            found += [self.part(row) for row in rows]
+            found += [_asked(self.part(row), refs) for row in rows]
             if len(rows) < WINDOW:
                 break
         return by_number(found)
@@ -82,24 +82,24 @@ class Stock(Reading):
             return dict(zip(positions, sums, strict=True))
         free = dict.fromkeys(positions, 0)
         for row in rows:
-            free[str(row.get("position") or "")] += int(row.get("units") or 0)
+            free[str(row.get("position") or "")] += whole(row.get("units"))
         for row in await self.pages(names.HELD_ROWS):
             position = str(row.get("position") or "")
-            free[position] = free.get(position, 0) - int(row.get("units") or 0)
+            free[position] = free.get(position, 0) - whole(row.get("units"))
         return dict(sorted(free.items()))
 
     @readable
     async def free_at(self, position: str) -> int:
         """What is free at one position; below zero where more was promised than is there."""
-        return int(await self.read(names.AVAILABLE, position=position) or 0)
+        return whole(await self.read(names.AVAILABLE, position=position))
 
     @readable
     async def check(self, part: Part) -> tuple[Part | None, int]:
         """The part as it is now, and what is free at its position, of the same moment."""
         answer = await self.read(names.CHECK_PART, ref=part.ref, position=part.position)
         row = answer["part"]
-        seen = None if row is None else self.part({"position": part.position, **row})
-        return seen, int(answer["available"] or 0)
+        seen = None if row is None else _asked(self.part({"position": part.position, **row}), [part.ref])
+        return seen, whole(answer["available"])
 
     @readable
     async def holds_at(self, positions: Iterable[str]) -> list[Part]:
@@ -180,6 +180,13 @@ class Stock(Reading):
         if not isinstance(answer, Mapping):
             raise UnreadableAnswer(f"{name} of {values['ref']} answers nothing")
         return answer
+
+
+def _asked(part: Part, refs: Sequence[str]) -> Part:
+    """The part, if it is one that was asked for: somebody else's answer says nothing about ours."""
+    if part.ref not in refs:
+        raise LookupError(f"{part.ref:.100} was not asked for")
+    return part
 
 
 async def all_over(writes: Sequence[Awaitable[None]]) -> None:

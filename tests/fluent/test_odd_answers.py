@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from fluent.client.limits import Breaker, Gate
 from fluent.errors import BudgetSpent, UnreadableAnswer
 from streams.ledger.commands import HoldConfirmed, ReleaseConfirmed
 from tests.fluent.conftest import NewGateway
-from tests.fluent.support import Network, Requests
+from tests.fluent.support import Network, Requests, live
 from tests.support.fluent import FluentSimulator
 
 JSON = {"content-type": "application/json"}
@@ -91,6 +92,45 @@ async def test_parts_of_an_odd_shape_are_not_taken_for_no_parts(
         await gateway.stock(one.promotion, one.sku, one.ref).parts()
     assert await gateway.handle(one.release()) is None, "a release is confirmed by what was read only"
     assert await gateway.handle(one.release()) == ReleaseConfirmed(one.promotion, one.sku, 2)
+
+
+class Garbled(Network):
+    """Changes the first part of the first look-up that shows one."""
+
+    def __init__(self, change: dict[str, Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        answer = json.loads(await response.aread())
+        edges = answer.get("data", {}).get("c0_parts", {}).get("edges")
+        if not edges or not self.change:
+            return response
+        edges[0]["node"].update(self.change)
+        self.change = {}
+        return httpx.Response(200, json=answer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": True}, {"status": None}, {"quantity": []}, {"quantity": True}, {"ref": "FS-ANOTHER-1"}],
+    ids=str,
+)
+async def test_a_part_of_an_odd_shape_is_not_taken_for_one_that_has_ended(
+    new_gateway: NewGateway, simulator: FluentSimulator, one: Requests, change: dict[str, Any]
+) -> None:
+    hold = one.hold(10)
+    assert isinstance(await new_gateway().handle(hold), HoldConfirmed)
+    network = Garbled(change)
+    gateway = new_gateway(transport=network)
+    repeated = await gateway.handle(hold)
+    assert repeated == HoldConfirmed(one.promotion, one.sku, 1, 10)
+    assert list(live(simulator, one.sku).values()) == [10]
+    network.change = change
+    released = one.release()
+    assert await gateway.handle(released) == ReleaseConfirmed(one.promotion, one.sku, 2)
+    assert live(simulator, one.sku) == {}
 
 
 @pytest.mark.parametrize(
