@@ -164,7 +164,7 @@ def _verify(turn: ReservationTurn) -> None:
     row.verify_wanted = False
     if row.state in CLOSED_STATES:
         ask(turn, VERIFY, consumed=row.settled)
-    elif row.state is ACTIVE:
+    else:
         verify_alone(turn)
 
 
@@ -206,9 +206,7 @@ def on_verified(turn: ReservationTurn, command: Verified) -> None:
             row.verify_wanted = True
             follow_up(turn)
         return
-    units = command.drift_units
-    if command.corrected_units:
-        units = max(0, units - command.corrected_units)
+    units = max(0, command.drift_units - command.corrected_units)
     kind = command.drift_kind if units else None
     row.fluent_status = "ACTIVE" if command.held else "INACTIVE"
     _found(turn, command.held, units, kind)
