@@ -44,6 +44,8 @@ def arguments() -> argparse.Namespace:
     )
     say = parser.add_argument
     say("paths", nargs="*", default=list(ROOMS), metavar="PATH", help="a room, or a folder or module in one")
+    say("--tests", nargs="+", metavar="PATH", help="instead of all tests of the room")
+    say("--sales", type=int, metavar="N", help="instead of as many simulated sales as the room has")
     say("--minutes", type=float, default=10.0, help="how long all of it may take")
     say("--seed", type=int, default=0, help="which changes are tried first")
     say("--within", type=float, default=300.0, help="seconds for one change")
@@ -70,10 +72,11 @@ def main() -> int:
 
     for name, room in ROOMS.items():
         paths = [path for path in given.paths if path.startswith(name)]
-        sales: list[Runs] = [partial(room.sale, seed) for seed in range(room.sales)]
+        count = room.sales if given.sales is None else given.sales
+        sales: list[Runs] = [partial(room.sale, seed) for seed in range(count)]
         try:
             if paths:
-                in_room(room.tests, sales, partial(try_paths, paths))
+                in_room(given.tests or room.tests, sales, partial(try_paths, paths))
         except RuntimeError as error:
             print(f"{name}: without any change something fails: {error}")
             return 1
