@@ -223,7 +223,6 @@ def on_verified(turn: ReservationTurn, command: Verified) -> None:
             ),
         )
     if row.release_owed and row.state is CLOSED and not command.held:
-        row.release_owed = False
         publish_close(turn)
     follow_up(turn)
 

@@ -205,9 +205,12 @@ def test_a_refused_release_is_published_once_a_verify_finds_nothing_held() -> No
     ledger.end()
     ledger.do(c.ReleaseFailed(*IDS, 2, 100, "forbidden"))
     ledger.after(TERMS.verify_ms)
-    out = ledger.do(c.Verified(*IDS, 3, 0, corrected_units=100))
+    out = ledger.do(c.Verified(*IDS, 3, 0, 100, DriftKind.LATE_ACTIVATION, 100))
     assert [record["released"] for record in of(dict, out)] == [100]
     assert ledger.row().drift_units == 0
+    undone = ledger.notices[-1]
+    assert (undone.event, undone.fields["corrected_units"]) == ("late_write_undone", 100)
+    assert undone.fields["kind"] == "LATE_ACTIVATION"
 
 
 def test_while_a_verify_finds_units_held_no_release_is_published() -> None:
@@ -223,7 +226,8 @@ def test_a_hold_that_is_gone_amid_the_sale_is_drift_and_no_release() -> None:
     ledger = Ledger()
     ledger.open(100)
     out = ledger.do(c.Verified(*IDS, 1, 0, 100, DriftKind.FOREIGN_CHANGE))
-    out += ledger.do(c.Verified(*IDS, 1, 60, 40, DriftKind.FOREIGN_CHANGE))
+    for _ in range(2):
+        out += ledger.do(c.Verified(*IDS, 1, 60, 40, DriftKind.FOREIGN_CHANGE))
     told = [(figures.state, figures.drift_units, figures.fluent_status) for figures in figures_in(out)]
     assert told == [("ACTIVE", 100, "INACTIVE"), ("ACTIVE", 40, "ACTIVE")]
     assert of(dict, out) == []
