@@ -9,7 +9,6 @@ from streams.ledger.reservations.publishing import publish_release, report_now, 
 from streams.ledger.reservations.queue import withdraw
 from streams.ledger.reservations.settling import follow_up, unripen
 from streams.ledger.reservations.state import (
-    ACTIVE,
     CANCELLED,
     CLAIMS,
     CLOSED,
@@ -72,10 +71,8 @@ def _give_back(turn: ReservationTurn, claim: ClaimRow, units: int, compensation:
         report_now(turn)
         follow_up(turn)
         return
-    if row.state is ACTIVE:
-        unripen(turn, units, claim.ripe_at_ms)
-    elif row.state is RELEASING:
-        unripen(turn, units, claim.ripe_at_ms)
+    unripen(turn, units, claim.ripe_at_ms)
+    if row.state is RELEASING:
         if row.release_told:
             publish_release(turn, CANCELLED)
         follow_up(turn)

@@ -4,8 +4,9 @@ import pytest
 
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest, reservation_ref
+from streams.ledger.reservations.figures import EVERY_MS
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import IDS, Ledger, cancelled, decided, figures_in, of
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, Ledger, cancelled, decided, figures_in, of
 
 REF = reservation_ref(*IDS)
 
@@ -55,6 +56,18 @@ def test_a_compensation_counts_as_rejected_and_not_as_cancelled() -> None:
     ledger.cancel("O-1", compensation=True)
     row = ledger.row()
     assert (row.claimed, row.cancelled, row.rejected_units, row.rejected_orders) == (0, 2, 3, 1)
+    assert ledger.claim("O-1", 5) == [decided("O-1", "INCOMPLETE_ORDER", 5, cancelled=2, again=True)]
+
+
+def test_units_that_were_given_back_are_told_within_a_second() -> None:
+    ledger = Ledger()
+    ledger.open(10, terms=Terms(settle_delay_ms=HOUR_MS))
+    ledger.claim("O-1", 5)
+    ledger.after(EVERY_MS)
+    ledger.cancel("O-1", 2)
+    told = figures_in(ledger.after(EVERY_MS))
+    assert [(figures.consumed, figures.cancelled) for figures in told] == [(3, 2)]
+    assert ledger.published[-1]["cancelled"] == 2
 
 
 def test_a_compensation_that_finds_nothing_counts_no_order() -> None:

@@ -8,7 +8,7 @@ import pytest
 from schemas.drift import DriftKind
 from schemas.topics import FLUENT_REQUESTS
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest, reservation_ref
+from streams.ledger.fluent_requests import HoldRequest, ReleaseRequest, VerifyRequest, reservation_ref
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -78,6 +78,32 @@ def test_a_failed_hold_answers_the_reserve_with_the_reason_and_the_error() -> No
     assert [figures.state for figures in figures_in(out)] == ["REJECTED"]
 
 
+def test_a_refused_hold_is_verified_once_after_a_while_and_not_at_once() -> None:
+    ledger = Ledger()
+    ledger.reserve(100)
+    ledger.do(c.HoldFailed(*IDS, 1, "INSUFFICIENT_INVENTORY", "Fluent has 60 available."))
+    assert of(VerifyRequest, ledger.after(TERMS.verify_ms - 1)) == []
+    assert [request.closed for request in of(VerifyRequest, ledger.after(1))] == [True]
+
+
+def test_a_reason_that_nobody_knows_is_told_as_fluent_unavailable() -> None:
+    ledger = Ledger()
+    ledger.reserve(100)
+    [answer] = of(c.LineReserved, ledger.do(c.HoldFailed(*IDS, 1, "SOMETHING_ELSE", "no")))
+    assert answer.reason == "FLUENT_UNAVAILABLE"
+
+
+def test_a_close_ends_the_drift_and_says_that_it_was_looked_at_now() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.do(c.Verified(*IDS, 1, 93, 7, DriftKind.FOREIGN_CHANGE))
+    ledger.end()
+    ledger.now_ms += 1_500
+    [told] = figures_in(ledger.do(c.ReleaseConfirmed(*IDS, ledger.row().number)))
+    assert (told.state, told.held, told.fluent_status) == ("CLOSED", 0, "INACTIVE")
+    assert (told.drift_units, told.drift_kind, told.checked_at_ms) == (0, None, ledger.now_ms)
+
+
 @pytest.mark.parametrize("before", [active, releasing, closed, rejected], ids=lambda f: f.__name__)
 def test_a_repeated_reserve_gets_the_answer_of_the_first_one(before: Callable[[Ledger], None]) -> None:
     ledger = Ledger()
@@ -97,7 +123,10 @@ def test_a_close_without_an_answer_about_the_hold_releases_what_fluent_may_be_ab
     if reason == "ENDED":
         ledger.end()
     out = ledger.after(TERMS.hold_timeout_ms)
-    assert [answer.reason for answer in of(c.LineReserved, out)] == [reason]
+    [answer] = of(c.LineReserved, out)
+    assert answer.reason == reason
+    how = {"ENDED": "was ended", "EXPIRED": "expired"}[reason]
+    assert answer.error == f"The promotion {how} before Fluent confirmed the hold of 100 units of SKU-1."
     assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 2, REF, 0, False)]
     assert ledger.do(c.HoldConfirmed(*IDS, 1, 100)) == []
     out = ledger.do(c.ReleaseConfirmed(*IDS, 2))

@@ -7,6 +7,8 @@ import pytest
 
 from streams.ledger import commands as c
 from streams.ledger.effects import MAX_EFFECTS
+from streams.ledger.fluent_requests import ReleaseRequest
+from streams.ledger.reservations.queue import MAX_CLAIMS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -18,6 +20,7 @@ from tests.streams.ledger.reservations.stage import (
     claim_of,
     decided,
     decode,
+    figures_in,
     of,
 )
 
@@ -204,6 +207,43 @@ def test_new_claims_queue_behind_while_waiting_ones_are_decided() -> None:
     order = [record.order_ref for record in of(c.LineDecided, [decode(send) for send in answers])]
     assert order == [*(f"O-{n:05d}" for n in range(1_000)), "LATE"]
     assert ledger.claim("AFTER") == [decided("AFTER", "EXHAUSTED")]
+
+
+def test_a_long_queue_takes_as_many_continues_as_it_needs_and_a_short_one_after_it_one() -> None:
+    ledger = Ledger()
+    ledger.reserve(10_000)
+    for n in range(10 * MAX_CLAIMS):
+        ledger.step(claim_of(f"O-{n:05d}"))
+    ledger.do(c.HoldConfirmed(*IDS, 1, 10_000))
+    assert sum(send.own for send in ledger.sent) == 9, "the answer of Fluent decides the first of them"
+    assert ledger.row().draining == 0
+
+
+def test_a_continue_that_finds_its_queue_decided_by_newcomers_does_not_close_the_sale_a_second_time() -> None:
+    ledger = Ledger()
+    ledger.reserve(10_000)
+    for n in range(MAX_CLAIMS + 10):
+        ledger.step(claim_of(f"O-{n:05d}"))
+    [late] = [send for send in ledger.step(c.HoldConfirmed(*IDS, 1, 10_000)) if send.own]
+    for n in range(10):
+        ledger.step(claim_of(f"NEW-{n}"))
+    assert ledger.row().head == ledger.row().tail
+    assert of(ReleaseRequest, ledger.end()) or ledger.row().request == "S"
+    before = ledger.row().number
+    assert ledger.step(decode(late)) == []
+    assert ledger.row().number == before
+
+
+def test_claims_that_wait_for_a_start_are_told_that_it_was_ended_and_forgotten_in_time() -> None:
+    ledger = Ledger()
+    ledger.claim("O-1")
+    out = ledger.end()
+    assert of(c.LineDecided, out) == [decided("O-1", "ENDED")]
+    assert [figures.state for figures in figures_in(out)] == ["CLOSED"]
+    ledger.after(24 * HOUR_MS - 1)
+    assert ledger.claim_row("O-1") is not None
+    ledger.after(1)
+    assert ledger.claim_row("O-1") is None
 
 
 def test_a_hold_confirmed_while_the_time_out_is_being_told_serves_the_rest() -> None:
