@@ -236,7 +236,7 @@ def test_a_refused_release_is_published_once_a_verify_finds_nothing_held() -> No
     ledger.after(TERMS.verify_ms)
     out = ledger.do(c.Verified(*IDS, 3, 0, 100, DriftKind.LATE_ACTIVATION, 100))
     assert [record["released"] for record in of(dict, out)] == [100]
-    assert ledger.row().drift_units == 0
+    assert (ledger.row().drift_units, ledger.row().drift_kind) == (0, None)
     undone = ledger.notices[-1]
     assert (undone.event, undone.fields["corrected_units"]) == ("late_write_undone", 100)
     assert undone.fields["kind"] == "LATE_ACTIVATION"
