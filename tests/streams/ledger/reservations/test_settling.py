@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from schemas.drift import DriftKind
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest, reservation_ref
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, figures_in, of
+from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, of
 
 REF = reservation_ref(*IDS)
 DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
@@ -114,18 +113,6 @@ def test_units_of_an_incomplete_order_that_were_settled_are_sold_again_once_flue
     assert ledger.claim("O-3") == [decided("O-3")]
 
 
-def test_units_are_not_sold_again_while_fluent_refuses_to_hold_them() -> None:
-    ledger = Ledger()
-    ledger.open(5, terms=QUIET)
-    ledger.claim("O-1", 5)
-    ledger.after(DELAY_MS + INTERVAL_MS)
-    confirm(ledger)
-    ledger.cancel("O-1", 2)
-    ledger.after(INTERVAL_MS)
-    ledger.do(c.SettleFailed(*IDS, 3, "forbidden"))
-    assert ledger.claim("O-2") == [decided("O-2", "EXHAUSTED")]
-
-
 def test_units_that_were_given_back_before_fluent_let_them_go_are_sold_again_at_once() -> None:
     ledger = Ledger()
     ledger.open(5, terms=QUIET)
@@ -186,58 +173,6 @@ def test_a_cancel_takes_from_the_units_that_its_own_order_took() -> None:
     ledger.cancel("O-1")
     assert asked(ledger.after(DELAY_MS - 1)) == []
     assert asked(ledger.after(INTERVAL_MS)) == [settle(2, 95, 5)]
-
-
-def test_a_refused_settle_is_reported_and_not_tried_again_until_the_amount_changes() -> None:
-    ledger = Ledger()
-    ledger.open(100, terms=QUIET)
-    ledger.claim("O-1", 3)
-    ledger.after(DELAY_MS + INTERVAL_MS)
-    [told] = ledger.do(c.SettleFailed(*IDS, 2, "forbidden"))
-    assert isinstance(told, c.LineFigures)
-    assert (told.figures.drift_units, told.figures.drift_kind) == (3, "SETTLE_REFUSED")
-    row = ledger.row()
-    assert (row.held, row.drift_units, row.drift_kind) == (100, 3, "SETTLE_REFUSED")
-    assert (ledger.notices[-1].level, ledger.notices[-1].fields["error"]) == ("error", "forbidden")
-    assert asked(ledger.after(HOUR_MS // 4)) == []
-    ledger.claim("O-2", 1)
-    assert asked(ledger.after(DELAY_MS + INTERVAL_MS)) == [settle(3, 96, 4)]
-    confirm(ledger)
-    assert (ledger.row().held, ledger.row().drift_units, ledger.row().drift_kind) == (96, 0, None)
-
-
-def test_a_refused_settle_differs_by_what_was_not_told_before_and_does_not_hold_up_the_next() -> None:
-    ledger = Ledger()
-    ledger.open(100, terms=QUIET)
-    ledger.claim("O-1", 3)
-    ledger.after(DELAY_MS + INTERVAL_MS)
-    confirm(ledger)
-    ledger.claim("O-2", 2)
-    ledger.after(DELAY_MS + INTERVAL_MS)
-    ledger.claim("O-3", 4)
-    ledger.after(DELAY_MS + INTERVAL_MS)
-    out = ledger.do(c.SettleFailed(*IDS, 3, "forbidden"))
-    assert [figures.drift_units for figures in figures_in(out)] == [2]
-    assert asked(out) == [settle(4, 91, 9)]
-
-
-def test_a_confirmed_settle_leaves_the_drift_that_a_verify_has_found() -> None:
-    ledger = Ledger()
-    ledger.open(100, terms=QUIET)
-    ledger.do(c.Verified(*IDS, 1, 93, 7, DriftKind.FOREIGN_CHANGE))
-    ledger.claim("O-1", 3)
-    ledger.after(DELAY_MS + INTERVAL_MS)
-    confirm(ledger)
-    assert (ledger.row().drift_units, ledger.row().drift_kind) == (7, DriftKind.FOREIGN_CHANGE)
-
-
-def test_what_fluent_holds_after_a_settle_is_reported_within_the_interval() -> None:
-    ledger = Ledger()
-    ledger.open(100, terms=Terms(ask_again_ms=10 * HOUR_MS))
-    ledger.claim("O-1", 3)
-    ledger.after(DELAY_MS + INTERVAL_MS)
-    assert figures_in(confirm(ledger)) == []
-    assert [figures.held for figures in figures_in(ledger.after(TERMS.report_interval_ms))] == [97]
 
 
 def test_a_release_supersedes_a_settle_in_flight() -> None:
