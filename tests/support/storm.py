@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -38,15 +40,18 @@ STOP_WITHIN_S = 20
 class Shop(threading.Thread):
     """Fluent's order flow, as a shop drives it: books the accepted lines of each outcome, once per order.
 
-    Use as a context manager; `booked` are the orders whose bookings Fluent has. A failure is raised at the
-    end.
+    It does so `after_s` it has read the outcome, and gives back what a cancel gives back. Use as a context
+    manager; `booked` are the orders whose bookings Fluent has. A failure is raised at the end.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, after_s: float = 0.0) -> None:
         super().__init__(name="shop", daemon=True)
         self.booked: set[Key] = set()
         self.failure: Exception | None = None
         self._system = system
+        self._after_s = after_s
+        self._read: deque[tuple[float, dict[str, Any]]] = deque()
+        """When to book which outcome."""
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -56,7 +61,10 @@ class Shop(threading.Thread):
             while not self._stopping.is_set():
                 for message in consumer.consume(500, 0.05):
                     if message.error() is None:
-                        self._book(json.loads(message.value() or b"{}"))
+                        outcome = json.loads(message.value() or b"{}")
+                        self._read.append((time.monotonic() + self._after_s, outcome))
+                while self._read and self._read[0][0] <= time.monotonic():
+                    self._book(self._read.popleft()[1])
         except Exception as error:
             self.failure = error
         finally:
@@ -64,6 +72,11 @@ class Shop(threading.Thread):
 
     def _book(self, outcome: dict[str, Any]) -> None:
         key = key_of(outcome)
+        if "cancelResults" in outcome:
+            back = [(each["sku"], each["quantity"]) for each in outcome["cancelResults"] if each["cancelled"]]
+            if back:
+                self._system.fluent.cancel("/".join(key), back, str(outcome["revision"]))
+            return
         if key in self.booked:
             return
         items = [
