@@ -12,8 +12,11 @@ that was placed up to t then stands in sku-commands, ahead of the Tick that carr
 
 A pure state machine: answers in, the next question out; no sockets and no clock.
 
-- Ends are high watermarks, not last stable offsets: a record in somebody's open transaction has been placed
-  already, and will be an order when that transaction commits. So an open transaction holds time back.
+- Ends are those of the logs, not last stable offsets: a record in somebody's open transaction has been placed
+  already, and will be an order when that transaction commits. So an open transaction holds time back. Nor
+  are they high watermarks: what is not replicated yet has been placed, too.
+- A log may end sooner than it did, because its leader was lost with what was not replicated. What comes in
+  that place comes later, and need not be waited for.
 - Positions are committed offsets as they are. One that a transaction is about to change counts as it was.
 - The question about the commands comes after the positions of the inputs have arrived: what intake sent home
   was in the command logs by then.
@@ -70,6 +73,9 @@ class Passed:
 
 Step = ReadEnds | ReadPositions | Blocked | Passed
 
+ENDS_AGAIN = 10
+"""Where positions are short, each look of this many reads the ends anew: a log may have become shorter."""
+
 
 @dataclass(slots=True)
 class Barrier:
@@ -80,15 +86,21 @@ class Barrier:
     _logs: Logs = Logs.INPUTS
     _short: dict[Partition, int] | None = field(default=None)
     """End offsets that positions have not reached yet; None until the ends are read."""
+    _looks: int = 0
 
     def look(self) -> Step:
         """What to ask: at the beginning, and again after Blocked."""
-        if self._short is None:
+        self._looks += 1
+        if self._short is None or self._looks % ENDS_AGAIN == 0:
             return ReadEnds(self._logs)
         return ReadPositions(tuple(self._short))
 
     def ends(self, found: Mapping[Partition, int | None]) -> Step:
         """The answer to ReadEnds: end offset by partition, None where no leader answers."""
+        if self._short is not None:
+            now = {each: end for each, end in found.items() if end is not None}
+            self._short = {each: min(end, now.get(each, end)) for each, end in self._short.items()}
+            return ReadPositions(tuple(self._short))
         unknown: dict[Partition, int | None] = {each: None for each, end in found.items() if end is None}
         if unknown:
             return Blocked(unknown)

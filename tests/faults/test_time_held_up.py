@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from rehearsal.kafka import KafkaCluster
 from tests.support.audit import promotion_start
@@ -17,6 +18,7 @@ from tests.support.deadlines import (
     TAKEN,
     Deadline,
     answers,
+    in_sync,
     orders,
     place,
     released_after_s,
@@ -137,3 +139,44 @@ def test_a_partition_without_a_leader_delays_the_release_to_the_longest_backlog_
             assert all(after_s > 15 for after_s in releases)
             said = [json.loads(line) for line in worker.log.splitlines() if '"backlog_given_up"' in line]
             assert said[0]["partitions"] == [f"{topic_prefix}order-placed/2: nobody answers for it"]
+
+
+@pytest.mark.slow
+def test_orders_that_are_not_replicated_when_a_broker_dies_before_the_deadline_are_waited_for(
+    topic_prefix: str, tmp_path: Path
+) -> None:
+    """Until the controller has noticed, nobody can read what is in one partition of order-placed.
+
+    Everything else is on the other two brokers, and goes on.
+    """
+    overrides = {
+        "broker.session.timeout.ms": "9000",
+        "min.insync.replicas": "1",
+        "offsets.topic.replication.factor": "2",
+        "transaction.state.log.replication.factor": "2",
+        "transaction.state.log.min.isr": "1",
+    }
+    with KafkaCluster(overrides=overrides) as cluster:
+        bootstrap = ",".join(node.bootstrap for node in cluster.nodes[:2])
+        dying, admin = cluster.nodes[2], AdminClient({"bootstrap.servers": bootstrap})
+        dying.kill()
+        wait_until(lambda: set(admin.list_topics(timeout=10).brokers) == {1, 2}, "two brokers are left")
+        with system(bootstrap, topic_prefix, tmp_path, STOCK, replicationFactor=2) as sale:
+            assert sale.start_worker().terminate() == 0  # now Kafka's own topics are there
+            dying.start()
+            topic, number = f"{topic_prefix}order-placed", 2
+            [added] = admin.create_partitions([NewPartitions(topic, 3, [[1, 3]])]).values()
+            added.result(20)
+            wait_until(lambda: in_sync(admin, topic, number) == {1, 3}, "the new partition is replicated")
+            sale.start_worker()
+            deadline = Deadline.within(8)
+            started(sale, dict.fromkeys(SKUS, 10), deadline)
+            deadline.wait(-2)
+            dying.kill()
+            producer = Producer({"bootstrap.servers": bootstrap, "acks": "1"})
+            for event in orders("O", 40, SKUS):
+                producer.produce(topic, json.dumps(event), partition=number)
+            assert producer.flush(1.5) == 0
+            sale.wait_for("order-outcomes", 40)
+            assert answers(sale, deadline.ms).in_time == {TAKEN: 40}
+            assert len(sale.wait_for("reservation-releases", len(SKUS))) == len(SKUS)

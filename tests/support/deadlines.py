@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from tests.support.audit import order, promotion_start
 from tests.support.system import QUICK, System, TimedOut, wait_until
@@ -117,6 +118,11 @@ def open_transaction(sale: System, events: list[dict[str, Any]], partition: int 
         producer.produce(f"{sale.prefix}order-placed", json.dumps(event), partition=partition)
     assert producer.flush(20) == 0
     yield producer
+
+
+def in_sync(admin: AdminClient, topic: str, partition: int) -> set[int]:
+    """The brokers for which the high watermark of a partition waits."""
+    return set(admin.list_topics(topic, timeout=10).topics[topic].partitions[partition].isrs)
 
 
 def released_after_s(sale: System, deadline_ms: int, count: int, timeout_s: float = 30.0) -> list[float]:

@@ -1,4 +1,10 @@
-"""Where logs end, asked of their leaders."""
+"""Where logs end, asked of their leaders: what they have appended, whether it is replicated or not.
+
+Consumers are told the high watermark in place of the end. That stands still while a replica that counts as in
+sync is away (nine seconds, where a broker dies), and what is appended meanwhile carries its time already. A
+leader tells the end itself as that of its epoch (KIP-320). A record behind the high watermark may be lost
+with its leader, so that a log can end sooner than it did.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,11 @@ from collections.abc import Iterable, Mapping
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.structs import TopicPartition
 
 from streams.engine.broker.coordinators import Partition
+from streams.engine.broker.requests import EpochEnds, LeaderEpochs
 
-READ_UNCOMMITTED = 0
 WITHIN_S = 5.0
 
 
@@ -22,9 +27,14 @@ class LogEnds:
     def __init__(self, client: AIOKafkaClient) -> None:
         self._client = client
         self._partitions: dict[str, set[int]] = {}
+        self._epochs: dict[Partition, int] = {}
+        """The newest epoch in which a partition was led. A leader of another one refuses to answer, so that
+        who was one once cannot say where the log ended then."""
+        self._doubtful: set[Partition] = set()
+        """Partitions of which nobody answered for that epoch."""
 
     async def of(self, topics: Iterable[str]) -> dict[Partition, int | None]:
-        """The high watermark of every partition of these topics, with what open transactions hold.
+        """The end of every partition of these topics, with what open transactions hold.
 
         From fresh metadata, so that partitions that a topic gained are there; one that was seen once stays,
         for a topic never loses any. None where no leader answers, and for partition 0 of an unknown topic.
@@ -63,18 +73,28 @@ class LogEnds:
             return False
 
     async def _ask(self, node: int, partitions: list[Partition]) -> Mapping[Partition, int]:
-        wanted: dict[str, list[tuple[int, int]]] = {}
-        for topic, number in partitions:
-            wanted.setdefault(topic, []).append((number, OffsetResetStrategy.LATEST))
-        request = OffsetRequest(-1, READ_UNCOMMITTED, list(wanted.items()))
+        unsure = [each for each in partitions if each in self._doubtful or each not in self._epochs]
+        self._doubtful.update(partitions)
         try:
             async with asyncio.timeout(WITHIN_S):
-                answer = await self._client.send(node, request)
+                if unsure:
+                    await self._learn_epochs(node, unsure)
+                epochs = {each: self._epochs[each] for each in partitions if each in self._epochs}
+                answer = await self._client.send(node, EpochEnds(epochs))
         except (KafkaError, TimeoutError, OSError):
             return {}
-        return {
-            (topic, number): offset
+        found = {
+            (topic, number): end
             for topic, rows in answer.topics
-            for number, code, _, offset in rows
-            if code == 0
+            for code, number, _, end in rows
+            if code == 0 and end >= 0
         }
+        self._doubtful -= found.keys()
+        return found
+
+    async def _learn_epochs(self, node: int, partitions: list[Partition]) -> None:
+        answer = await self._client.send(node, LeaderEpochs(partitions))
+        for topic, rows in answer.topics:
+            for number, code, _, _, epoch in rows:
+                if code == 0:
+                    self._epochs[topic, number] = max(epoch, self._epochs.get((topic, number), epoch))

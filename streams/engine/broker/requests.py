@@ -1,7 +1,9 @@
-"""The requests that aiokafka 0.14 has in older versions only: TxnOffsetCommit v3 and OffsetFetch v7.
+"""The requests that aiokafka 0.14 has in older versions only, or not at all.
 
-v0 of the first carries no generation, so the broker could not refuse a former owner; v3 of the second knows
-nothing of offsets that an open transaction is about to change.
+- TxnOffsetCommit v3: v0 carries no generation, so the broker could not refuse a former owner.
+- OffsetFetch v7: v3 knows nothing of offsets that an open transaction is about to change.
+- ListOffsets v5: v3 says nothing of the leader's epoch.
+- OffsetForLeaderEpoch v3: where a log ends, not only what of it is replicated.
 """
 
 from __future__ import annotations
@@ -11,18 +13,22 @@ from typing import Any
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
+    Array,
     Boolean,
     CompactArray,
     CompactString,
+    Int8,
     Int16,
     Int32,
     Int64,
     Schema,
+    String,
     TaggedFields,
 )
 
 TopicPartitions = Iterable[tuple[str, int]]
 TAGS: dict[int, bytes] = {}
+NO_REPLICA, ANY_EPOCH, LATEST = -1, -1, -1
 _STRING = CompactString("utf-8")
 
 
@@ -132,6 +138,100 @@ class OffsetFetchRequest7(RequestStruct):  # type: ignore[misc]
     )
 
 
+class ListOffsetsResponse5(Response):  # type: ignore[misc]
+    """Per topic and partition: error code, offset, and the epoch of the leader that answers."""
+
+    API_KEY = 2
+    API_VERSION = 5
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("timestamp", Int64),
+                        ("offset", Int64),
+                        ("leader_epoch", Int32),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+class ListOffsetsRequest5(RequestStruct):  # type: ignore[misc]
+    """Offsets by time, of partitions that a broker leads."""
+
+    API_KEY = 2
+    API_VERSION = 5
+    RESPONSE_TYPE = ListOffsetsResponse5
+    SCHEMA = Schema(
+        ("replica_id", Int32),
+        ("isolation_level", Int8),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(("partition", Int32), ("current_leader_epoch", Int32), ("timestamp", Int64)),
+                ),
+            ),
+        ),
+    )
+
+
+class OffsetForLeaderEpochResponse3(Response):  # type: ignore[misc]
+    """Per topic and partition: error code, and where the epoch ends; the newest one where the log does."""
+
+    API_KEY = 23
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader_epoch", Int32),
+                        ("end_offset", Int64),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+class OffsetForLeaderEpochRequest3(RequestStruct):  # type: ignore[misc]
+    """Where epochs end; refused where the leader has another epoch than the current one that is named."""
+
+    API_KEY = 23
+    API_VERSION = 3
+    RESPONSE_TYPE = OffsetForLeaderEpochResponse3
+    SCHEMA = Schema(
+        ("replica_id", Int32),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32)),
+                ),
+            ),
+        ),
+    )
+
+
 class TxnOffsetCommit(Request[TxnOffsetCommitRequest3]):  # type: ignore[misc]
     """Builds the request above from its fields."""
 
@@ -158,6 +258,32 @@ class OffsetFetch(Request[OffsetFetchRequest7]):  # type: ignore[misc]
         """The struct that goes over the wire."""
         topics = [(topic, [number for (number,) in rows], TAGS) for topic, rows in self._topics.items()]
         return request_struct_class(self._group, topics, self._stable, TAGS)
+
+
+class LeaderEpochs(Request[ListOffsetsRequest5]):  # type: ignore[misc]
+    """In which epoch a broker leads some partitions."""
+
+    API_KEY = 2
+
+    def __init__(self, partitions: TopicPartitions) -> None:
+        self.topics = by_topic({each: (each[1], ANY_EPOCH, LATEST) for each in partitions})
+
+    def build(self, request_struct_class: type[ListOffsetsRequest5]) -> ListOffsetsRequest5:
+        """The struct that goes over the wire."""
+        return request_struct_class(NO_REPLICA, 0, list(self.topics.items()))
+
+
+class EpochEnds(Request[OffsetForLeaderEpochRequest3]):  # type: ignore[misc]
+    """Where the logs of partitions end that a broker leads in these epochs."""
+
+    API_KEY = 23
+
+    def __init__(self, epochs: Mapping[tuple[str, int], int]) -> None:
+        self.topics = by_topic({each: (each[1], epoch, epoch) for each, epoch in epochs.items()})
+
+    def build(self, request_struct_class: type[OffsetForLeaderEpochRequest3]) -> OffsetForLeaderEpochRequest3:
+        """The struct that goes over the wire."""
+        return request_struct_class(NO_REPLICA, list(self.topics.items()))
 
 
 def by_topic(rows: Mapping[tuple[str, int], tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:

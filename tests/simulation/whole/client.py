@@ -12,12 +12,11 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
-from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.errors import Fenced, Refused
-from streams.engine.broker.requests import OffsetFetch
+from streams.engine.broker.requests import EpochEnds, LeaderEpochs, OffsetFetch
 from streams.engine.changelog import Restored, RestoreTimeout
 from streams.engine.ownership import Membership
 from streams.engine.partitioner import partition_of
@@ -82,12 +81,16 @@ class Client:
                 return self._commit(request)
             case InitProducerIdRequest():
                 return SimpleNamespace(error_code=self._kafka.initialise(request._transactional_id))
-            case OffsetRequest():
-                return SimpleNamespace(topics=[self._ends(*asked) for asked in request._topics])
+            case LeaderEpochs():
+                topics = [(topic, [(each[0], 0, -1, 0, 0) for each in rows])
+                          for topic, rows in request.topics.items()]  # fmt: skip
+                return SimpleNamespace(topics=topics)
+            case EpochEnds():
+                return SimpleNamespace(topics=[self._ends(*asked) for asked in request.topics.items()])
         raise NotImplementedError(request)
 
     def _ends(self, topic: str, asked: Any) -> Any:
-        return topic, [(number, 0, -1, self._kafka.logs[topic, number].end) for number, _ in asked]
+        return topic, [(0, number, 0, self._kafka.logs[topic, number].end) for number, *_ in asked]
 
     def _offsets(self, _group: str, topics: Any, stable: bool, _tags: Any) -> Any:
         rows: list[Any] = []

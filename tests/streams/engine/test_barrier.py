@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.engine.barrier import Barrier, Blocked, Logs, Partition, Passed, ReadEnds, ReadPositions, Step
+from streams.engine.barrier import (
+    ENDS_AGAIN,
+    Barrier,
+    Blocked,
+    Logs,
+    Partition,
+    Passed,
+    ReadEnds,
+    ReadPositions,
+    Step,
+)
 
 ORDERS = ("order-placed", 0)
 MORE_ORDERS = ("order-placed", 1)
@@ -60,6 +71,25 @@ def test_the_ends_of_the_commands_are_read_after_the_inputs_are_decided_not_with
     assert barrier.positions({COMMANDS: 0}) == Blocked({COMMANDS: 2})
 
 
+def test_a_log_that_has_become_shorter_is_not_waited_for_beyond_its_end() -> None:
+    """Its leader was lost with records that nobody else had: no message will ever stand there."""
+    barrier = Barrier(5_000)
+    barrier.ends({ORDERS: 7, MORE_ORDERS: 9})
+    assert barrier.positions({ORDERS: 4, MORE_ORDERS: 4}) == Blocked({ORDERS: 3, MORE_ORDERS: 5})
+    steps = [barrier.look() for _ in range(ENDS_AGAIN)]
+    assert [step for step in steps if isinstance(step, ReadEnds)] == [ReadEnds(Logs.INPUTS)]
+    assert barrier.ends({ORDERS: 4, MORE_ORDERS: None}) == ReadPositions((ORDERS, MORE_ORDERS))
+    assert barrier.positions({ORDERS: 4, MORE_ORDERS: 5}) == Blocked({MORE_ORDERS: 4})
+
+
+def test_a_log_that_grows_while_it_is_waited_for_is_not_waited_for_any_longer() -> None:
+    barrier = Barrier(5_000)
+    barrier.ends({ORDERS: 7})
+    barrier.positions({ORDERS: 4})
+    assert barrier.ends({ORDERS: 100, MORE_ORDERS: 50}) == ReadPositions((ORDERS,))
+    assert barrier.positions({ORDERS: 7}) == ReadEnds(Logs.COMMANDS)
+
+
 @dataclass
 class World:
     """Two hops of logs: what is decided of an input stands, as one transaction, in a command log."""
@@ -87,6 +117,7 @@ class World:
         return [t for t in waiting if t <= at_ms]
 
 
+@patch("streams.engine.barrier.ENDS_AGAIN", 2)
 @given(st.data())
 def test_no_message_up_to_a_passed_time_is_undecided_whatever_happens_between_the_questions(
     data: st.DataObject,
@@ -94,7 +125,7 @@ def test_no_message_up_to_a_passed_time_is_undecided_whatever_happens_between_th
     world, barrier = World(), Barrier(0)
     step: Step | None = None
     for _ in range(data.draw(st.integers(10, 60))):
-        match data.draw(st.sampled_from(("append", "read", "decide", "step", "step", "step"))):
+        match data.draw(st.sampled_from(("append", "read", "decide", "lose", "step", "step", "step"))):
             case "append":
                 world.now_ms += 1
                 world.inputs[data.draw(st.integers(0, 2))].append(world.now_ms)
@@ -104,6 +135,10 @@ def test_no_message_up_to_a_passed_time_is_undecided_whatever_happens_between_th
                     at_ms = world.inputs[partition][world.read[partition]]
                     world.read[partition] += 1
                     world.commands[data.draw(st.integers(0, 1))].append(at_ms)
+            case "lose":
+                partition = data.draw(st.integers(0, 2))
+                log, read = world.inputs[partition], world.read[partition]
+                del log[data.draw(st.integers(read, len(log))) :]
             case "decide":
                 partition = data.draw(st.integers(0, 1))
                 world.done[partition] = min(world.done[partition] + 1, len(world.commands[partition]))

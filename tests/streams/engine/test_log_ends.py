@@ -10,9 +10,12 @@ from aiokafka.client import AIOKafkaClient
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
+from rehearsal.kafka import KafkaCluster
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.logs import LogEnds
+from tests.support.deadlines import in_sync
 from tests.support.kafka import KafkaUnderTest
+from tests.support.system import wait_until
 
 
 @pytest.fixture
@@ -52,6 +55,27 @@ async def test_what_an_open_transaction_holds_is_in_the_log_already(
     assert producer.flush(20) == 0
     await settled(LogEnds(client), [topic], {(topic, 0): 0, (topic, 1): 1})
     producer.abort_transaction(20)
+
+
+@pytest.mark.slow
+async def test_what_is_not_replicated_yet_is_in_the_log_already(topic_prefix: str) -> None:
+    """A replica has died, and is waited for until the controller has noticed: readers see nothing new."""
+    topic, slowly = f"{topic_prefix}orders", {"broker.session.timeout.ms": "9000"}
+    with KafkaCluster(overrides={**slowly, "min.insync.replicas": "1"}) as cluster:
+        leader, _, replica = cluster.nodes
+        admin = AdminClient({"bootstrap.servers": leader.bootstrap})
+        for future in admin.create_topics([NewTopic(topic, 1, replica_assignment=[[1, 3]])]).values():
+            future.result(20)
+        client = AIOKafkaClient(bootstrap_servers=leader.bootstrap)
+        logs = LogEnds(client)
+        await settled(logs, [topic], {(topic, 0): 0})
+        wait_until(lambda: in_sync(admin, topic, 0) == {1, 3}, "the replica is in sync")
+        replica.kill()
+        producer = Producer({"bootstrap.servers": leader.bootstrap, "acks": "1"})
+        producer.produce(topic, b"order", partition=0)
+        assert producer.flush(5) == 0
+        assert await logs.of([topic]) == {(topic, 0): 1}
+        await client.close()
 
 
 async def test_partitions_that_a_topic_gained_are_there(
