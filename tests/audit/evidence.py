@@ -60,5 +60,7 @@ class Evidence:
     """For how long sold units stay held, where an order may be decided or cancelled later than that."""
     max_backlog_ms: int | None = None
     """So long after a deadline nobody waits any more for what is undecided; None: for ever."""
+    ends_known_ms: Mapping[Subject, int] | None = None
+    """When the ledger has heard of the last end of a reservation's promotion."""
     tables: Mapping[int, Mapping[bytes, bytes]] | None = None
     """The rows that a worker's disk has of a partition."""

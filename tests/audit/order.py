@@ -39,11 +39,24 @@ def in_time_is_in_time(sale: Sale) -> Iterator[str]:
 
 
 def too_late_is_too_late(sale: Sale) -> Iterator[str]:
-    """Nobody who ordered after the promotion's expiry gets anything."""
+    """Nobody who ordered after the promotion's expiry gets anything, nor after an end that is known."""
     for name, (first_ms, _), _, line in _decided(sale):
         expires_ms = _expires_ms(sale, (name[1], line["sku"]))
         if line["consumed"] and expires_ms is not None and first_ms > expires_ms:
             yield f"{name} was placed at {first_ms}, after {expires_ms}, and got {line}"
+    yield from _served_after_a_known_end(sale)
+
+
+def _served_after_a_known_end(sale: Sale) -> Iterator[str]:
+    """Only of an order of one SKU it is known when the ledger has decided it."""
+    known_ms = sale.evidence.ends_known_ms or {}
+    for subject, lines in _by_subject(sale).items() if known_ms else ():
+        _, last_end_ms = sale.ended_ms.get((subject[0],), (LAST_MS, LAST_MS))
+        for line in lines:
+            after_it = line.placed_ms > last_end_ms and line.decided_ms > known_ms.get(subject, LAST_MS)
+            unsure = not line.alone or line.order in sale.forgettable | sale.cancelled_orders
+            if after_it and not line.reason and not unsure:
+                yield f"{subject}: {line} was placed after {last_end_ms}, and decided after that was known"
 
 
 def a_promotion_lasts_as_long_as_it_was_to_last(sale: Sale) -> Iterator[str]:
@@ -108,6 +121,8 @@ class Line:
     reason: str
     placed_ms: int
     decided_ms: int
+    alone: bool
+    """It is all that its order asks for."""
 
     @property
     def may_have_taken(self) -> bool:
@@ -123,7 +138,8 @@ def _by_subject(sale: Sale) -> dict[Subject, list[Line]]:
             for each in asked(outcome):
                 placed_ms, _ = sale.placed_ms.get(name, (0, 0))
                 decided_ms = time_ms(outcome["decidedAt"])
-                line = Line(name, each["quantity"], each.get("reason", ""), placed_ms, decided_ms)
+                alone = len(outcome["consumeResults"]) == 1
+                line = Line(name, each["quantity"], each.get("reason", ""), placed_ms, decided_ms, alone)
                 found[name[1], each["sku"]].append(line)
     return found
 

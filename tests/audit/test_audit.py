@@ -226,6 +226,20 @@ def test_who_is_undecided_when_nobody_waits_any_more_may_be_told_that_it_was_ove
     assert audit(replace(late, max_backlog_ms=100_001)).findings[in_time] != []
 
 
+@pytest.mark.parametrize(("seconds", "right"), [(61.8, True), (62, True), (62.1, False)])
+def test_who_came_after_an_end_gets_something_only_until_the_ledger_knows_of_it(
+    seconds: float, right: bool
+) -> None:
+    """The promotion ends at 60 s, the ledger hears of it at 62 s, and O-4 comes at 61.5 s."""
+    start_ms = RIGHT.records[PROMOTION_START][0].at_ms
+    sent = Record(0, 6, start_ms + 61_500, None, ORDER_FOUR)
+    got = answer((ORDER_PLACED, 0, 6), outcome("O-4", ("A", 1, ""), seconds=seconds))
+    late = besides(besides(RIGHT, ORDER_PLACED, sent), OUTCOMES, got)
+    assert audit(late).findings["too late is too late"] == []
+    late = replace(late, ends_known_ms={("P", "A"): start_ms + 62_000})
+    assert (audit(late).findings["too late is too late"] == []) is right
+
+
 def test_a_unit_that_came_back_may_go_to_somebody_who_came_later() -> None:
     """O-3 is turned away at 12 s, O-1 gives a unit back at 20 s, O-4 takes it at 21 s."""
     later = Record(0, 6, RIGHT.records[ORDER_PLACED][0].at_ms + 15_500, None, ORDER_FOUR)

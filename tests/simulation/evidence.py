@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from schemas.times import iso_utc
+from schemas.topics import SKU_COMMANDS
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from streams.ledger.terms import Terms
+from tests.audit.ends import ends_known_ms
 from tests.audit.evidence import CHANGELOG, INPUTS, READ, Evidence, Record
 from tests.simulation.broker import Broker
 from tests.simulation.fluent import Fluent
@@ -69,6 +71,7 @@ def gather(
         },
         journal=journal,
         settle_delay_ms=None if terms.book_sale else terms.settle_delay_ms,
+        ends_known_ms=ends_known_ms((each.at_ms, each.value) for each in _read(broker, SKU_COMMANDS)),
         tables={task.index: task.store.rows for task in tasks},
     )
 

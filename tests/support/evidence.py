@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.topics import SKU_COMMANDS
+from tests.audit.ends import ends_known_ms
 from tests.audit.evidence import READ, Evidence, Record
 from tests.support.system import Message, System
 
@@ -19,6 +21,7 @@ def gather(sale: System, **more: Any) -> Evidence:
         "prefix": sale.prefix,
         "stock": {sku: now["available"] + now["held"] + now["booked"] for sku, now in truth.items()},
         "truth": truth,
+        "ends_known_ms": ends_known_ms((m.timestamp_ms, m.value) for m in sale.read(SKU_COMMANDS)),
         "journal": journal["entries"] if journal["oldest"] == 1 else None,
     }
     records = {topic: [_record(message) for message in sale.read(topic)] for topic in READ}

@@ -1,4 +1,4 @@
-"""Bugs of engine, intake, timers and gateway, each of which a sale of the whole system must notice."""
+"""Bugs of engine, intake, timers, ends and gateway, each of which a sale of the whole system must notice."""
 
 from __future__ import annotations
 
@@ -90,6 +90,12 @@ TIME = (
         "10**15",
     ),
     Bug(
+        "an end is no deadline",
+        "streams.ledger.reservations.lifecycle:end",
+        "row.deadline_ms = min(row.deadline_ms, row.ended_at_ms)",
+        "pass",
+    ),
+    Bug(
         "positions that moved over markers are not written down",
         PROTOCOL + "worker:WorkerProtocol._notice_drift",
         "task.moved |= task.drifted",
@@ -118,7 +124,7 @@ NOTICED: dict[str, int] = {
     "a missed generation is not noticed": 231,
     "an unknown outcome passes for an abort": 8,
     "the watermark leaves a partition out": 58,
-    "a Tick says that everything is committed": 181,
+    "a Tick says that everything is committed": 96,
     "a gap is accepted": 0,
     "what was decided is decided again": 13,
     "decisions outlive an abort": 0,
@@ -129,6 +135,7 @@ NOTICED: dict[str, int] = {
     "some events are decided where they are read": 9,
     "the watermark does not look at what was sent home": 2,
     "a deadline does not wait for the watermark": 0,
+    "an end is no deadline": 3,
     "a release is confirmed that nobody has made": 6,
     "a hold shrinks before the sale is booked": 9,
 }

@@ -13,7 +13,9 @@ from schemas.topics import (
     PROMOTION_END,
     PROMOTION_RESULTS,
     RECONCILIATION_REPORTS,
+    SKU_COMMANDS,
 )
+from tests.audit.ends import ends_known_ms
 from tests.audit.evidence import CHANGELOG, READ, Evidence, Record
 from tests.simulation.whole.kafka import Entry
 
@@ -35,6 +37,9 @@ def gather(sale: Sale) -> Evidence:
         journal=list(auditor.journal),
         settle_delay_ms=None if terms.book_sale else terms.settle_delay_ms,
         max_backlog_ms=terms.max_backlog_ms,
+        ends_known_ms=ends_known_ms(
+            (each.timestamp, each.value or b"") for each in _entries(sale, SKU_COMMANDS)
+        ),
         tables=sale.tables,
     )
 
