@@ -11,11 +11,11 @@ from schemas.times import iso_utc
 from schemas.topics import SKU_COMMANDS
 from streams.ledger.inputs import CancelOrder, EndPromotion, PlaceOrder, StartPromotion
 from streams.ledger.terms import Terms
-from tests.audit.ends import ends_known_ms
 from tests.audit.evidence import CHANGELOG, INPUTS, READ, Evidence, Record
 from tests.simulation.broker import Broker
 from tests.simulation.fluent import Fluent
 from tests.simulation.worker import Task
+from tests.support.ends import ends_known_ms
 
 Event = PlaceOrder | CancelOrder | StartPromotion | EndPromotion
 MINUTE_MS = 60_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.topics import SKU_COMMANDS
-from tests.audit.ends import ends_known_ms
 from tests.audit.evidence import READ, Evidence, Record
+from tests.support.ends import ends_known_ms
 from tests.support.system import Message, System
 
 

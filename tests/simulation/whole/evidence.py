@@ -15,9 +15,9 @@ from schemas.topics import (
     RECONCILIATION_REPORTS,
     SKU_COMMANDS,
 )
-from tests.audit.ends import ends_known_ms
 from tests.audit.evidence import CHANGELOG, READ, Evidence, Record
 from tests.simulation.whole.kafka import Entry
+from tests.support.ends import ends_known_ms
 
 if TYPE_CHECKING:
     from tests.simulation.whole.sale import Sale
