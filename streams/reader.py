@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -213,11 +214,16 @@ def is_about_a_group(message: Message) -> bool:
     return error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
+_headers = methodcaller("headers")
+"""Never `message.headers()`: the binding returns an error together with a broken list, which the interpreter
+notices in this way, but not once it has specialised a call of its own."""
+
+
 def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
     """A record's headers; none where the name of one is no UTF-8, which Kafka takes and the client not."""
     try:
         # A dict is what its type also allows: for producing, never for what was consumed.
-        return cast("list[tuple[str, bytes | None]]", message.headers() or [])
+        return cast("list[tuple[str, bytes | None]]", _headers(message) or [])
     except (SystemError, UnicodeDecodeError):
         message.set_headers([])  # the binding keeps a list with holes, at which it would crash
         return []

@@ -48,15 +48,18 @@ def batch(records: Sequence[tuple[bytes, Headers]], attributes: int = 0, compres
     return bytes(built)
 
 
-async def send(bootstrap: str, topic: str, partition: int, value: bytes, headers: Headers) -> None:
-    """One record with these headers."""
+async def send(
+    bootstrap: str, topic: str, partition: int, value: bytes, headers: Headers, count: int = 1
+) -> None:
+    """Equal records with these headers."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     try:
         built = producer.create_batch()
         built._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 1 << 20)
         named = [(name(raw), content) for raw, content in headers]
-        built.append(key=b"key", value=value, timestamp=AT_MS, headers=named)
+        for _ in range(count):
+            built.append(key=b"key", value=value, timestamp=AT_MS, headers=named)
         await (await producer.send_batch(built, topic, partition=partition))
     finally:
         await producer.stop()

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from flashsale.admin.topics import create_topics
+from streams.reader import headers_of
 from streams.settings import load_settings
 from tests.support.fluent import FluentSimulator
 
@@ -249,8 +250,7 @@ def _to_the_end(consumer: Consumer, partitions: int) -> Iterator[Message]:
             if message.error() is not None:
                 ended.add(message.partition() or 0)
                 continue
-            pairs = cast(list[tuple[str, bytes | None]], message.headers() or [])
-            headers = {name: (value or b"").decode(errors="replace") for name, value in pairs}
+            headers = {name: (value or b"").decode(errors="replace") for name, value in headers_of(message)}
             yield Message(
                 message.partition() or 0,
                 message.offset() or 0,
