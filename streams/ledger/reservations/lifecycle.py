@@ -226,7 +226,6 @@ def _end_sale(turn: ReservationTurn) -> None:
     """
     row = turn.row
     cause = row.cause = cause_of(row)
-    row.hold_overdue_at_ms = 0
     if row.state is PENDING:
         _refuse(turn, cause, _unanswered(turn, cause))
     row.state = RELEASING

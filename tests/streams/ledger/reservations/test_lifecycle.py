@@ -141,6 +141,7 @@ def test_an_end_before_its_reserve_holds_nothing_and_is_remembered() -> None:
     out = ledger.reserve(100)
     assert [(answer.reason, answer.quantity) for answer in out] == [("ENDED", 100)]
     assert of(HoldRequest, out) == []
+    assert (ledger.after(HOUR_MS), ledger.published[-1]["status"]) == ([], "CLOSED")
 
 
 @pytest.mark.parametrize(("ended_at_ms", "reason"), [(0, "EXPIRED"), (NOON_MS - 2_001, "ENDED")])

@@ -67,6 +67,16 @@ def test_a_refused_settle_differs_by_what_was_not_told_before_and_does_not_hold_
     assert asked(out) == [(4, 91, 9)]
 
 
+def test_a_refused_settle_after_the_close_differs_by_what_was_given_back() -> None:
+    ledger = Ledger()
+    ledger.open(10, terms=Terms(book_sale=True))
+    ledger.claim("O-1", 5)
+    ledger.close()
+    assert [consumed for _, _, consumed in asked(ledger.cancel("O-1", 2))] == [3]
+    out = ledger.do(c.SettleFailed(*IDS, ledger.row().number, "forbidden"))
+    assert [figures.drift_units for figures in figures_in(out)] == [2]
+
+
 def test_a_confirmed_settle_leaves_the_drift_that_a_verify_has_found() -> None:
     ledger = Ledger()
     ledger.open(100, terms=QUIET)
