@@ -13,7 +13,6 @@ from streams.ledger.effects import Send
 from streams.ledger.inputs import PlaceOrder
 from streams.ledger.orders.forgetting import shelve
 from streams.ledger.orders.state import (
-    CANCELLED,
     CONFLICT,
     DECIDED,
     DECIDING,
@@ -72,7 +71,7 @@ def _adopt(turn: OrderTurn, answer: LineRecalled) -> None:
     if answer.quantity != quantity:
         cancelled, reason = 0, CONFLICT
     left = 0 if reason else quantity - cancelled
-    order.lines[answer.sku] = Line(quantity, cancelled, left, reason if cancelled < quantity else CANCELLED)
+    order.lines[answer.sku] = Line(quantity, cancelled, left, reason)
     results = consume_results(answer.sku, quantity, cancelled, reason)
     order.outcome = encode_outcome(order_outcome(*turn.ids, results, answer.decided_at_ms))
     order.revision = 1

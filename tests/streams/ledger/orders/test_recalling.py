@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from schemas.topics import ORDER_OUTCOMES
 from streams.ledger.commands import Cancel, Claim, LineRecalled, Recall
 from streams.ledger.effects import Send
@@ -115,6 +117,41 @@ def test_a_repeat_of_an_order_that_the_ledger_has_forgotten_is_a_new_order() -> 
     assert [(claim.quantity, claim.source is None) for claim in claims] == [(2, False), (2, True)]
     outcome = only_outcome(bench.decided("SKU-1", 2, "EXPIRED"))
     assert (refusals(outcome), outcome["revision"]) == ([("SKU-1", 2, "EXPIRED")], 1)
+
+
+@pytest.mark.parametrize(("waited_ms", "left_ms"), [(1_000, 4_000), (60_000, 0)])
+def test_a_forgotten_order_that_is_asked_for_anew_has_what_is_left_of_its_grace(
+    waited_ms: int, left_ms: int
+) -> None:
+    bench = Bench()
+    bench.accepted(LINE)
+    bench.answers_recalls = False
+    bench.place(LINE)
+    bench.now_ms += waited_ms
+    sends = bench.feed(LineRecalled(PROMOTION, "ORD-1", "SKU-1"))
+    assert [claim.grace_ms for claim in asked(sends) if isinstance(claim, Claim)] == [left_ms]
+
+
+@pytest.mark.parametrize("given_back", [4, 5])
+def test_of_a_recalled_order_only_what_it_still_holds_can_be_cancelled(given_back: int) -> None:
+    bench = Bench()
+    bench.place((("SKU-1", 5),))
+    bench.answers_recalls = False
+    bench.cancel((("SKU-1", 2),))
+    sends = bench.feed(LineRecalled(PROMOTION, "ORD-1", "SKU-1", 5, "", given_back, bench.now_ms))
+    outcome = only_outcome(sends)
+    assert [command for command in asked(sends) if isinstance(command, Cancel)] == []
+    assert cancels(outcome) == [("SKU-1", 2, "CANCELLED")]
+    assert refusals(outcome) == [("SKU-1", given_back, "CANCELLED")]
+
+
+def test_an_order_under_a_ref_of_which_the_ledger_knows_another_quantity_is_refused_as_a_whole() -> None:
+    bench = Bench()
+    bench.place((("SKU-1", 5),))
+    bench.answers_recalls = False
+    bench.place((("SKU-1", 5),))
+    sends = bench.feed(LineRecalled(PROMOTION, "ORD-1", "SKU-1", 3, "", 1, bench.now_ms))
+    assert refusals(only_outcome(sends)) == [("SKU-1", 5, "CONFLICT")]
 
 
 def test_a_cancel_of_an_order_that_the_ledger_has_forgotten_is_one_of_an_unknown_order() -> None:
