@@ -113,6 +113,16 @@ def test_forgetting_many_orders_is_done_in_several_commands() -> None:
     assert order_rows(bench) == []
 
 
+def test_forgetting_very_many_cancels_of_an_order_that_never_came_is_done_in_several_commands() -> None:
+    bench = Bench()
+    for number in range(1_100):
+        bench.cancel(((f"SKU-{number}", 1),), f"RMA-{number}")
+    bench.tick(TERMS.claim_grace_ms)
+    assert len(order_rows(bench)) == 1 + 2 * 1_100
+    bench.tick(HOUR_MS + MINUTE_MS)
+    assert order_rows(bench) == []
+
+
 def test_forgetting_an_order_with_very_many_cancels_is_done_in_several_commands() -> None:
     bench = Bench()
     bench.accepted(LINE)
