@@ -6,7 +6,7 @@ from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.promotions.ends import give_up_waiting
 from streams.ledger.promotions.reports import publish_report
 from streams.ledger.promotions.state import BY_CLOCK, BY_WATERMARK, CLOSE_DUE, REPORT_DUE
-from streams.ledger.promotions.turn import PromotionTurn, Work, await_close, clear_report, take
+from streams.ledger.promotions.turn import PromotionTurn, Work, await_close_by, clear_report, take
 from streams.ledger.turn import Turn
 
 _FIXED_COST = 8
@@ -52,8 +52,9 @@ def _act(turn: Turn, at_ms: int, kind: bytes, subject: bytes) -> int:
 def _closing_overdue(turn: PromotionTurn) -> None:
     promotion = turn.row
     promotion.close_due_ms = 0
-    if turn.now_ms < promotion.of_age_at_ms + promotion.terms.close_timeout_ms:
-        await_close(turn, promotion.of_age_at_ms)
+    due_ms = promotion.of_age_at_ms + promotion.terms.close_timeout_ms
+    if turn.now_ms < due_ms:
+        await_close_by(turn, due_ms)
         return
     promotion.closing = promotion.overdue = True
     clear_report(turn)

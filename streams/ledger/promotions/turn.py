@@ -74,8 +74,12 @@ def begin_closing(turn: PromotionTurn) -> None:
 
 def await_close(turn: PromotionTurn, from_ms: int) -> None:
     """Expect it to be closed within its time-out after `from_ms`."""
+    await_close_by(turn, max(from_ms, turn.now_ms) + turn.row.terms.close_timeout_ms)
+
+
+def await_close_by(turn: PromotionTurn, due_ms: int) -> None:
+    """Expect it to be closed by then."""
     promotion = turn.row
-    due_ms = max(from_ms, turn.now_ms) + promotion.terms.close_timeout_ms
     BY_CLOCK.move(turn.rows, promotion.close_due_ms, due_ms, CLOSE_DUE, turn.key)
     promotion.close_due_ms = due_ms
 
