@@ -45,3 +45,14 @@ def test_a_task_that_is_being_registered_with_ids_that_are_used_up_is_registered
     assert worker.registered(attempt, ["t1"], 1.0) == [], "it named the old ids"
     [register_both] = fields(worker.ids_taken(("y-a", "y-b")), Register)
     assert isinstance(register_both, Register) and set(register_both.tasks) == {"t0", "t1"}
+
+
+def test_what_was_decided_before_new_ids_are_registered_is_forgotten_when_the_group_rebalances() -> None:
+    """Nobody could commit it any more, and the tasks would never be given up."""
+    worker = running()
+    decide(worker, "a/0", 10, 20)
+    worker.transaction_aborted("too large", 1.0)
+    worker.ids_taken(("y-a", "y-b"))
+    assert decide(worker, "a/0", 10, 20, 2.0) == []
+    assert worker.rebalancing(3.0) == [Discard("t0")]
+    assert worker.quiet

@@ -66,13 +66,13 @@ class Bench:
         """Whether the ledger answers a Recall at once, or a claim still waits for Fluent."""
 
     def feed(self, command: Any) -> list[Send]:
-        """Decide one command; returns what it sent. Its own Continues wait in `continues`."""
+        """Decide one command from what is stored; returns what it sent. Its Continues wait in `continues`."""
         self.log.append((command, self.now_ms))
         self.effects = Effects()
         decide(self.rows, command, self.now_ms, self.effects)
         changes = self.rows.flush()
         self.store.write(changes)
-        self.rows.committed()
+        self.rows.reset()
         sends = self.effects.sends
         assert len(sends) + len(changes) <= MAX_EFFECTS
         for send in sends:

@@ -153,9 +153,9 @@ class Stage:
         return self.sends[first:]
 
     def commit(self) -> None:
-        """Write what changed to the store, as a worker does after its transaction."""
+        """Write what changed to the store: what comes next is decided from that alone."""
         self.store.write(self.rows.flush())
-        self.rows.committed()
+        self.rows.reset()
 
     def wait(self, after_ms: int) -> list[Send]:
         """Let time pass, then Tick; what that sent."""

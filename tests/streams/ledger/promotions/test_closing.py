@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas.drift import DriftKind
 from streams.ledger.effects import Send
@@ -96,13 +97,23 @@ def test_a_line_that_opens_and_closes_again_after_final_waits_for_the_interval()
 
 def test_a_line_that_turns_out_not_to_be_closed_puts_final_off() -> None:
     stage = Stage()
-    stage.take(start_of((("SKU-1", 10),)), end_of(), refused("SKU-1", "ENDED"))
+    terms = structs.replace(TERMS, claim_grace_ms=GRACE_MS // 2)
+    stage.take(start_of((("SKU-1", 10),), terms=terms), end_of(), refused("SKU-1", "ENDED"))
+    assert stage.deadline_ms() == GRACE_MS // 2
     stage.take(figures("SKU-1", 1, "RELEASING"))
     assert stage.deadline_ms() == FIRST_REPORT_MS
     assert [report["kind"] for report in reports(stage.wait(FIRST_REPORT_MS))] == ["INTERIM"]
     assert stage.deadline_ms() == TIMEOUT_MS - FIRST_REPORT_MS
     stage.take(figures("SKU-1", 2, "CLOSED"))
     assert [report["kind"] for report in reports(stage.wait(GRACE_MS))] == ["FINAL"]
+
+
+def test_what_is_told_of_a_line_that_was_refused_does_not_make_its_promotion_late() -> None:
+    stage = Stage()
+    stage.take(start_of((("SKU-1", 10),)), refused("SKU-1"), figures("SKU-1", 1, "CLOSED"))
+    stage.wait(2 * TIMEOUT_MS)
+    assert [notice.event for notice in stage.notices if notice.level == "error"] == []
+    assert stage.deadline_ms() is None
 
 
 @pytest.mark.parametrize("of_age_in_ms", [TIMEOUT_MS // 2, 3 * TIMEOUT_MS])

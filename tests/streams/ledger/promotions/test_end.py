@@ -4,11 +4,13 @@ import pytest
 
 from streams.ledger.commands import End, LineReserved, Tick
 from streams.ledger.promotions import next_watermark_deadline_ms
+from streams.ledger.promotions.state import EARLY_ENDS
 from tests.streams.ledger.promotions.stage import (
     NOON_MS,
     PROMOTION,
     TERMS,
     Stage,
+    active_stage,
     closed,
     dead_letters,
     end_before_the_start,
@@ -155,6 +157,42 @@ def test_an_end_that_waits_in_a_backlog_behind_its_start_is_no_dead_letter() -> 
     stage.now_ms += 100 * GRACE_MS
     assert stage.take(Tick(NOON_MS + GRACE_MS - 1), Tick()) == []
     assert len(sku_commands(stage.take(start_of()))) == 2
+
+
+def test_nothing_is_kept_of_an_end_whose_start_has_come_but_what_the_promotion_knows() -> None:
+    stage = Stage()
+    stage.take(end_of(), start_of())
+    assert not [key for key in stage.store.rows if key.startswith(EARLY_ENDS.prefix)]
+
+
+def test_of_an_end_without_its_start_no_bytes_are_kept_once_they_are_a_dead_letter() -> None:
+    stage = Stage()
+    stage.take(end_of(offset=4))
+    stage.wait(GRACE_MS)
+    assert not any(b"end 4" in row for row in stage.store.rows.values())
+
+
+def test_a_start_whose_end_was_decided_first_is_expected_to_close_in_time() -> None:
+    stage = Stage()
+    stage.take(end_of(), start_of(), held("SKU-1"), held("SKU-2", 5))
+    stage.wait(TERMS.close_timeout_ms)
+    assert [notice.event for notice in stage.notices if notice.level == "error"] == [
+        "promotion_does_not_close"
+    ]
+
+
+def test_an_overtaken_start_that_holds_nothing_is_not_waited_for() -> None:
+    stage = Stage()
+    stage.take(end_before_the_start(), start_of())
+    stage.wait(GRACE_MS)
+    assert stage.deadline_ms() is None
+
+
+def test_an_end_is_reported_within_the_interval() -> None:
+    stage = active_stage()
+    stage.take(end_of())
+    (report,) = reports(stage.wait(TERMS.report_interval_ms))
+    assert (report["kind"], report["status"]) == ("INTERIM", "CLOSING")
 
 
 def test_the_repeats_of_an_overtaken_start_and_its_end_are_repeats() -> None:

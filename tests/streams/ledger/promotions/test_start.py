@@ -204,6 +204,13 @@ def test_other_content_under_a_known_id_is_a_conflict_and_the_first_stands(other
     assert len(results(stage.take(held("SKU-2", 5)))) == 1
 
 
+def test_other_content_under_a_known_id_that_could_not_be_started_either_is_invalid() -> None:
+    stage = Stage()
+    stage.take(start_of())
+    ((_, headers),) = dead_letters(stage.take(start_of(offset=1, expires_at_ms=NOON_MS)))
+    assert headers["reason"] == "INVALID"
+
+
 def test_the_digest_does_not_see_the_order_of_lines_the_source_or_the_terms() -> None:
     one = start_of((("A", 1), ("B", 2)))
     other = start_of((("B", 2), ("A", 1)), offset=3, placed_at_ms=NOON_MS + 5)

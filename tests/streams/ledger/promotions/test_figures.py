@@ -1,0 +1,61 @@
+"""What figures of a line lead to: a report soon where there is drift, and what is counted."""
+
+from __future__ import annotations
+
+from schemas.drift import DriftKind
+from streams.ledger.effects import Effects
+from streams.ledger.promotions import decide
+from streams.ledger.promotions.turn import DRIFT_SHARE
+from tests.streams.ledger.promotions.stage import (
+    NOON_MS,
+    TERMS,
+    Command,
+    Stage,
+    active_stage,
+    closed,
+    figures,
+    held,
+    reports,
+    start_of,
+)
+
+INTERVAL_MS = TERMS.report_interval_ms
+SOON_MS = INTERVAL_MS // DRIFT_SHARE
+DRIFT = {"reserved": 10, "drift_units": 3, "drift_kind": DriftKind.FOREIGN_CHANGE}
+
+
+def test_drift_and_its_end_are_reported_sooner_than_other_changes() -> None:
+    stage = active_stage()
+    stage.take(figures("SKU-1", 1, **DRIFT))
+    assert stage.deadline_ms() == SOON_MS
+    (report,) = reports(stage.wait(SOON_MS))
+    assert report["totals"]["drift"] == 3
+    stage.take(figures("SKU-1", 2, reserved=10))
+    assert stage.deadline_ms() == SOON_MS
+
+
+def test_drift_that_is_found_long_after_the_last_report_is_reported_at_once() -> None:
+    stage = active_stage()
+    stage.take(figures("SKU-1", 1, reserved=10, consumed=1))
+    stage.wait(2 * SOON_MS)
+    assert stage.deadline_ms() == INTERVAL_MS - 2 * SOON_MS
+    stage.take(figures("SKU-1", 2, **DRIFT))
+    assert stage.deadline_ms() == 0
+
+
+def counted(stage: Stage, command: Command) -> Effects:
+    effects = Effects()
+    decide(stage.rows, command, stage.now_ms, effects)
+    return effects
+
+
+def test_units_are_counted_as_they_are_reserved_taken_given_back_refused_and_released() -> None:
+    stage = Stage()
+    stage.take(start_of((("SKU-1", 10),), placed_at_ms=NOON_MS - 1_000))
+    stage.now_ms += 1_500
+    told = counted(stage, held("SKU-1"))
+    assert (told.units, told.waits) == ({"reserved": 10}, [("held", 2_500)])
+    assert counted(stage, figures("SKU-1", 1, reserved=10, consumed=4)).units == {"taken": 4}
+    changed = counted(stage, figures("SKU-1", 2, reserved=10, consumed=3, rejected_units=2))
+    assert changed.units == {"returned": 1, "refused": 2}
+    assert counted(stage, closed("SKU-1", 3, 3, 7, rejected_units=2)).units == {"released": 7}
