@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from schemas.drift import DriftKind
 from streams.ledger.effects import Effects
 from streams.ledger.promotions import decide
@@ -21,7 +23,7 @@ from tests.streams.ledger.promotions.stage import (
 
 INTERVAL_MS = TERMS.report_interval_ms
 SOON_MS = INTERVAL_MS // DRIFT_SHARE
-DRIFT = {"reserved": 10, "drift_units": 3, "drift_kind": DriftKind.FOREIGN_CHANGE}
+DRIFT: dict[str, Any] = {"reserved": 10, "drift_units": 3, "drift_kind": DriftKind.FOREIGN_CHANGE}
 
 
 def test_drift_and_its_end_are_reported_sooner_than_other_changes() -> None:
