@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,11 +16,19 @@ from tests.faults.long_sale.timeline import Timeline
 
 
 def hold_sales(runs: int, plan: Plan) -> Iterator[tuple[Plan, Result]]:
-    """Sales of a plan, each with other orders."""
+    """Sales of a plan, each with other orders. What the workers said is kept where something is wrong."""
     for number in range(runs):
         this = Plan(plan.orders, plan.per_second, plan.seed + number)
-        with tempfile.TemporaryDirectory() as directory:
-            yield this, hold(this, Path(directory))
+        directory = Path(tempfile.mkdtemp(prefix=f"sale-{this.seed}-"))
+        try:
+            result = hold(this, directory)
+        except AssertionError as failure:
+            result = Result({}, [str(failure)])
+        if result.findings:
+            result.findings.append(f"the workers' logs and disks are in {directory}")
+        else:
+            shutil.rmtree(directory)
+        yield this, result
 
 
 def as_fields(told: Timeline) -> dict[str, Any]:

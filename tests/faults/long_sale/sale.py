@@ -37,8 +37,9 @@ ANSWERED_WITHIN_S = 600.0
 """After the weather has passed; what it takes is a fraction of that."""
 
 
-RESERVE = 0.2
-SLOWLY_PER_SECOND = 20
+RESERVE = 0.3
+SLOWLY_PER_SECOND = 4
+"""What is kept back of a short sale lasts three minutes: longer than all the weather on a slow machine."""
 
 
 @dataclass(frozen=True)

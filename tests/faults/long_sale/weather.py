@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -22,10 +23,14 @@ from tests.support.system import System, WorkerProcess, wait_until
 
 POLICIES = ("partial", "all-or-nothing")
 BEYOND_THE_SESSION_S = 2.0
+AWAY_S = 5.0
 VISIT_S = 3.0
 STOPPED_WITHIN_S = 60.0
 JOINED_WITHIN_S = 20.0
 GOES_ON_WITHIN_S = 120.0
+
+DATABASE_FILES = ("0", "MANIFEST")
+"""How the names of RocksDB's tables and write-ahead logs begin, and of the file that lists them."""
 
 
 class Decisions(threading.Thread):
@@ -82,6 +87,10 @@ class Staff:
             worker.kill()
             status = -signal.SIGKILL
         self.stops[status] += 1
+
+    def disk(self, worker: WorkerProcess) -> Path:
+        """Where a worker keeps its databases."""
+        return self.directory / worker.log_path.stem
 
     def restarts(self) -> int:
         """How often a supervisor had to start its worker again."""
@@ -150,7 +159,17 @@ class Weather:
 
     def pass_over(self, busy: Callable[[], bool], timeline: Timeline) -> Counter[str]:
         """Every kind of weather once, and again while the sale is `busy`; returns how often each was."""
-        kinds = (self._kill, self._freeze, self._restart_broker, self._stop, self._lose_disk)
+        kinds = (
+            self._kill,
+            self._freeze,
+            self._restart_broker,
+            self._stop,
+            self._lose_disk,
+            self._kill_broker,
+            self._damage_disk,
+            self._freeze_broker,
+            self._lose_fluent,
+        )
         seen: Counter[str] = Counter()
         for kind in cycle(kinds):
             if len(seen) == len(kinds) and not busy():
@@ -194,6 +213,33 @@ class Weather:
         """The broker is stopped, and starts again."""
         self._broker.stop()
         self._broker.start()
+
+    def _kill_broker(self) -> None:
+        """The broker is killed, and starts again."""
+        self._broker.kill()
+        self._broker.start()
+
+    def _freeze_broker(self) -> None:
+        """The broker is frozen for longer than a session, and wakes."""
+        assert self._broker.pid is not None
+        os.kill(self._broker.pid, signal.SIGSTOP)
+        time.sleep(self._session_s + BEYOND_THE_SESSION_S)
+        os.kill(self._broker.pid, signal.SIGCONT)
+
+    def _damage_disk(self) -> None:
+        """A worker is killed, and comes back on a disk whose files have lost their second half."""
+        place = next(self._turn)
+        self._residents[place].kill()
+        for file in self._staff.disk(self._residents[place]).rglob("*"):
+            if file.name.startswith(DATABASE_FILES):
+                os.truncate(file, file.stat().st_size // 2)
+        self._replace(place, self._residents[place].log_path.stem)
+
+    def _lose_fluent(self) -> None:
+        """Fluent answers nothing but errors for a while."""
+        self._staff.sale.fluent.control(failing=503)
+        time.sleep(AWAY_S)
+        self._staff.sale.fluent.control(failing=0)
 
     def _replace(self, place: int, name: str) -> None:
         self._residents[place] = self._staff.start(name, POLICIES[place])
