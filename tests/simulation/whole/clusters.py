@@ -36,7 +36,9 @@ COMPACTED = {
     "min.cleanable.dirty.ratio": "0",
     "min.compaction.lag.ms": "0",
 }
-IDLE_S = 0.5
+IDLE_S = 5.0
+"""So long nothing comes before a read is given up; a busy machine takes a second now and then."""
+
 COMPACTED_WITHIN_S = 60.0
 
 
