@@ -257,7 +257,6 @@ class WorkerProtocol:
     def outcome_unknown(self) -> list[Action]:
         """Nobody can say whether it was committed, or we were fenced: take everything over again."""
         self._landed()
-        self.attempt += 1
         for task in self.tasks.values():
             task.intact = False
             task.phase = Phase.SUSPENDED if self.member is None else Phase.TAKING_OVER

@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
-from streams.engine.protocol.actions import Commit, Discard, Register, Seek
-from tests.streams.engine.test_protocol import AT, TASKS, TWO, decide, fields, granted, running
+from streams.engine.ownership import Membership
+from streams.engine.protocol.actions import (
+    Commit,
+    Discard,
+    FindOwners,
+    LetGo,
+    Register,
+    Seek,
+    StandsStill,
+    TakeIds,
+    Wait,
+)
+from streams.engine.protocol.pace import Pace
+from streams.engine.protocol.worker import WorkerProtocol
+from tests.streams.engine.test_protocol import (
+    AT,
+    ONE,
+    TASKS,
+    TWO,
+    decide,
+    fields,
+    granted,
+    register,
+    running,
+)
 
 
 def test_a_suspect_decides_no_more_than_its_next_transaction_carries_and_then_reads_on() -> None:
@@ -56,3 +79,87 @@ def test_what_was_decided_before_new_ids_are_registered_is_forgotten_when_the_gr
     assert decide(worker, "a/0", 10, 20, 2.0) == []
     assert worker.rebalancing(3.0) == [Discard("t0")]
     assert worker.quiet
+
+
+def test_where_nobody_answers_for_a_transaction_amid_a_rebalance_all_tasks_are_taken_over_anew() -> None:
+    worker = running()
+    decide(worker, "a/0", 10, 20)
+    worker.rebalancing(1.0)
+    worker.outcome_unknown()
+    assert worker.granted(TWO, TASKS) == [TakeIds()]
+    assert worker.ids_taken(("y-a", "y-b")) == [FindOwners(worker.attempt, ("t0", "t1"), TWO)]
+
+
+def test_what_can_not_be_committed_after_an_abort_amid_a_rebalance_is_forgotten() -> None:
+    worker = running()
+    decide(worker, "a/0", 10, 20)
+    assert decide(worker, "a/1", 7, 9) == []
+    worker.rebalancing(1.0)
+    assert not worker.quiet
+    forgotten = worker.transaction_aborted("too large", 2.0)
+    assert set(fields(forgotten, Discard)) == {Discard("t0"), Discard("t1")}
+    assert worker.quiet
+
+
+def test_aborts_that_a_commit_lies_between_make_nobody_a_suspect() -> None:
+    worker = running()
+    for now in (1.0, 3.0, 5.0):
+        decide(worker, "a/0", 10, 20, now)
+        worker.transaction_aborted("too large", now)
+        worker.ids_taken((f"{now}-a", f"{now}-b"))
+        worker.registered(worker.attempt, ["t0", "t1"], now)
+        assert not any(task.suspect for task in worker.tasks.values())
+        decide(worker, "a/1", worker.tasks["t1"].expected["a/1"], 100 + int(now), now + 1)
+        assert fields(worker.transaction_committed(now + 1), StandsStill) == []
+
+
+def test_a_long_commit_makes_the_next_one_wait_for_more() -> None:
+    worker = running(pace=Pace(seconds=0.0, stretch=2.0, memory=0.0))
+    assert fields(decide(worker, "a/0", 10, 20, 0.0), Commit)
+    worker.transaction_committed(2.0)
+    assert decide(worker, "a/0", 20, 30, 2.0) == [Wait(2.0)]
+
+
+def test_ids_are_taken_once_however_often_the_group_rebalances_meanwhile() -> None:
+    worker = WorkerProtocol()
+    assert worker.granted(ONE, TASKS) == [TakeIds()]
+    worker.rebalancing(1.0)
+    assert worker.granted(TWO, TASKS) == []
+    worker.rebalancing(2.0)
+    assert worker.ids_taken(("x-a", "x-b")) == [], "there is no member to take anything over for"
+
+
+def test_a_task_is_let_go_of_once() -> None:
+    worker = running()
+    assert fields(worker.rebalancing(1.0), LetGo)
+    worker.let_go()
+    assert fields(worker.rebalancing(2.0), LetGo) == []
+
+
+def test_answers_to_what_was_asked_before_a_break_never_count_again() -> None:
+    worker = running()
+    attempts = [worker.attempt]
+
+    def is_a_break() -> None:
+        assert worker.attempt > attempts[-1]
+        attempts.append(worker.attempt)
+
+    worker.rebalancing(1.0)
+    is_a_break()
+    worker.granted(TWO, TASKS)
+    is_a_break()
+    worker.refused(worker.attempt)
+    is_a_break()
+    worker.granted(Membership(3, "me"), TASKS)
+    is_a_break()
+    worker.registered(worker.attempt, ["t0", "t1"], 2.0)
+    for number, ends in enumerate([worker.transaction_refused, worker.outcome_unknown]):
+        decide(worker, "a/0", 10, 20, 3.0)
+        ends()
+        is_a_break()
+        worker.ids_taken((f"{number}-a", f"{number}-b"))
+        is_a_break()
+        worker.granted(Membership(4 + number, "me"), TASKS)
+        worker.owners_found(worker.attempt, {})
+        worker.stable(worker.attempt, {})
+        register(worker, ["t0", "t1"])
