@@ -61,3 +61,5 @@ def test_units_are_counted_as_they_are_reserved_taken_given_back_refused_and_rel
     changed = counted(stage, figures("SKU-1", 2, reserved=10, consumed=3, rejected_units=2))
     assert changed.units == {"returned": 1, "refused": 2}
     assert counted(stage, closed("SKU-1", 3, 3, 7, rejected_units=2)).units == {"released": 7}
+    cancelled = counted(stage, closed("SKU-1", 4, 2, 8, rejected_units=2))
+    assert cancelled.units == {"returned": 1, "released": 1}
