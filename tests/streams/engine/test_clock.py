@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.engine.clock import FRESH_S, BrokerClock
+from streams.engine.clock import FRESH_S, BrokerClock, ahead_ms
 
 APART_MS = 1_700_000_000_000
 """The brokers' time at monotonic time 0."""
@@ -62,3 +63,14 @@ def test_it_is_never_ahead_of_the_brokers_and_behind_by_the_quickest_round_trip_
         assert known <= APART_MS + now * 1_000 + 1
     quickest_ms = min((there_s + back_s) * 1_000 for _, there_s, back_s in answers)
     assert known >= APART_MS + now * 1_000 - quickest_ms - 3
+
+
+@pytest.mark.parametrize(
+    ("sent_ms", "heard_ms", "ahead"),
+    [(90, 110, 0), (100, 100, 0), (101, 103, 0), (102, 105, 1), (105, 109, 4), (80, 95, -5), (80, 99, -1)],
+)
+def test_a_wall_clock_is_ahead_or_behind_by_what_no_round_trip_explains(
+    sent_ms: int, heard_ms: int, ahead: int
+) -> None:
+    """An append time is cut to the millisecond, so it may be almost one later than it says."""
+    assert ahead_ms(100, sent_ms, heard_ms) == ahead

@@ -129,9 +129,6 @@ def test_answers_to_an_earlier_attempt_count_for_nothing() -> None:
     worker.rebalancing(0.0)
     assert worker.owners_found(earlier, {}) == worker.fenced_off(earlier) == worker.stable(earlier, {}) == []
     assert worker.restored(earlier, "t0", AT) == worker.registered(earlier, ["t0"], 0.0) == []
-    worker.granted(TWO, TASKS)
-    assert worker.owners_found(earlier, {}) == worker.fenced_off(earlier) == worker.stable(earlier, {}) == []
-    assert worker.refused(earlier) == [] and worker.member == TWO
 
 
 def test_a_member_that_was_thrown_out_is_granted_nothing() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from streams.engine.ownership import Membership
 from streams.engine.protocol.actions import (
     Commit,
+    Decide,
     Discard,
     FindOwners,
     LetGo,
@@ -14,7 +17,8 @@ from streams.engine.protocol.actions import (
     TakeIds,
     Wait,
 )
-from streams.engine.protocol.pace import Pace
+from streams.engine.protocol.pace import Company, Pace
+from streams.engine.protocol.task import TaskState
 from streams.engine.protocol.worker import WorkerProtocol
 from tests.streams.engine.test_protocol import (
     AT,
@@ -114,10 +118,26 @@ def test_aborts_that_a_commit_lies_between_make_nobody_a_suspect() -> None:
 
 
 def test_a_long_commit_makes_the_next_one_wait_for_more() -> None:
-    worker = running(pace=Pace(seconds=0.0, stretch=2.0, memory=0.0))
+    worker = running(pace=Pace(seconds=0.0, stretch=4.0, memory=0.5))
     assert fields(decide(worker, "a/0", 10, 20, 0.0), Commit)
     worker.transaction_committed(2.0)
     assert decide(worker, "a/0", 20, 30, 2.0) == [Wait(2.0)]
+
+
+def test_what_is_left_of_a_fetch_is_not_committed_and_comes_again() -> None:
+    worker = running()
+    assert worker.received("a/0", 10, 20) == [Decide("t0", "a/0", 10)]
+    worker.tasks["t0"].left_undecided("a/0", 15)
+    assert worker.decided("t0", 5, 0.0) == [Commit(("t0",), ONE, {"a/0": 15})]
+    assert worker.received("a/0", 20, 30) == [Seek("a/0", 15)]
+    assert worker.received("a/0", 15, 20) == [Decide("t0", "a/0", 15)]
+
+
+def test_a_transaction_says_a_position_of_each_task_although_none_has_moved() -> None:
+    """The coordinator compares the generation where it is told an offset, and nowhere else."""
+    task = running().tasks["t0"]
+    task.told = dict(task.expected)
+    assert task.take() == {"a/0": 10}
 
 
 def test_ids_are_taken_once_however_often_the_group_rebalances_meanwhile() -> None:
@@ -134,6 +154,15 @@ def test_a_task_is_let_go_of_once() -> None:
     assert fields(worker.rebalancing(1.0), LetGo)
     worker.let_go()
     assert fields(worker.rebalancing(2.0), LetGo) == []
+
+
+def test_answers_that_a_former_generation_was_given_do_nothing_to_this_one() -> None:
+    worker = granted()
+    earlier = worker.attempt
+    worker.rebalancing(0.0)
+    worker.granted(TWO, TASKS)
+    assert worker.owners_found(earlier, {}) == worker.fenced_off(earlier) == worker.stable(earlier, {}) == []
+    assert worker.refused(earlier) == [] and worker.member == TWO
 
 
 def test_answers_to_what_was_asked_before_a_break_never_count_again() -> None:
@@ -163,3 +192,19 @@ def test_answers_to_what_was_asked_before_a_break_never_count_again() -> None:
         worker.owners_found(worker.attempt, {})
         worker.stable(worker.attempt, {})
         register(worker, ["t0", "t1"])
+
+
+def test_a_suspect_and_the_others_take_turns() -> None:
+    suspect = TaskState("t0", TASKS["t0"], ONE, suspect=True)
+    other = TaskState("t1", TASKS["t1"], ONE)
+    company = Company()
+    turns = [company.choose([suspect, other], 1.0) for _ in range(4)]
+    assert turns == [[suspect], [other], [suspect], [other]]
+    suspect.retry_at = 9.0
+    assert [company.choose([suspect, other], 1.0) for _ in range(2)] == [[other], [other]]
+
+
+@pytest.mark.parametrize("member", [Membership(-1, "me"), Membership(5, "")])
+def test_a_member_without_a_generation_or_a_name_is_granted_nothing(member: Membership) -> None:
+    assert not member.valid
+    assert running().granted(member, TASKS) == []

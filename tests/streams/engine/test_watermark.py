@@ -87,6 +87,7 @@ async def test_a_blocked_barrier_says_what_it_waits_for_and_passes_when_that_is_
     brokers.positions[ORDERS] = 3
     watermark = brokers.watermark()
     watermark.want(5_000)
+    watermark.want(5_000)
     async with asyncio.timeout(5):
         while not watermark.behind:
             await asyncio.sleep(0.001)
@@ -96,6 +97,21 @@ async def test_a_blocked_barrier_says_what_it_waits_for_and_passes_when_that_is_
     await reached(watermark, 5_000)
     assert watermark.behind == {}
     assert len(brokers.began) == 1
+
+
+async def test_a_watermark_that_is_closed_asks_nothing_more() -> None:
+    brokers = Brokers()
+    watermark = brokers.watermark()
+    watermark.close()
+    brokers.positions[ORDERS] = 3
+    watermark.want(5_000)
+    async with asyncio.timeout(5):
+        while not watermark.behind:
+            await asyncio.sleep(0.001)
+        watermark.close()
+        while watermark._moving is not None:
+            await asyncio.sleep(0.001)
+    assert (watermark.ms, watermark.behind, brokers.deaths) == (0, {}, [])
 
 
 async def test_a_time_that_nobody_wants_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

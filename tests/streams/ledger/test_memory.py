@@ -9,7 +9,15 @@ from streams.ledger.commands import Claim, Recall
 from streams.ledger.orders.forgetting import MINUTE_MS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.orders.support import Bench, asked, cancels, only_outcome
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, cancelled, claim_of
+from tests.streams.ledger.reservations.stage import (
+    HOUR_MS,
+    IDS,
+    TERMS,
+    Ledger,
+    cancelled,
+    claim_of,
+    decided,
+)
 
 BOTH = (("A", 2), ("B", 1))
 
@@ -56,6 +64,32 @@ def test_a_recalled_claim_is_kept_as_long_as_its_order() -> None:
     assert cancelled("A", 3) in ledger.cancel("A", 3)
     ledger.after(TERMS.claims_kept_ms + HOUR_MS)
     assert ledger.claim_row("A") is None
+
+
+def test_a_reservation_is_never_forgotten_whatever_was_claimed_before_its_start_and_after_its_close() -> None:
+    """Else the same promotion could begin again, and its units be sold a second time."""
+    ledger = Ledger()
+    ledger.claim("EARLY")
+    ledger.after(TERMS.claim_grace_ms)
+    ledger.open(5)
+    ledger.close()
+    ledger.verify()
+    ledger.after(TERMS.claims_kept_ms - HOUR_MS)
+    ledger.claim("LATE")
+    ledger.after(2 * TERMS.claims_kept_ms)
+    assert ledger.claim_row("EARLY") is ledger.claim_row("LATE") is None
+    assert ledger.row().state == "CLOSED"
+    assert [answer.quantity for answer in ledger.reserve()] == [5]
+
+
+def test_a_claim_that_waits_for_a_start_is_answered_although_an_earlier_one_is_forgotten_meanwhile() -> None:
+    ledger = Ledger()
+    ledger.do(claim_of("SHORT", grace_ms=0, retention_ms=HOUR_MS))
+    ledger.after(1)
+    ledger.do(claim_of("LONG", grace_ms=2 * HOUR_MS, retention_ms=HOUR_MS))
+    ledger.after(HOUR_MS)
+    assert ledger.claim_row("SHORT") is None
+    assert ledger.after(HOUR_MS) == [decided("LONG", "NO_RESERVATION")]
 
 
 @pytest.mark.parametrize("waits", [False, True])

@@ -231,7 +231,7 @@ def test_what_was_decided_before_the_start_is_remembered_as_long_as_the_sale_las
     claim.retention_ms = HOUR_MS
     ledger.do(claim)
     ledger.open(5, expires_in_ms=10 * HOUR_MS, terms=Terms(retention_ms=HOUR_MS))
-    ledger.after(2 * HOUR_MS)
+    ledger.after(9 * HOUR_MS)
     assert ledger.do(claim_of("O-1", 2)) == [decided("O-1", "", 2, cancelled=2, again=True)]
 
 
