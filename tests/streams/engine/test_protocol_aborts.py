@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.engine.ownership import Membership
+from streams.engine.ownership import Membership, Ownership
 from streams.engine.protocol.actions import (
     Commit,
     Decide,
@@ -161,7 +161,8 @@ def test_answers_that_a_former_generation_was_given_do_nothing_to_this_one() -> 
     earlier = worker.attempt
     worker.rebalancing(0.0)
     worker.granted(TWO, TASKS)
-    assert worker.owners_found(earlier, {}) == worker.fenced_off(earlier) == worker.stable(earlier, {}) == []
+    assert worker.owners_found(earlier, {"a/0": Ownership(("dead",), 7)}) == []
+    assert worker.fenced_off(earlier) == worker.stable(earlier, {}) == []
     assert worker.refused(earlier) == [] and worker.member == TWO
 
 
