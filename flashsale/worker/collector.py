@@ -17,8 +17,8 @@ LARGE_BYTES = 256 << 10
 def calm() -> None:
     """Rows, commands and records hold no cycles; looking for some every 700 objects costs CPU for nothing.
 
-    Large pieces, as fetches and write buffers, go back to the system when they are freed: glibc raises what it
-    calls large up to 32 MB by itself, and such pieces leave holes among the small ones (mallopt(3)).
+    Large pieces, as fetches and write buffers, go back to the system when they are freed: glibc raises what
+    it calls large up to 32 MB by itself, and such pieces leave holes among the small ones (mallopt(3)).
     """
     if _mallopt is not None:
         _mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
