@@ -5,23 +5,12 @@ from __future__ import annotations
 import ctypes
 import gc
 
-_libc = ctypes.CDLL(None)
-_trim = getattr(_libc, "malloc_trim", None)
-_mallopt = getattr(_libc, "mallopt", None)
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """glibc's; other C libraries have none, or need none."""
-
-M_MMAP_THRESHOLD = -3
-LARGE_BYTES = 256 << 10
 
 
 def calm() -> None:
-    """Rows, commands and records hold no cycles; looking for some every 700 objects costs CPU for nothing.
-
-    Large pieces, as fetches and write buffers, go back to the system when they are freed: glibc raises what
-    it calls large up to 32 MB by itself, and such pieces leave holes among the small ones (mallopt(3)).
-    """
-    if _mallopt is not None:
-        _mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+    """Rows, commands and records hold no cycles; looking for some every 700 objects costs CPU for nothing."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
