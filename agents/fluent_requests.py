@@ -25,6 +25,7 @@ from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.host.consumer import Consumer
 from streams.engine.sender import Sender
+from streams.engine.stage import what_is_wrong
 from streams.ledger.commands import SkuCommand, Verified, encode
 from streams.ledger.fluent_requests import AnyRequest, decode_request
 from streams.log import get_logger
@@ -139,7 +140,7 @@ class FluentRequests:
                     "not_a_fluent_request",
                     partition=fetched.partition,
                     offset=record.offset,
-                    error=str(error),
+                    error=what_is_wrong(record, str(error)),
                     recommendation="find out who else writes to fluent-requests; the record is passed over",
                 )
                 continue

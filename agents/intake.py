@@ -21,7 +21,7 @@ from schemas.promotions import PromotionStart
 from schemas.reasons import Reason
 from schemas.topics import (
     INPUTS,
-    MAX_MESSAGE_BYTES,
+    MAX_INPUT_BYTES,
     ORDER_CANCELLED,
     ORDER_COMMANDS,
     ORDER_PLACED,
@@ -32,15 +32,13 @@ from schemas.topics import (
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.partitioner import learn, partition_of
-from streams.engine.stage import LOG_APPEND_TIME, Record, remember_seen_ms, seen_ms
+from streams.engine.stage import LOG_APPEND_TIME, Record, remember_seen_ms, seen_ms, what_is_wrong
 from streams.ledger.commands import encode
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.rows import Rows
 from streams.ledger.terms import ENVELOPE_HEADER, Envelope, Source, Terms
 from streams.tracing import trace_in
-
-MAX_MAPPED_BYTES = MAX_MESSAGE_BYTES - 65_536
 
 HOME_OF = {
     ORDER_PLACED: ORDER_COMMANDS,
@@ -131,7 +129,8 @@ class Intake:
                     )
             except InvalidEvent as invalid:
                 failed_at_ms = max(now_ms, at_home.now_ms)
-                dead_letter(source, record.value, invalid.reason, invalid.error, failed_at_ms, effects)
+                error = what_is_wrong(record, invalid.error)
+                dead_letter(source, record.value, invalid.reason, error, failed_at_ms, effects)
         at_home.close()
         letters = sum(effects.dead_letters.values()) - letters
         self.limit.decided((self.topic, partition), records, letters)
@@ -159,13 +158,16 @@ class Intake:
         return found
 
     def _read(self, value: bytes | None, key: bytes | None) -> Read | InvalidEvent:
-        mapped = None
+        mapped, size = None, len(value or b"") + len(key or b"")
         try:
+            if size > MAX_INPUT_BYTES:
+                error = f"The message and its key have {size:,} bytes, of at most {MAX_INPUT_BYTES:,}."
+                raise InvalidEvent(error)
             if self.mapper is None:
                 event = read(self.topic, value)
             else:
                 mapped = self.mapper(value)
-                if len(mapped) + len(value or b"") + len(key or b"") > MAX_MAPPED_BYTES:
+                if len(mapped) + size > MAX_INPUT_BYTES:
                     raise InvalidEvent("The message and what its inputMapping makes of it are too large.")
                 event = read(self.topic, mapped)
         except InvalidEvent as invalid:

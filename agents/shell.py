@@ -15,7 +15,7 @@ from schemas.normalised import Normalised, read
 from schemas.reasons import Reason
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
-from streams.engine.stage import Record, remember_seen_ms, seen_ms
+from streams.engine.stage import Record, remember_seen_ms, seen_ms, what_is_wrong
 from streams.engine.store import StoreFailed
 from streams.engine.unprocessable import RecordFailed, TooManyGivenUp
 from streams.ledger.commands import Claim
@@ -117,7 +117,8 @@ class CommandStage:
                 command = decode(record.value or b"", headers[0][1] if headers else None)
             except (msgspec.MsgspecError, RecursionError, ValueError) as error:
                 source = Source(self.wire_topic, partition, record.offset, record.key)
-                dead_letter(source, record.value, Reason.INVALID, str(error), now_ms, effects)
+                found = what_is_wrong(record, str(error))
+                dead_letter(source, record.value, Reason.INVALID, found, now_ms, effects)
                 continue
             if self.events and headers and command.placed_at_ms > now_ms:
                 command.placed_at_ms = now_ms  # a producer's clock: nothing was placed after it was read

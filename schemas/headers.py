@@ -19,7 +19,10 @@ class SourceHeaders(BaseModel):
 
 
 class DeadLetterHeaders(SourceHeaders):
-    """Headers of `dead-letters`, whose key and value are the original bytes: what is wrong, what to do."""
+    """Headers of `dead-letters`, whose key and value are the original bytes: what is wrong, what to do.
+
+    There is no value where the message is too large for the topic or its batch could not be unpacked.
+    """
 
     reason: Reason
     error: str

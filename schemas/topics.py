@@ -35,6 +35,9 @@ also fits into `dead-letters` together with its headers."""
 HEADROOM_BYTES = 64 * 1024
 """By this much our limit must exceed the limit of every input topic (room for headers)."""
 
+MAX_INPUT_BYTES = MAX_MESSAGE_BYTES - HEADROOM_BYTES
+"""Of a message and its key. A topic's own limit is one of batches, and of what they have when compressed."""
+
 DAY_MS = 86_400_000
 
 COMPACTED_WITHIN_MS = 600_000

@@ -9,9 +9,7 @@ from enum import StrEnum
 from confluent_kafka.admin import AclOperation
 
 from flashsale.admin.cluster import TopicOnBroker
-from schemas.topics import DAY_MS, HEADROOM_BYTES, MAX_MESSAGE_BYTES, Role, Topic
-
-LARGEST_INPUT_BYTES = MAX_MESSAGE_BYTES - HEADROOM_BYTES
+from schemas.topics import DAY_MS, MAX_INPUT_BYTES, MAX_MESSAGE_BYTES, Role, Topic
 
 MIN_RETENTION_MS = DAY_MS
 """Shorter than this, an outage over a night deletes records that nobody has decided."""
@@ -143,9 +141,9 @@ def _retention(topic: Topic, name: str, found: TopicOnBroker) -> Iterator[Findin
 def _size(topic: Topic, name: str, limit_bytes: int | None) -> Iterator[Finding]:
     if limit_bytes is None:
         return
-    if topic.role is Role.INPUT and limit_bytes > LARGEST_INPUT_BYTES:
+    if topic.role is Role.INPUT and limit_bytes > MAX_INPUT_BYTES:
         problem = f"takes messages of {limit_bytes:,} bytes, which would not fit into dead-letters"
-        remedy = altered("max.message.bytes", f"{LARGEST_INPUT_BYTES} or less")
+        remedy = altered("max.message.bytes", f"{MAX_INPUT_BYTES} or less")
         yield Finding(name, Severity.ERROR, problem, remedy)
     if topic.role is not Role.INPUT and limit_bytes < MAX_MESSAGE_BYTES:
         problem = f"takes messages of {limit_bytes:,} bytes only"

@@ -21,6 +21,8 @@ class Fetched:
     start: int
     following: int
     records: Sequence[Record]
+    heavy: bool = False
+    """Much of it was unpacked: no other should wait beside it."""
 
     @property
     def source(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -23,6 +24,24 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Withheld:
+    """Stands for a record that the consumer would not read, because of its size for instance."""
+
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    why: str
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def what_is_wrong(record: Record, found: str) -> str:
+    """For the dead letter of a record: what the consumer says of it, or else what its stage has found."""
+    return record.why if isinstance(record, Withheld) else found
 
 
 class Stage(Protocol):

@@ -2,13 +2,14 @@
 
 This is the only way there, for intake and for every stage: one record whose headers say what happened and
 what to do, one count under its reason, one line in the log. The headers' model is in schemas/headers.py.
+Of what is too large for the topic, only the headers are there.
 """
 
 from __future__ import annotations
 
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.times import iso_utc
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, MAX_INPUT_BYTES
 from streams.ledger.effects import Effects, Notice, Send
 from streams.ledger.terms import Source
 
@@ -26,7 +27,10 @@ def dead_letter(
 
     `subject` names for the log what the message is about, as far as it is known: `promotion`, `order`.
     """
-    recommendation = RECOMMENDATIONS[reason]
+    recommendation, key = RECOMMENDATIONS[reason], source.key
+    if len(value or b"") + len(key or b"") > MAX_INPUT_BYTES:
+        error, value = f"{error} It is too large to be kept here.", None
+        key = key if key and len(key) <= MAX_INPUT_BYTES else None
     headers = [
         *source.headers(),
         ("reason", reason.value.encode()),
@@ -34,7 +38,7 @@ def dead_letter(
         ("recommendation", recommendation.encode()),
         ("failed-at", iso_utc(failed_at_ms).encode()),
     ]
-    effects.sends.append(Send(DEAD_LETTERS, source.key, value, headers))
+    effects.sends.append(Send(DEAD_LETTERS, key, value, headers))
     effects.count_dead_letter(reason)
     fields: dict[str, str | int] = {
         **subject,

@@ -6,8 +6,8 @@ import pytest
 
 from flashsale.admin import Finding, Severity
 from flashsale.admin.cluster import TopicOnBroker
-from flashsale.admin.rules import LARGEST_INPUT_BYTES, problems
-from schemas.topics import BY_NAME, MAX_MESSAGE_BYTES
+from flashsale.admin.rules import problems
+from schemas.topics import BY_NAME, MAX_INPUT_BYTES, MAX_MESSAGE_BYTES
 
 PARTITIONS = 4
 
@@ -32,7 +32,7 @@ def test_a_topic_as_we_create_it_has_no_problem(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "key", "value", "severity", "remedy"),
     [
-        ("order-placed", "max.message.bytes", str(MAX_MESSAGE_BYTES), "error", f"to {LARGEST_INPUT_BYTES}"),
+        ("order-placed", "max.message.bytes", str(MAX_MESSAGE_BYTES), "error", f"to {MAX_INPUT_BYTES}"),
         ("dead-letters", "max.message.bytes", "1048588", "error", f"to {MAX_MESSAGE_BYTES}"),
         ("order-placed", "retention.ms", "3600000", "warning", "retention.ms"),
         ("sku-commands", "retention.ms", "3600000", "warning", "retention.ms"),
@@ -64,7 +64,7 @@ def test_a_setting_that_would_lose_or_block_something_has_a_remedy(
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [
-        ("order-placed", "max.message.bytes", str(LARGEST_INPUT_BYTES)),
+        ("order-placed", "max.message.bytes", str(MAX_INPUT_BYTES)),
         ("order-placed", "retention.ms", "-1"),
         ("order-outcomes", "retention.ms", "172800000"),
         ("sale-figures", "cleanup.policy", "delete,compact"),

@@ -16,7 +16,7 @@ from mode.utils.times import Seconds
 
 from streams.engine.fetched import Fetched
 from streams.engine.host import batches
-from streams.engine.host.fetching import FETCH_WAIT_MS, drain
+from streams.engine.host.fetching import FETCH_WAIT_MS, drain, is_heavy
 from streams.engine.ownership import Membership
 from streams.log import get_logger
 
@@ -62,6 +62,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
     member = Membership(-1, "")
+    may_be_queued = MAX_QUEUED
 
     async def on_start(self) -> None:
         """Start, and let the lease hear what the group's coordinator answers."""
@@ -104,7 +105,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         aborted records, and only aiokafka's positions tell that apart from a loss."""
         if not self.consumer.flow_active:
             return {}
-        return await drain(consumer, active_partitions, timeout or 0.0, max_records or 4_000)
+        found = await drain(consumer, active_partitions, timeout or 0.0, max_records or 4_000)
+        self.may_be_queued = 0 if is_heavy(found) else MAX_QUEUED
+        return found
 
     async def reposition(self, offsets: Mapping[TopicPartition, int | None]) -> None:
         """Continue at these offsets (None: at the beginning). Partitions that are not ours are ignored."""
@@ -169,12 +172,12 @@ class Consumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         """Back-pressure before the fetch: transport/consumer.py takes a full queue's partition out of the
         active set, and with none left it sleeps a whole second."""
-        while self._queued() > MAX_QUEUED and self.flow_active and not self.should_stop:  # noqa: ASYNC110
+        while self._is_full() and self.flow_active and not self.should_stop:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         return await super()._getmany(active_partitions, timeout)
 
-    def _queued(self) -> int:
-        return sum(channel.queue.qsize() for channel in self.app.topics)
+    def _is_full(self) -> bool:
+        return sum(channel.queue.qsize() for channel in self.app.topics) > self._thread.may_be_queued
 
     async def sleep(self, n: Seconds) -> None:
         """transport/consumer.py:808 sleeps 1 s when nothing is active: a second lost at every rebalance."""

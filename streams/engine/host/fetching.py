@@ -64,6 +64,11 @@ async def drain(
         return _take_and_ask(fetcher, active, max_records)
 
 
+def is_heavy(fetches: Fetches) -> bool:
+    """Whether no more should be fetched before these are taken in."""
+    return any(fetched.heavy for of_partition in fetches.values() for fetched in of_partition)
+
+
 def _take_and_ask(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
     """Take what is there, and see to it that the next fetch is asked for."""
     waiting = len(fetcher._records)
@@ -105,7 +110,7 @@ def _take(fetcher: Any, active: set[TP] | None, max_records: int) -> Fetches:
         if fetched is not None:
             fetches[TP(tp.topic, tp.partition)] = [fetched]
             room -= len(fetched.records)
-            if room <= 0:
+            if room <= 0 or fetched.heavy:
                 break
     return fetches
 
@@ -128,4 +133,4 @@ def _range(fetcher: Any, tp: Any, result: Any, max_records: int) -> Fetched | No
         del fetcher._records[tp]
     if stale or following == start:
         return None
-    return Fetched(tp.topic, tp.partition, start, following, records)
+    return Fetched(tp.topic, tp.partition, start, following, records, source._records.is_heavy)
