@@ -16,7 +16,7 @@ from tests.support.audit import order, promotion_start
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import System, WorkerProcess, system
 
-BOMB = bytes(200 << 20)
+BOMB = bytes(110 << 20)
 EACH = 2
 """Records of a batch: unpacked it is larger by far than a worker may grow."""
 CODECS = ("gzip", "lz4", "zstd")
