@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 from msgspec import structs
+
+Log = TypeVar("Log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,11 @@ class Ownership(msgspec.Struct, frozen=True, rename="camel"):
         """The metadata string: JSON that a person can read with Kafka's own tools."""
         return _encode(self).decode()
 
-    def beside(self, topics: Iterable[str], topic_ids: Mapping[str, str]) -> dict[str, str]:
-        """The metadata strings for the offsets of some topics, by topic."""
-        return {topic: structs.replace(self, topic_id=topic_ids.get(topic, "")).encode() for topic in topics}
+    def beside(self, logs: Iterable[Log], topic_ids: Mapping[Log, str]) -> dict[Log, str]:
+        """The metadata strings for the offsets of some logs."""
+        ids = {log: topic_ids.get(log, "") for log in logs}
+        texts = {each: structs.replace(self, topic_id=each).encode() for each in set(ids.values())}
+        return {log: texts[topic_id] for log, topic_id in ids.items()}
 
 
 def ids_to_fence(owners: Iterable[Ownership | None]) -> set[str]:

@@ -73,6 +73,7 @@ class Takeover:
         self._restores = asyncio.Semaphore(2)
         self._logs: dict[Partition, tuple[int, int]] = {}
         self._found: dict[Partition, GroupOffset] = {}
+        self._topic_ids: dict[str, str] = {}
         self._seconds: dict[str, float] = defaultdict(float)
         self._short_since: dict[str, float] = {}
         """By task: when its rows were read first."""
@@ -108,8 +109,8 @@ class Takeover:
 
         self._found = await self._patiently("stable", ask)
         self._logs = await self._ranges(partitions)
-        ids = self._coordinators.topic_ids
-        ids |= await self._patiently("topics", lambda: self._topic_ids({topic for topic, _ in partitions}))
+        topics = {topic for topic, _ in partitions}
+        self._topic_ids = await self._patiently("topics", lambda: self._ask_topic_ids(topics))
         return {
             name(partition): found.offset
             for partition, found in self._found.items()
@@ -137,7 +138,8 @@ class Takeover:
         rows = await self._patiently("restore", read)
         for source in task.stages:
             self._check(source, rows.get(source), short_s > NEVER_S)
-        task.topic_ids = {source: self._coordinators.topic_ids[parse(source)[0]] for source in task.stages}
+        task.topic_ids = {source: self._topic_ids[parse(source)[0]] for source in task.stages}
+        self._coordinators.topic_ids |= {parse(source): each for source, each in task.topic_ids.items()}
         begins = {source: Position(self._logs[parse(source)][0]) for source in task.stages}
         positions = {source: rows.get(source, begins[source]).offset for source in task.stages}
         return positions, frozenset(positions.keys() - rows.keys())
@@ -155,7 +157,7 @@ class Takeover:
         Raises Unrecoverable.
         """
         try:
-            ids = await self._topic_ids({parse(source)[0] for source in positions}, SOON_S)
+            ids = await self._ask_topic_ids({parse(source)[0] for source in positions}, SOON_S)
         except (KafkaException, TimeoutError):
             return
         for source, position in positions.items():
@@ -200,7 +202,7 @@ class Takeover:
 
         return await self._patiently("ranges", ask)
 
-    async def _topic_ids(self, topics: set[str], within_s: float = WITHIN_S) -> dict[str, str]:
+    async def _ask_topic_ids(self, topics: set[str], within_s: float = WITHIN_S) -> dict[str, str]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._reader.topic_ids, topics, within_s)
 
@@ -208,13 +210,13 @@ class Takeover:
         """Whether the group's offset is from a topic that was deleted; another of its name was created."""
         known = "" if found.owner is None else found.owner.topic_id
         beyond = found.offset is not None and found.offset > self._logs[partition][1]
-        return beyond or _differ(known, self._coordinators.topic_ids[partition[0]])
+        return beyond or _differ(known, self._topic_ids[partition[0]])
 
     def _check(self, source: str, row: Position | None, given_up: bool) -> None:
         partition = parse(source)
         found = self._found.get(partition)
         if row is not None:
-            _check_topic(source, row, self._coordinators.topic_ids[partition[0]])
+            _check_topic(source, row, self._topic_ids[partition[0]])
             _check_range(source, row.offset, *self._logs[partition])
         if found is None or found.offset is None:
             return

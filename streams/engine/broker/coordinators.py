@@ -46,8 +46,9 @@ class Coordinators:
         self._client = client
         self._group = group
         self._nodes: dict[tuple[int, str], int] = {}
-        self.topic_ids: dict[str, str] = {}
-        """The topics whose offsets we commit, as the last takeover found them."""
+        self.topic_ids: dict[Partition, str] = {}
+        """Which topics the offsets are of that we commit, as their tasks' restores found them: a topic of the
+        same name may be another one by now."""
 
     async def offsets(
         self, partitions: Iterable[Partition], *, stable: bool, within_s: float
@@ -87,8 +88,8 @@ class Coordinators:
         """
         if not member.valid:
             raise Refused("this worker was thrown out of its group")
-        metadata = owner.beside({topic for topic, _ in offsets}, self.topic_ids)
-        rows = {at: (at[1], offset, metadata[at[0]]) for at, offset in offsets.items()}
+        metadata = owner.beside(offsets, self.topic_ids)
+        rows = {at: (at[1], offset, metadata[at]) for at, offset in offsets.items()}
         request = OffsetCommitRequest(
             self._group, member.generation, member.member_id, -1, list(by_topic(rows).items())
         )

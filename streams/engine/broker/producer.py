@@ -174,13 +174,13 @@ class WorkerProducer:
         self,
         batches: Iterable[tuple[Partition, Batch]],
         offsets: Mapping[Partition, int],
-        metadata: Mapping[str, str],
+        metadata: Mapping[Partition, str],
         group: str,
         member: Membership,
     ) -> dict[Partition, int]:
         """Begin a transaction and have everything that belongs to it acknowledged; it is not committed yet.
 
-        `metadata` goes beside the offsets, by topic.
+        `metadata` goes beside the offsets.
         Returns the offset after the last record of each partition. Raises Refused, Fenced or what aiokafka
         raises for a batch: then the transaction must not be committed.
         """
@@ -190,7 +190,7 @@ class WorkerProducer:
         await self._producer.begin_transaction()
         self._manager.wait_for_transaction_end().add_done_callback(_seen)
         accepted = self._manager.add_offsets_to_txn(
-            {TopicPartition(*tp): OffsetAndMetadata(at, metadata[tp[0]]) for tp, at in offsets.items()},
+            {TopicPartition(*tp): OffsetAndMetadata(at, metadata[tp]) for tp, at in offsets.items()},
             group,
         )
         accepted.add_done_callback(_seen)

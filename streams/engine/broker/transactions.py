@@ -84,8 +84,7 @@ class Transactions:
         producer = self._producers[self._turn % len(self._producers)]
         self._turn += 1
         owner = Ownership(self.ids, transaction.member.generation)
-        topics = {topic for topic, _ in transaction.offsets}
-        metadata = owner.beside(topics, self._coordinators.topic_ids)
+        metadata = owner.beside(transaction.offsets, self._coordinators.topic_ids)
         ending = False
         try:
             async with asyncio.timeout(DEADLINE_S):
