@@ -23,7 +23,7 @@ from tests.simulation.worker import Task
 from tests.simulation.world import World
 from tests.simulation.worlds import NOON_MS, Kind, backlog_ms, chance, draw, log
 
-LEAST_STEPS, MOST_STEPS, MS_PER_STEP = 50_000, 500_000, 100
+LEAST_STEPS, MOST_STEPS, MS_PER_STEP = 150_000, 500_000, 100
 """A sale that has not come to rest after so many steps never will; the longer it lasts the more it takes."""
 
 FAILOVER_MS = 10_000
