@@ -154,7 +154,7 @@ class Producer:
         self,
         batches: Iterable[tuple[Partition, Batch]],
         offsets: Mapping[Partition, int],
-        metadata: Mapping[str, str],
+        metadata: Mapping[Partition, str],
         _group: str,
         member: Membership,
     ) -> dict[Partition, int]:
@@ -162,7 +162,7 @@ class Producer:
         if not member.valid:
             raise Refused("this worker was thrown out of its group")
         begun = self._transaction = await self._begun()
-        theirs = {at: (offset, metadata[at[0]]) for at, offset in offsets.items()}
+        theirs = {at: (offset, metadata[at]) for at, offset in offsets.items()}
         by_partition: dict[Partition, list[Batch]] = {}
         for partition, batch in batches:
             by_partition.setdefault(partition, []).append(batch)

@@ -53,7 +53,7 @@ async def sent(
     batch = cluster.batch()
     batch.add(1, b"key", value, [])
     source, out = (cluster.name(SOURCE), 0), (cluster.name(topic), 0)
-    metadata = OWNER.beside([source[0]], {})
+    metadata = OWNER.beside([source], {})
     group = cluster.coordinators._group
     ends: dict[Any, int] = await producer.send([(out, batch)], {source: offset}, metadata, group, member)
     return ends[out]
