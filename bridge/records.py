@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 from pydantic import ValidationError
 
-from schemas.headers import SourceHeaders
+from schemas.headers import SourceHeaders, texts_of
 from schemas.structs import OrderOutcome, PromotionResults, ReportHead
 
 
@@ -62,7 +62,7 @@ def source_of(
 
     `prefix` is TOPIC_PREFIX: headers name topics as they are called on the broker.
     """
-    texts = {name: (value or b"").decode(errors="replace") for name, value in headers}
+    texts = texts_of(headers)
     if "source-offset" not in texts:
         return None, texts
     try:

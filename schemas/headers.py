@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.fields import UtcTime
 from schemas.reasons import Reason
+
+
+def texts_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """A record's headers as texts; what is no UTF-8 has a sign for that in its place."""
+    return {name: (value or b"").decode(errors="replace") for name, value in headers}
 
 
 class SourceHeaders(BaseModel):

@@ -93,7 +93,7 @@ def without_controls(_logger: object, _method: str, event: EventDict) -> EventDi
 def _inert(value: object, *, lines: bool) -> object:
     if isinstance(value, int | float | None):
         return value
-    return "\n".join(map(printable, str(value).split("\n"))) if lines else printable(str(value))
+    return printable_lines(str(value)) if lines else printable(str(value))
 
 
 def shorten_traces(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -109,6 +109,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for text whose line ends are its own."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class Repeats(logging.Filter):

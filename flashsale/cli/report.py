@@ -20,7 +20,7 @@ from flashsale.standing import COLUMNS, Standing, standing_of
 from schemas.fields import Message
 from schemas.reports import ReconciliationReport, ReportLine, SaleFigures, Waits
 from schemas.topics import RECONCILIATION_REPORTS
-from streams.log import printable
+from streams.log import printable_lines
 from streams.reader import read_to_end
 from streams.settings import Settings
 
@@ -118,7 +118,7 @@ def _write_csv(rows: Iterable[dict[str, object]]) -> None:
     writer.writerows(rows)
     written = text.getvalue()
     if sys.stdout.isatty():  # a file gets what Fluent says as it is, a terminal never
-        written = "\n".join(map(printable, written.split("\n")))
+        written = printable_lines(written)
     write(written.encode())
 
 

@@ -9,11 +9,12 @@ from typing import cast
 from confluent_kafka import Message
 
 from flashsale.history.step import Searched, Step
+from schemas.headers import texts_of
 from schemas.invalid import InvalidEvent
 from schemas.normalised import Normalised, read
 from schemas.promotions import PromotionEnd, PromotionStart
 from schemas.topics import PROMOTION_END, PROMOTION_START
-from streams.reader import Reader, headers_of, reading
+from streams.reader import headers_of, reading
 from streams.settings import Settings
 from streams.settings.mapping import map_message
 
@@ -31,36 +32,38 @@ def event_in(settings: Settings, topic: str, message: Message) -> Normalised | N
 
 def through(message: Message) -> str:
     """Which client of the bridge sent a record, as the end of a sentence; empty where it came otherwise."""
-    texts = {name: (value or b"").decode(errors="replace") for name, value in headers_of(message)}
-    client = texts.get(CLIENT_HEADER)
+    client = texts_of(headers_of(message)).get(CLIENT_HEADER)
     return f", through the bridge by client {client}" if client else ""
 
 
-def mentioning(reader: Reader, name: str, looked: dict[int, Searched]) -> Iterator[Message]:
-    """Every record in whose value a reference stands; `looked`, by partition, notes what was read."""
+def mentioning(settings: Settings, topic: str, name: str, searched: list[Searched]) -> Iterator[Message]:
+    """Every record of a topic in whose value a reference stands; `searched` gets the partitions.
+
+    Raises ConfigurationError when the broker does not have the topic or falls silent, and KafkaException.
+    """
     plain, escaped = name.encode(), json.dumps(name)[1:-1].encode()
-    for message in reader.to_the_end():
-        looked[cast(int, message.partition())].saw(message)
-        value = message.value() or b""
-        if plain in value or escaped in value:
-            yield message
+    with reading(settings, topic) as reader:
+        looked = {span.partition: Searched.of(topic, span) for span in reader.spans}
+        searched += looked.values()
+        for message in reader.to_the_end():
+            looked[cast(int, message.partition())].saw(message)
+            value = message.value() or b""
+            if plain in value or escaped in value:
+                yield message
 
 
 def sale_events(settings: Settings, promotion: str) -> tuple[list[Step], list[Searched]]:
     """Who started and who ended a promotion, in order of time, and the partitions that were read.
 
-    Raises ConfigurationError when the broker does not have the topics or falls silent, and KafkaException.
+    Raises what `mentioning` raises.
     """
     steps: list[Step] = []
     searched: list[Searched] = []
     for topic in (PROMOTION_START, PROMOTION_END):
-        with reading(settings, topic) as reader:
-            looked = {span.partition: Searched.of(topic, span) for span in reader.spans}
-            searched += looked.values()
-            for message in mentioning(reader, promotion, looked):
-                event = event_in(settings, topic, message)
-                if isinstance(event, PromotionStart | PromotionEnd) and event.identity == promotion:
-                    steps.append(_step(topic, message, event))
+        for message in mentioning(settings, topic, promotion, searched):
+            event = event_in(settings, topic, message)
+            if isinstance(event, PromotionStart | PromotionEnd) and event.identity == promotion:
+                steps.append(_step(topic, message, event))
     return sorted(steps, key=lambda step: step.at_ms), searched
 
 

@@ -15,6 +15,7 @@ from flashsale.history import words
 from flashsale.history.events import event_in, mentioning, through
 from flashsale.history.replay import histories
 from flashsale.history.step import Searched, Step
+from schemas.headers import texts_of
 from schemas.normalised import Cancelled, Placed
 from schemas.structs import OrderOutcome
 from schemas.topics import DEAD_LETTERS, ORDER_CANCELLED, ORDER_OUTCOMES, ORDER_PLACED
@@ -80,7 +81,7 @@ class OrderHistory:
         text = "is answered once more with the same bytes" if again else "is answered"
         self._add(at_ms, message, ORDER_OUTCOMES, "answer", f"{text}. {_summary(outcome)}", outcome.outcome)
         self._skus.update(dict.fromkeys(result.sku for result in outcome.consume_results))
-        headers = _headers(message)
+        headers = texts_of(headers_of(message))
         topic = headers.get("source-topic", "").removeprefix(self.settings.topic_prefix)
         if topic in EVENT_TOPICS:
             self._events[topic, int(headers["source-partition"]), int(headers["source-offset"])] = None
@@ -110,13 +111,10 @@ class OrderHistory:
         Where the order was answered, only a cancel can be missing: it may wait in a backlog.
         """
         for topic in topics:
-            with reading(self.settings, topic) as reader:
-                looked = {span.partition: Searched.of(topic, span) for span in reader.spans}
-                self.searched += looked.values()
-                for message in mentioning(reader, self.ref, looked):
-                    place = (topic, cast(int, message.partition()), cast(int, message.offset()))
-                    if place not in self._events:
-                        self._take_event(topic, message)
+            for message in mentioning(self.settings, topic, self.ref, self.searched):
+                place = (topic, cast(int, message.partition()), cast(int, message.offset()))
+                if place not in self._events:
+                    self._take_event(topic, message)
 
     def _take_event(self, topic: str, message: Message) -> None:
         event = event_in(self.settings, topic, message)
@@ -156,10 +154,6 @@ def _summary(outcome: OrderOutcome) -> str:
         results = cast(Iterable[Any], outcome.cancel_results)
         told += f"; cancelled {words.lines([(each.sku, each.quantity, each.reason) for each in results])}"
     return told
-
-
-def _headers(message: Message) -> dict[str, str]:
-    return {name: (value or b"").decode(errors="replace") for name, value in headers_of(message)}
 
 
 def _milliseconds(moment: str) -> int:

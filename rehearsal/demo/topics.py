@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message
 
 from rehearsal.demo.events import Identity
+from schemas.headers import texts_of
 from schemas.topics import (
     DEAD_LETTERS,
     ORDER_CANCELLED,
@@ -68,7 +69,7 @@ def identity_of(message: Mapping[str, Any]) -> Identity:
 
 def record_of(message: Message, prefix: str) -> Record:
     """A consumed message as a record, the prefix taken off the names of topics."""
-    headers = {name: (value or b"").decode(errors="replace") for name, value in headers_of(message)}
+    headers = texts_of(headers_of(message))
     if SOURCE_TOPIC in headers:
         headers[SOURCE_TOPIC] = headers[SOURCE_TOPIC].removeprefix(prefix)
     return Record(

@@ -32,6 +32,11 @@ NO_REPLICA, ANY_EPOCH, LATEST = -1, -1, -1
 _STRING = CompactString("utf-8")
 
 
+def _topics(*fields: tuple[str, Any]) -> tuple[str, Array]:
+    """The field `topics` of versions that are not flexible, with these fields of each partition."""
+    return "topics", Array(("topic", String("utf-8")), ("partitions", Array(*fields)))
+
+
 class TxnOffsetCommitResponse3(Response):  # type: ignore[misc]
     """Per topic and partition: an error code."""
 
@@ -145,21 +150,12 @@ class ListOffsetsResponse5(Response):  # type: ignore[misc]
     API_VERSION = 5
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                (
-                    "partitions",
-                    Array(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("timestamp", Int64),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                    ),
-                ),
-            ),
+        _topics(
+            ("partition", Int32),
+            ("error_code", Int16),
+            ("timestamp", Int64),
+            ("offset", Int64),
+            ("leader_epoch", Int32),
         ),
     )
 
@@ -173,16 +169,7 @@ class ListOffsetsRequest5(RequestStruct):  # type: ignore[misc]
     SCHEMA = Schema(
         ("replica_id", Int32),
         ("isolation_level", Int8),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                (
-                    "partitions",
-                    Array(("partition", Int32), ("current_leader_epoch", Int32), ("timestamp", Int64)),
-                ),
-            ),
-        ),
+        _topics(("partition", Int32), ("current_leader_epoch", Int32), ("timestamp", Int64)),
     )
 
 
@@ -193,21 +180,7 @@ class OffsetForLeaderEpochResponse3(Response):  # type: ignore[misc]
     API_VERSION = 3
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                (
-                    "partitions",
-                    Array(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader_epoch", Int32),
-                        ("end_offset", Int64),
-                    ),
-                ),
-            ),
-        ),
+        _topics(("error_code", Int16), ("partition", Int32), ("leader_epoch", Int32), ("end_offset", Int64)),
     )
 
 
@@ -219,16 +192,7 @@ class OffsetForLeaderEpochRequest3(RequestStruct):  # type: ignore[misc]
     RESPONSE_TYPE = OffsetForLeaderEpochResponse3
     SCHEMA = Schema(
         ("replica_id", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                (
-                    "partitions",
-                    Array(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32)),
-                ),
-            ),
-        ),
+        _topics(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32)),
     )
 
 

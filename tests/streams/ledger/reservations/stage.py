@@ -32,6 +32,9 @@ PROMOTION, SKU = "FLASH-1", "SKU-1"
 NOON_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
 TERMS = Terms()
+DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
+QUIET = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS)
+"""Nothing is asked again, and no report is due, while a test looks on."""
 IDS = (PROMOTION, SKU)
 
 DECODERS: dict[str, Callable[[bytes], Any]] = {
@@ -253,6 +256,14 @@ def decode(send: Send) -> Any:
     """What a record says."""
     assert send.value is not None
     return DECODERS[send.topic](send.value)
+
+
+def confirm(ledger: Ledger) -> list[Any]:
+    """Fluent confirms what it was asked for last: a settle, or else a release."""
+    row = ledger.row()
+    if row.request == "S":
+        return ledger.do(c.SettleConfirmed(*IDS, row.number, row.asked_remaining))
+    return ledger.do(c.ReleaseConfirmed(*IDS, row.number))
 
 
 def of(kind: type, out: list[Any]) -> list[Any]:

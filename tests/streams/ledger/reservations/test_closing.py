@@ -9,22 +9,23 @@ import pytest
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import ReleaseRequest, SettleRequest, reservation_ref
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, figures_in, of
+from tests.streams.ledger.reservations.stage import (
+    DELAY_MS,
+    IDS,
+    INTERVAL_MS,
+    QUIET,
+    TERMS,
+    Ledger,
+    confirm,
+    figures_in,
+    of,
+)
 
 REF = reservation_ref(*IDS)
-DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
-QUIET = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS)
 
 
 def settle(number: int, remaining: int, consumed: int) -> SettleRequest:
     return SettleRequest(*IDS, number, REF, remaining, consumed)
-
-
-def confirm(ledger: Ledger) -> list[Any]:
-    row = ledger.row()
-    if row.request == "S":
-        return ledger.do(c.SettleConfirmed(*IDS, row.number, row.asked_remaining))
-    return ledger.do(c.ReleaseConfirmed(*IDS, row.number))
 
 
 def closing(*, old: int = 0, young: int = 0, reserved: int = 100, terms: Terms = QUIET) -> Ledger:

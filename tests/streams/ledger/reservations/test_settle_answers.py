@@ -6,20 +6,24 @@ from schemas.drift import DriftKind
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, figures_in, of
-
-DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
-QUIET = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS)
+from tests.streams.ledger.reservations.stage import (
+    DELAY_MS,
+    HOUR_MS,
+    IDS,
+    INTERVAL_MS,
+    QUIET,
+    TERMS,
+    Ledger,
+    confirm,
+    decided,
+    figures_in,
+    of,
+)
 
 
 def asked(out: list[object]) -> list[tuple[int, int, int]]:
     """(number, remaining, consumed) of the settles among what was sent."""
     return [(settle.number, settle.remaining, settle.consumed) for settle in of(SettleRequest, out)]
-
-
-def confirm(ledger: Ledger) -> list[object]:
-    row = ledger.row()
-    return ledger.do(c.SettleConfirmed(*IDS, row.number, row.asked_remaining))
 
 
 def test_units_are_not_sold_again_while_fluent_refuses_to_hold_them() -> None:

@@ -3,11 +3,19 @@ from __future__ import annotations
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest, reservation_ref
 from streams.ledger.terms import Terms
-from tests.streams.ledger.reservations.stage import HOUR_MS, IDS, TERMS, Ledger, decided, of
+from tests.streams.ledger.reservations.stage import (
+    DELAY_MS,
+    HOUR_MS,
+    IDS,
+    INTERVAL_MS,
+    QUIET,
+    Ledger,
+    confirm,
+    decided,
+    of,
+)
 
 REF = reservation_ref(*IDS)
-DELAY_MS, INTERVAL_MS = TERMS.settle_delay_ms, TERMS.settle_interval_ms
-QUIET = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS)
 SALE = Terms(ask_again_ms=10 * HOUR_MS, report_interval_ms=10 * HOUR_MS, book_sale=True)
 
 
@@ -18,11 +26,6 @@ def settle(number: int, remaining: int, consumed: int, *, book_sale: bool = Fals
 def asked(out: list[object]) -> list[object]:
     """What was sent, but for what the promotion is told."""
     return [record for record in out if not isinstance(record, c.LineFigures)]
-
-
-def confirm(ledger: Ledger) -> list[object]:
-    row = ledger.row()
-    return ledger.do(c.SettleConfirmed(*IDS, row.number, row.asked_remaining))
 
 
 def test_units_are_settled_after_the_delay_and_not_before() -> None:
