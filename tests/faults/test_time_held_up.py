@@ -169,14 +169,14 @@ def test_orders_that_are_not_replicated_when_a_broker_dies_before_the_deadline_a
             added.result(20)
             wait_until(lambda: in_sync(admin, topic, number) == {1, 3}, "the new partition is replicated")
             sale.start_worker()
-            deadline = Deadline.within(8)
+            deadline = Deadline.within(15)
             started(sale, dict.fromkeys(SKUS, 10), deadline)
-            deadline.wait(-2)
+            deadline.wait(-5)
             dying.kill()
             producer = Producer({"bootstrap.servers": bootstrap, "acks": "1"})
             for event in orders("O", 40, SKUS):
                 producer.produce(topic, json.dumps(event), partition=number)
-            assert producer.flush(1.5) == 0
+            assert producer.flush(4.0) == 0
             sale.wait_for("order-outcomes", 40)
             assert answers(sale, deadline.ms).in_time == {TAKEN: 40}
             assert len(sale.wait_for("reservation-releases", len(SKUS))) == len(SKUS)
