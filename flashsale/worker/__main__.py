@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from flashsale.supervisor.exits import CONFIGURATION, NO_BROKER, ORPHANED
+from flashsale.worker.allocator import share_arenas
 from streams.settings import ConfigurationError, NoBrokerError, load_settings
 from streams.system import end_with
 
@@ -16,6 +17,7 @@ from streams.system import end_with
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one worker until SIGTERM, then end the process with the status that says how it went."""
     given = _parser().parse_args(arguments)
+    share_arenas()
     end_with(given.pipe, ORPHANED)
     try:
         settings = load_settings(os.environ)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-"""glibc's; other C libraries have none, or need none."""
+from flashsale.worker.allocator import trim
 
 
 def calm() -> None:
@@ -21,9 +19,7 @@ def clear_away() -> None:
 
     A fetch that nobody read any more when its partition went refers to itself (aiokafka's PartitionRecords
     and its iterator), with up to three megabytes of each partition. And the clients that read rows back
-    leave holes of 60 MB in what glibc keeps for their threads, which the next ones do not fill
-    (malloc_trim(3)).
+    leave holes in what glibc keeps for their threads.
     """
     gc.collect()
-    if _trim is not None:
-        _trim(0)
+    trim()
