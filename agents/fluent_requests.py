@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import cast
 
 import faust
-from msgspec import MsgspecError
 
 from agents.shell import channel, take
 from fluent import RequestQueue
 from fluent.backlog import Reservation, number_of, reservation_of
 from schemas.topics import FLUENT_REQUESTS, SKU_COMMANDS
+from schemas.unreadable import UNREADABLE
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.host.consumer import Consumer
@@ -135,7 +135,7 @@ class FluentRequests:
         for record in fetched.records:
             try:
                 request: AnyRequest = decode_request(record.value or b"")
-            except (MsgspecError, RecursionError, ValueError) as error:
+            except UNREADABLE as error:
                 log.error(
                     "not_a_fluent_request",
                     partition=fetched.partition,

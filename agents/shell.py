@@ -13,6 +13,7 @@ import msgspec
 from schemas.fields import LAST_EVENT_MS
 from schemas.normalised import Normalised, read
 from schemas.reasons import Reason
+from schemas.unreadable import UNREADABLE
 from streams.engine.fetched import Fetched
 from streams.engine.host.app import EngineApp
 from streams.engine.stage import Record, remember_seen_ms, seen_ms, what_is_wrong
@@ -115,7 +116,7 @@ class CommandStage:
             headers = record.headers
             try:
                 command = decode(record.value or b"", headers[0][1] if headers else None)
-            except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            except UNREADABLE as error:
                 source = Source(self.wire_topic, partition, record.offset, record.key)
                 found = what_is_wrong(record, str(error))
                 dead_letter(source, record.value, Reason.INVALID, found, now_ms, effects)
@@ -131,7 +132,7 @@ class CommandStage:
     def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
         """Turn a record away undecided; an event that was sent home is named as it came in."""
         source = Source(self.wire_topic, partition, record.offset, record.key)
-        with contextlib.suppress(msgspec.MsgspecError, IndexError, RecursionError):
+        with contextlib.suppress(IndexError, *UNREADABLE):
             source = _decode_envelope(record.headers[0][1]).source
         dead_letter(source, record.value, Reason.UNPROCESSABLE, why, seen_ms(rows, self.topic), effects)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from bridge.gate import Gate
 from bridge.inbox import Inbox, ReadAgain
 from bridge.operations import Metrics
@@ -17,6 +15,7 @@ from bridge.sale.sales import Sales
 from bridge.status import Status
 from bridge.waiting import Waiters
 from schemas.topics import PROMOTION_END, PROMOTION_START
+from schemas.unreadable import UNREADABLE
 from streams.log import get_logger
 from streams.settings import Settings
 
@@ -129,7 +128,7 @@ class Bridge:
                 self.status.arrived(arrival)
                 self.waiters.arrived(arrival)
                 self.sales.arrived(arrival)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 log.warning(
                     "outcome_unreadable",
                     topic=arrival.topic,

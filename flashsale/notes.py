@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition
 from fluent.meters import BreakerState
 from schemas.status import Count
 from schemas.times import LAST_MS
+from schemas.unreadable import UNREADABLE
 
 END = "\0"
 """librdkafka 2.16 does not end a metadata string, and confluent-kafka reads it as far as to the next zero."""
@@ -46,7 +47,7 @@ def note_in(at: TopicPartition) -> Note | None:
     """The note beside a committed offset, None where there is none that can be read."""
     try:
         found: Note = _decode((at.metadata or "").rstrip(END))
-    except (UnicodeDecodeError, msgspec.DecodeError):
+    except UNREADABLE:
         return None
     return found
 

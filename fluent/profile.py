@@ -157,7 +157,7 @@ def load_profile(name: str, folder: Path | None = None) -> Profile:
 def _read(file: Path) -> _ProfileSpec:
     try:
         spec = msgspec.json.decode(file.read_bytes(), type=_ProfileSpec)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         raise ProfileError(f"{file}: {error}") from None
     unknown = [name for name in spec.operations if name not in REQUIRED + OPTIONAL]
     if unknown:

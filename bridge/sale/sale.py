@@ -31,6 +31,7 @@ from schemas.structs import (
     Reserved,
     SaleFigures,
 )
+from schemas.unreadable import UNREADABLE
 
 UNKNOWN = "UNKNOWN"
 
@@ -144,13 +145,13 @@ class Sale:
             self._head_changed = True
 
     def settle(self) -> None:
-        """Read the pages that came. Raises MsgspecError for one that is not ours; the others are read."""
+        """Read the pages that came. One that is not ours raises one of UNREADABLE; the others are read."""
         unread, self._unread = sorted(self._unread.items(), reverse=True), {}
-        failure: msgspec.MsgspecError | None = None
+        failure: Exception | None = None
         for (what, _), value in unread:
             try:
                 self._read_results(value) if what == RESULTS else self._read_report(value)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 failure = error
         if failure is not None:
             raise failure

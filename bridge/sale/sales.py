@@ -13,6 +13,7 @@ from bridge.sale.sale import REPORT, RESULTS, Sale
 from schemas.structs import SaleFigures
 from schemas.times import iso_utc
 from schemas.topics import ORDER_OUTCOMES, PROMOTION_RESULTS, RECONCILIATION_REPORTS, SALE_FIGURES
+from schemas.unreadable import UNREADABLE
 
 HOUR_MS = 3_600_000
 
@@ -45,7 +46,7 @@ class Sales:
         self._over: dict[str, None] = {}
         """Sales that were forgotten since they are over, the one that was forgotten last at the end."""
         self._now_ms = 0
-        self._unreadable: list[msgspec.MsgspecError] = []
+        self._unreadable: list[Exception] = []
         """What could not be read, until `settle` tells."""
         self.gone: set[str] = set()
         """Sales that were forgotten since this was last emptied."""
@@ -69,7 +70,7 @@ class Sales:
         return self._rates.get(promotion_id) or Rates()
 
     def arrived(self, arrival: Arrival) -> None:
-        """Take a record in. Raises MsgspecError where it is not ours."""
+        """Take a record in. Raises one of UNREADABLE where it is not ours."""
         if arrival.topic == ORDER_OUTCOMES:
             self._count(arrival)
         elif arrival.topic == SALE_FIGURES:
@@ -87,7 +88,7 @@ class Sales:
         self._rates.clear()
         self._over.clear()
 
-    def settle(self, now_ms: int, *, is_caught_up: bool) -> list[msgspec.MsgspecError]:
+    def settle(self, now_ms: int, *, is_caught_up: bool) -> list[Exception]:
         """Forget what is over, read what came; returns what could not be read.
 
         Before the topics' past is read nothing is: most of it is replaced or over soon.
@@ -96,7 +97,7 @@ class Sales:
         self._keep_within_bounds()
         return self._read(now_ms) if is_caught_up else []
 
-    def _read(self, now_ms: int) -> list[msgspec.MsgspecError]:
+    def _read(self, now_ms: int) -> list[Exception]:
         late_at = iso_utc(now_ms - LATE_MS)
         for sale in list(self._sales.values()):
             age_ms = now_ms - sale.told_ms
@@ -111,7 +112,7 @@ class Sales:
     def _settle(self, sale: Sale) -> None:
         try:
             sale.settle()
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             self._unreadable.append(error)
 
     def tick(self) -> set[str]:

@@ -17,6 +17,7 @@ from fluent.errors import FluentError
 from fluent.reconcile import AskedBook, Compared, Expectation, Mutation, Reconciler, Repair, expectations
 from schemas.reports import ReconciliationReport
 from schemas.topics import FLUENT_REQUESTS
+from schemas.unreadable import UNREADABLE
 from streams.ledger.fluent_requests import decode_request
 from streams.reader import read_to_end
 from streams.settings import ConfigurationError, Settings
@@ -106,7 +107,7 @@ def _asked(settings: Settings, promotion: str) -> AskedBook:
     for record in read_to_end(settings, FLUENT_REQUESTS):
         try:
             book.take(decode_request(record.value() or b""), record.timestamp()[1])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             unreadable += 1
     if unreadable:
         complain(f"{unreadable} records of fluent-requests are no requests and were left out.")

@@ -10,15 +10,16 @@ from typing import Any, cast
 import msgspec
 from confluent_kafka import Message
 
+from bridge.records import source_of
 from flashsale.dead_letters.letter import DeadLetter, read_dead_letters
 from flashsale.history import words
 from flashsale.history.events import event_in, mentioning, through
 from flashsale.history.replay import histories
 from flashsale.history.step import Searched, Step
-from schemas.headers import texts_of
 from schemas.normalised import Cancelled, Placed
 from schemas.structs import OrderOutcome
 from schemas.topics import DEAD_LETTERS, ORDER_CANCELLED, ORDER_OUTCOMES, ORDER_PLACED
+from schemas.unreadable import UNREADABLE
 from streams.engine.partitioner import partition_of
 from streams.reader import headers_of, reading
 from streams.settings import Settings
@@ -72,19 +73,22 @@ class OrderHistory:
 
     def _take_outcome(self, message: Message, told: set[bytes]) -> None:
         value = message.value() or b""
-        outcome = _decode_outcome(value)
+        try:
+            outcome = _decode_outcome(value)
+            decided_at_ms = _milliseconds(outcome.decided_at)
+        except UNREADABLE:
+            return  # somebody else writes to this topic
         if outcome.promotion_id != self.promotion:
             return
         again = value in told
         told.add(value)
-        at_ms = message.timestamp()[1] if again else _milliseconds(outcome.decided_at)
+        at_ms = message.timestamp()[1] if again else decided_at_ms
         text = "is answered once more with the same bytes" if again else "is answered"
         self._add(at_ms, message, ORDER_OUTCOMES, "answer", f"{text}. {_summary(outcome)}", outcome.outcome)
         self._skus.update(dict.fromkeys(result.sku for result in outcome.consume_results))
-        headers = texts_of(headers_of(message))
-        topic = headers.get("source-topic", "").removeprefix(self.settings.topic_prefix)
-        if topic in EVENT_TOPICS:
-            self._events[topic, int(headers["source-partition"]), int(headers["source-offset"])] = None
+        source, _ = source_of(headers_of(message), self.settings.topic_prefix)
+        if source is not None and source.topic in EVENT_TOPICS:
+            self._events[source] = None
 
     def _find_dead_letters(self) -> None:
         for letter in read_dead_letters(self.settings):

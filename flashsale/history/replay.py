@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-import msgspec
 from confluent_kafka import Message
 
 from agents import reservations
@@ -21,6 +20,7 @@ from flashsale.history.caused import Told, told_of
 from flashsale.history.step import Searched, Step
 from schemas.reasons import Reason
 from schemas.topics import SKU_COMMANDS
+from schemas.unreadable import UNREADABLE
 from streams.engine.partitioner import partition_of
 from streams.engine.unprocessable import RecordFailed, decide
 from streams.ledger.commands import decode_sku_command, reservation_key
@@ -126,7 +126,7 @@ class Replay:
         """The command in a record that may be about what is watched, else None."""
         try:
             command: Any = decode_sku_command(record.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return None
         about = getattr(command, "order_ref", None)
         return None if about is not None and self.order_ref not in (None, about) else command

@@ -9,9 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-import msgspec
-
 from schemas.topics import FLUENT_REQUESTS
+from schemas.unreadable import UNREADABLE
 from streams.ledger.fluent_requests import FluentRequest, VerifyPage, decode_request
 from streams.reader import reading
 from streams.settings import Settings
@@ -40,7 +39,7 @@ def asked_again(settings: Settings, now_ms: int) -> dict[tuple[str, str], int]:
     with reading(settings, FLUENT_REQUESTS) as reader:
         reader.skip_to(now_ms - round(1_000 * max(LEAST_BACK_S, 4 * again_s)))
         for message in reader.to_the_end():
-            with suppress(msgspec.MsgspecError, ValueError):
+            with suppress(*UNREADABLE):
                 request = decode_request(message.value() or b"")
                 if not isinstance(request, VerifyPage):  # of which only what differs is answered
                     _note(newest, request, message.timestamp()[1])

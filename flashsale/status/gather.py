@@ -24,6 +24,7 @@ from schemas.promotions import PromotionStart
 from schemas.status import WorkerStatus
 from schemas.times import milliseconds
 from schemas.topics import PROMOTION_RESULTS, PROMOTION_START, RECONCILIATION_REPORTS, SALE_FIGURES
+from schemas.unreadable import UNREADABLE
 from streams.reader import reading
 from streams.settings import Settings
 from streams.settings.mapping import map_message
@@ -127,7 +128,7 @@ def _read_starts(settings: Settings, facts: Facts) -> None:
 
 def _read_results(settings: Settings, facts: Facts) -> None:
     for message in _records(settings, 0, PROMOTION_RESULTS):
-        with suppress(msgspec.MsgspecError):
+        with suppress(*UNREADABLE):
             value = message.value() or b""
             identity = msgspec.json.decode(value, type=_Identity).promotion_id
             known = facts.promotions.setdefault(identity, Promotion(identity))
@@ -143,10 +144,11 @@ def _read_reports(settings: Settings, facts: Facts) -> None:
         since_ms = began_ms if back_ms is None else facts.at_ms - back_ms
         for message in _records(settings, since_ms, RECONCILIATION_REPORTS):
             if (cast(Any, message.key()) or b"").decode(errors="replace") in wanted:
-                with suppress(msgspec.MsgspecError):
+                with suppress(*UNREADABLE):
                     value = message.value() or b""
                     head = decode_head(value)
-                    facts.promotions[head.promotion_id].take_report(head, value, message.timestamp()[1])
+                    if known := facts.promotions.get(head.promotion_id):
+                        known.take_report(head, value, message.timestamp()[1])
 
 
 def _read_figures(settings: Settings, facts: Facts) -> None:
@@ -156,7 +158,7 @@ def _read_figures(settings: Settings, facts: Facts) -> None:
         return
     since_ms = min(map(_figures_of_ms, still_open.values()))
     for message in _records(settings, since_ms - CLOCKS_DIFFER_MS, SALE_FIGURES):
-        with suppress(msgspec.MsgspecError):
+        with suppress(*UNREADABLE):
             figures = decode_figures(message.value() or b"")
             if figures.promotion_id in still_open:
                 still_open[figures.promotion_id].take_figures(figures)

@@ -85,19 +85,23 @@ class Promotion:
         return waiting
 
     def take_results(self, value: bytes, at_ms: int) -> None:
-        """A page of its results."""
-        for raw in _decode_results(value).reservations:
-            if msgspec.json.decode(raw, type=_Success).success:
-                line = msgspec.json.decode(raw, type=Reserved)
-                self.reserved[line.sku] = line
-            else:
-                refusal = msgspec.json.decode(raw, type=NotReserved)
-                self.refused[refusal.sku] = refusal
+        """A page of its results. One that is not ours raises one of UNREADABLE, and changes nothing."""
+        raw_lines = _decode_results(value).reservations
+        lines = [_decode_reserved(raw) for raw in raw_lines if _decode_success(raw).success]
+        refusals = [_decode_refused(raw) for raw in raw_lines if not _decode_success(raw).success]
+        for line in lines:
+            milliseconds(line.expires_at)
+        self.reserved |= {line.sku: line for line in lines}
+        self.refused |= {refusal.sku: refusal for refusal in refusals}
         self.first_told_ms = self.first_told_ms or at_ms
         self.last_told_ms = max(self.last_told_ms, at_ms)
 
     def take_report(self, head: ReportHead, value: bytes, at_ms: int) -> None:
-        """A page of a report; the report that was completed last is the newest."""
+        """A page of a report; the report that was completed last is the newest.
+
+        One that is not ours raises one of UNREADABLE, and changes nothing.
+        """
+        milliseconds(_decode_report(value).generated_at)
         pages = self._pages.setdefault((head.kind, head.revision), {})
         pages[head.page] = (head, value)
         if len(pages) == head.pages:
@@ -107,7 +111,11 @@ class Promotion:
             self.last_told_ms = max(self.last_told_ms, at_ms)
 
     def take_figures(self, figures: SaleFigures) -> None:
-        """A record of `sale-figures`; the newest report shows what is older than itself."""
+        """A record of `sale-figures`; the newest report shows what is older than itself.
+
+        One that is not ours raises one of UNREADABLE, and changes nothing.
+        """
+        milliseconds(figures.at)
         if self.head is None or figures.at > self.head.generated_at:
             self.newer[figures.sku] = figures
 
@@ -179,6 +187,9 @@ class _Success(msgspec.Struct):
     success: bool
 
 
+_decode_success = msgspec.json.Decoder(_Success).decode
+_decode_reserved = msgspec.json.Decoder(Reserved).decode
+_decode_refused = msgspec.json.Decoder(NotReserved).decode
 _decode_results = msgspec.json.Decoder(PromotionResults).decode
 _decode_report = msgspec.json.Decoder(ReconciliationReport).decode
 decode_figures = msgspec.json.Decoder(SaleFigures).decode

@@ -9,6 +9,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import structs
 
+from schemas.unreadable import UNREADABLE
+
 Log = TypeVar("Log")
 
 
@@ -69,7 +71,7 @@ def ownership_in(metadata: str) -> Ownership | None:
     """What a metadata string says, or None where it is not one of ours (Faust's own commits have none)."""
     try:
         found: Ownership = _decode(metadata)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return found
 

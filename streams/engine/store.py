@@ -22,6 +22,7 @@ from rocksdict import (
     WriteBatch,
 )
 
+from schemas.unreadable import UNREADABLE
 from streams.ledger.rows import Changes
 from streams.log import get_logger
 
@@ -167,7 +168,7 @@ class RocksStore:
         raw = self.get(_MARK)
         try:
             return None if raw is None else _decode_mark(raw)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise self._thrown_away(error) from error
 
     def close(self) -> None:

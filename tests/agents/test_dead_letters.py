@@ -55,6 +55,14 @@ def unreadable_command() -> Effects:
     return effects
 
 
+def given_up_with_a_foreign_envelope() -> Effects:
+    effects = Effects()
+    envelope = ("envelope", b"\x93\x95\xa1\xff")  # a topic's name that is not UTF-8
+    record = Rec(b"any", b"A", 9, headers=(envelope,))
+    stage().give_up(0, record, "it fails each time", Rows(MemoryStore()), effects)
+    return effects
+
+
 def order_with_other_content() -> Effects:
     return after(orders.decide, (NOON_MS, placed(1, 0)), (NOON_MS, placed(2, 1)))
 
@@ -82,6 +90,7 @@ PROMOTION = {"promotion": "FLASH-1"}
 WAYS = [
     (unreadable_input, Reason.INVALID, b"no JSON", {}),
     (unreadable_command, Reason.INVALID, b"\xc1 poison", {}),
+    (given_up_with_a_foreign_envelope, Reason.UNPROCESSABLE, b"any", {}),
     (order_with_other_content, Reason.CONFLICT, b"order 1", ORDER),
     (cancel_with_other_content, Reason.CONFLICT, b"cancel 1", ORDER),
     (start_with_other_content, Reason.CONFLICT, b"start 1", PROMOTION),

@@ -236,11 +236,16 @@ def test_an_aborted_decision_is_nobodys_answer(
     assert waiting.result(30).json()["outcome"] == "REJECTED"
 
 
+FOREIGN = (b"{}", b'{"promotionId":"\xff"}', b'{"other":' + b"[" * 10_000 + b"]" * 10_000 + b"}")
+
+
 def test_what_the_bridge_cannot_read_in_an_outcome_topic_disturbs_nobody(
     threads: ThreadPoolExecutor, caller: Caller, decider: Decider
 ) -> None:
     decider.publish(("order-outcomes", b"\xff not json", {"source-topic": "x"}))
     decider.publish(("promotion-results", b"[]", {"source-offset": "many"}))
+    for topic in ("order-outcomes", "promotion-results", "sale-figures", "reconciliation-reports"):
+        decider.publish(*[(topic, value, {}) for value in FOREIGN])
     record = ("order-outcomes", outcome("AFTER-POISON"), {"mark": "AFTER-POISON"})
     answer = answered(threads, caller, decider, CONSUME, placed("AFTER-POISON"), record)
     assert answer.status_code == 200
