@@ -26,7 +26,7 @@ from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.store import StoreFailed
 from streams.engine.takeover import Takeover, Unrecoverable, parse
 from streams.engine.task import Task, are_full
-from streams.engine.unprocessable import RecordFailed, write_down
+from streams.engine.unprocessable import RecordFailed, see_through, write_down
 from streams.log import get_logger
 
 log = get_logger("engine")
@@ -97,6 +97,8 @@ class Driver:
                     task.state.left_undecided(source, following)
                     left = fetched.rest(following)
                 self.carry_out(self.protocol.decided(task.name, records, time.monotonic()))
+                if task.gave_up:
+                    return await see_through(self, task)
                 continue
             if isinstance(action, act.Seek):
                 self._observer.dropped_fetch(task.name, source, fetched.start, action.offset)

@@ -58,6 +58,8 @@ class Task:
         """By source: the id of the topic that its position is about."""
         self.condemned: dict[str, int] = {}
         """By source: the offset of a record that failed here for the last time and is to be turned away."""
+        self.gave_up = False
+        """Whether the portion that was decided last ends with such a record."""
         self.pending = Pending()
         self._deadlines: list[Deadlines] | None = None
         self._in_flight = Pending()
@@ -125,7 +127,9 @@ class Task:
         count = unprocessable.decide(stage, source, records, self.rows, effects, condemned)
         pending.records += count
         pending.bytes += _bytes(records[:count]) + _bytes(effects.sends[before:])
-        return count, records[count].offset if count < len(records) else fetched.following
+        following = records[count].offset if count < len(records) else fetched.following
+        self.gave_up = condemned is not None and start <= condemned < following
+        return count, following
 
     def seal(self, offsets: Mapping[str, int]) -> tuple[Effects, Changes]:
         """What the next transaction carries of this task, with the positions that it brings."""

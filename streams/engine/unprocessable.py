@@ -3,8 +3,10 @@
 An exception that escapes a stage is a bug: the process ends before anything of the batch is visible, and a
 clean one tries again. Where the same record ends that one, too, it would stand in the way of a whole sale.
 Each failure is written down first, as a row, so that whichever worker owns the task next knows of it, even
-one with an empty disk. A record that fails the third time becomes a dead letter. A worker that is broken
-itself would turn everything away so: after LIMIT records in WITHIN_MS it ends instead.
+one with an empty disk. A record that fails the third time becomes a dead letter, which is committed before
+anything behind it is tried: where that fails, too, it would undo the dead letter, and the two would end one
+process after the other for ever. A worker that is broken itself would turn everything away so: after LIMIT
+records in WITHIN_MS it ends instead.
 """
 
 from __future__ import annotations
@@ -83,24 +85,23 @@ def decide(
 ) -> int:
     """Let a stage decide records of a source, but turn the `condemned` one away (its offset).
 
-    Returns how many it has decided: as many as make a portion. A record is condemned by the process in which
-    it failed for the last time. Any other tries it once more, however often it has failed before: it may be
-    of a mended version. Raises RecordFailed for an exception of the stage's.
+    Returns how many it has decided: as many as make a portion, which ends with the one that was turned away.
+    A record is condemned by the process in which it failed for the last time. Any other tries it once more,
+    however often it has failed before: it may be of a mended version. Raises RecordFailed for an exception of
+    the stage's.
     """
     partition, failed = int(source.rpartition("/")[2]), rows.get(FAILURES, source.encode())
-    if failed is None or failed.offset != condemned:
+    if failed is None or failed.offset != condemned or all(each.offset != condemned for each in records):
         return _decide(stage, source, records, rows, effects)
     before = [record for record in records if record.offset < failed.offset]
-    after = [record for record in records if record.offset > failed.offset]
     decided = _decide(stage, source, before, rows, effects)
     if decided < len(before):
         return decided
-    for record in records[len(before) : len(records) - len(after)]:
-        stage.give_up(partition, record, failed.why, rows, effects)
-        effects.notices.append(_notice(source, failed))
-        _remember_given_up(rows)
-        rows.delete(FAILURES, source.encode())
-    return len(records) - len(after) + _decide(stage, source, after, rows, effects)
+    stage.give_up(partition, records[decided], failed.why, rows, effects)
+    effects.notices.append(_notice(source, failed))
+    _remember_given_up(rows)
+    rows.delete(FAILURES, source.encode())
+    return decided + 1
 
 
 def _decide(stage: Stage, source: str, records: Sequence[Record], rows: Rows, effects: Effects) -> int:
@@ -156,7 +157,7 @@ async def write_down(driver: Committing, task: Undecided, failed: RecordFailed) 
         raise failed
 
     def landed() -> bool:
-        return protocol.in_flight is None or task.name not in protocol.in_flight.tasks
+        return not _is_in_flight(protocol, task)
 
     driver.failing.add(task.name)
     state.forget()
@@ -180,6 +181,21 @@ async def write_down(driver: Committing, task: Undecided, failed: RecordFailed) 
     task.condemned[failed.source] = failed.offset
     driver.failing.discard(task.name)
     driver.carry_out(state.seeks())
+
+
+async def see_through(driver: Committing, task: Undecided) -> None:
+    """Take nothing more of a task in until what it has decided is committed, or undone; then read on."""
+    state, protocol = task.state, driver.protocol
+    if state is None:
+        return
+    driver.failing.add(task.name)
+    await driver.settled(lambda: not state.moved and not _is_in_flight(protocol, task))
+    driver.failing.discard(task.name)
+    driver.carry_out(state.seeks())
+
+
+def _is_in_flight(protocol: WorkerProtocol, task: Undecided) -> bool:
+    return protocol.in_flight is not None and task.name in protocol.in_flight.tasks
 
 
 def _remember_failure(rows: Rows, failed: RecordFailed) -> None:

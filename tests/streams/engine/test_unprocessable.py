@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,8 +97,9 @@ def test_a_mended_version_decides_what_a_former_one_failed_at_three_times() -> N
 
 
 def test_where_it_failed_for_the_last_time_it_is_a_dead_letter_and_its_neighbours_are_decided() -> None:
-    rows, effects = rows_after(TRIES), Effects()
-    decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows, effects, condemned=6)
+    rows, effects, records = rows_after(TRIES), Effects(), batch(b"a", BAD, b"b")
+    count = decide(STAGE, SOURCE, records, rows, effects, condemned=6)
+    decide(STAGE, SOURCE, records[count:], rows, effects, condemned=6)
     assert [(send.topic, send.key) for send in effects.sends] == [
         ("order-outcomes", b"a"),
         (DEAD_LETTERS, BAD),
@@ -171,10 +172,31 @@ async def test_whichever_worker_owns_the_task_next_knows_how_often_a_record_fail
         while recorder.seeks != dict.fromkeys(bench.sources(0), 0):
             await asyncio.sleep(0.005)
     assert bench.outcomes() == []
-    await last.offer(fetched)
+    await last.offer(fetched)  # up to the bad record
+    await last.offer(fetched)  # what is behind it
     await bench.until_durable(last, 3)
     assert bench.outcomes() == [(b"a", b"1"), (b"b", b"1")]
     assert bench.committed(DEAD_LETTERS) == [(BAD, b"ValueError: of no use")]
+
+
+async def test_records_that_fail_side_by_side_are_turned_away_one_after_the_other(bench: Bench) -> None:
+    """Seen: the one behind undid the dead letter of the one before, and its count, process after process."""
+    consumer, recorder = await bench.joined(), Recorder()
+    fetched = bench.fetched(0, [b"a", BAD, b"b", BAD, b"c"])
+    processes = 0
+    while len(bench.committed(DEAD_LETTERS)) < 2:
+        processes += 1
+        assert processes <= 2 * TRIES
+        engine = await owner(bench, f"worker-{processes}", consumer, recorder)
+        with suppress(RecordFailed):
+            async with asyncio.timeout(20):
+                while engine.tasks["task-0"].committed[bench.source()] < 5:
+                    await engine.offer(fetched)
+                    await asyncio.sleep(0.005)
+        await bench.next_generation(consumer)
+        consumer = bench.newest_member
+    assert bench.outcomes() == [(b"a", b"1"), (b"b", b"1"), (b"c", b"1")]
+    assert processes == 2 * TRIES - 1
 
 
 async def test_what_else_was_decided_before_the_record_failed_is_not_lost_and_not_made_twice(
