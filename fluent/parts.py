@@ -61,7 +61,7 @@ class Part:
         value = self.attributes.get(RESERVED_UNITS)
         try:
             return int(value) if value is not None else self.units
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             return self.units
 
     @property

@@ -13,6 +13,8 @@ from fluent.parts import Part
 from fluent.profile import Profile
 
 MAX_PAGES = 10_000
+MOST_UNITS = 2**53
+"""More is no quantity: no command of ours could say it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,7 +27,7 @@ def readable(read: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any,
     async def checked(*given: P.args, **named: P.kwargs) -> T:
         try:
             return await read(*given, **named)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise UnreadableAnswer(f"{read.__name__}: {type(error).__name__}: {error}") from error
 
     return checked
@@ -110,4 +112,7 @@ def whole(value: Any) -> int:
         return 0
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"{value!r:.100} in the place of a quantity")
-    return int(value)
+    units = int(value)
+    if abs(units) > MOST_UNITS:
+        raise ValueError(f"{value!r:.100} in the place of a quantity")
+    return units

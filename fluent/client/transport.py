@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -30,6 +31,9 @@ from fluent.errors import (
 from fluent.options import FluentOptions
 
 KEEP_ALIVE_S = 30.0
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of an emoji, which is two such escapes in JSON. Where a text was cut between them there is one, which
+UTF-8 cannot say: what repeats that text could not be sent to Kafka."""
 
 Answer = dict[str, Any]
 
@@ -152,10 +156,23 @@ def fluents_json(headers: httpx.Headers, content: bytes) -> Answer | None:
     if not may_be_fluents(headers):
         return None
     try:
-        answer = json.loads(content)
+        answer = json.loads(content.decode("utf-8-sig"))
+        if HALF.search(content):
+            answer = _whole(answer)
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _whole(value: Any) -> Any:
+    """The same with a replacement character for each half of a pair of surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(inner) for name, inner in value.items()}
+    return value
 
 
 def _retry_after_s(headers: httpx.Headers) -> float:

@@ -12,7 +12,8 @@ import pytest
 
 from fluent.client.limits import Breaker, Gate
 from fluent.errors import BudgetSpent, UnreadableAnswer
-from streams.ledger.commands import HoldConfirmed, ReleaseConfirmed
+from fluent.parts import Part
+from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, decode_sku_command, encode
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests, live
 from tests.support.fluent import FluentSimulator
@@ -109,12 +110,20 @@ class Garbled(Network):
             return response
         edges[0]["node"].update(self.change)
         self.change = {}
-        return httpx.Response(200, json=answer)
+        return httpx.Response(200, content=json.dumps(answer), headers=JSON)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": True}, {"status": None}, {"quantity": []}, {"quantity": True}, {"ref": "FS-ANOTHER-1"}],
+    [
+        {"status": True},
+        {"status": None},
+        {"quantity": []},
+        {"quantity": True},
+        {"quantity": 2**64},
+        {"quantity": float("inf")},
+        {"ref": "FS-ANOTHER-1"},
+    ],
     ids=str,
 )
 async def test_a_part_of_an_odd_shape_is_not_taken_for_one_that_has_ended(
@@ -196,3 +205,25 @@ async def test_a_caller_that_gives_up_keeps_no_slot_and_no_turn() -> None:
     gate.leave()
     await asyncio.wait_for(gate.enter(), 2)
     assert gate.in_flight == 1
+
+
+async def test_a_message_that_was_cut_within_an_emoji_can_be_told_to_the_ledger(
+    new_gateway: NewGateway, one: Requests
+) -> None:
+    """Seen: the answer was not UTF-8, so it was never sent, and the ledger asked for ever."""
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if "CreatePart" not in request.content.decode():
+            return None
+        said = rb'{"errors":[{"message":"C0140: no \ud83d\ude00, \ud83d","path":["c0_part"]}]}'
+        return httpx.Response(200, content=said, headers=JSON)
+
+    gateway = new_gateway(transport=Network(instead=refuse))
+    answer = await gateway.handle(one.hold(10))
+    assert isinstance(answer, HoldFailed) and "no \U0001f600, \ufffd" in answer.error
+    assert decode_sku_command(encode(answer)) == answer
+
+
+def test_a_planned_quantity_that_is_no_number_is_none() -> None:
+    part = Part("R-1", "P", "SKU", "", 7, live=True, attributes={"reserved_units": float("inf")})
+    assert part.planned == 7
