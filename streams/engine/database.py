@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 
 from schemas.topics import DAY_MS
-from streams.engine.changelog import ChangelogReader
+from streams.engine.changelog import ChangelogReader, RestoreCancelled
 from streams.engine.ports import Position, positions_in
 from streams.engine.store import Mark, RocksStore, StoreFailed
 from streams.ledger.rows import Changes
 from streams.log import get_logger
 
 log = get_logger("engine.restore")
+
+SET_BACK_MS = 60_000
+"""By so much a clock is set back now and then, by NTP for instance; it says nothing about the age of rows."""
 
 
 class Database:
@@ -48,6 +51,8 @@ class Database:
         that is impossible too, RestoreTimeout, RestoreCancelled, StoreInUse or KafkaException.
         """
         with self._lock:
+            if cancelled.is_set():  # the rows are another restore's by now, and perhaps in use
+                raise RestoreCancelled(str(self._path))
             try:
                 return self._restore(cancelled)
             except StoreFailed:
@@ -91,12 +96,13 @@ class Database:
         """Offset to read from: 0 unless the database is a prefix of this very changelog.
 
         Half of `delete.retention.ms` is the limit of its age: later, tombstones may have been compacted
-        away, and rows that were deleted meanwhile would come back.
+        away, and rows that were deleted meanwhile would come back. One from the future is of no known
+        age: a clock was set.
         """
         mark = self.store.mark()
         if mark is None or mark.topic_id != self._topic_id:
             return 0
-        if time.time_ns() // 1_000_000 - mark.written_at_ms > DAY_MS // 2:
+        if not -SET_BACK_MS <= time.time_ns() // 1_000_000 - mark.written_at_ms <= DAY_MS // 2:
             return 0
         end = self._reader.end_offset(self._changelog, self._partition)
         return mark.next_offset if mark.next_offset <= end else 0
