@@ -34,7 +34,7 @@ log = get_logger("engine")
 LET_GO_WITHIN_S = 2.0
 STARTS_ANEW = "none, once: the process ends and starts anew; when it repeats, report the trace"
 
-Seek = Callable[[Mapping[Partition, int]], Awaitable[None]]
+Seek = Callable[[Mapping[Partition, int]], Coroutine[Any, Any, None]]
 
 
 class Driver:
@@ -98,7 +98,8 @@ class Driver:
                     left = fetched.rest(following)
                 self.carry_out(self.protocol.decided(task.name, records, time.monotonic()))
                 if task.gave_up:
-                    return await see_through(self, task)
+                    await see_through(self, task)
+                    return None
                 continue
             if isinstance(action, act.Seek):
                 self._observer.dropped_fetch(task.name, source, fetched.start, action.offset)
@@ -126,7 +127,7 @@ class Driver:
                 case _:
                     self._begin(action)
         if seeks and self.seek is not None:
-            self._spawn(self._seek(self.seek, seeks))
+            self.spawn(self.seek(seeks))
         self._changed.set()
 
     async def check_logs(self, tasks: Iterable[str]) -> None:
@@ -165,7 +166,7 @@ class Driver:
 
     def _begin(self, action: act.Action) -> None:
         cancelled = threading.Event()
-        step = self._spawn(self._step(action, cancelled))
+        step = self.spawn(self._step(action, cancelled))
         if not isinstance(action, act.TakeIds | act.LetGo):
             self._steps[step] = cancelled
             step.add_done_callback(lambda done: self._steps.pop(done, None))
@@ -233,7 +234,7 @@ class Driver:
             outbox.add_sends(effects.sends, task.partition)
             outbox.add_rows(changes, self._changelog, task.partition)
         offsets = {parse(source): offset for source, offset in commit.offsets.items()}
-        self._spawn(self._conclude(commit, Transaction(outbox.batches, offsets, commit.member)))
+        self.spawn(self._conclude(commit, Transaction(outbox.batches, offsets, commit.member)))
 
     async def _conclude(self, commit: act.Commit, transaction: Transaction) -> None:
         began, names = time.monotonic(), ", ".join(commit.tasks)
@@ -276,12 +277,10 @@ class Driver:
     def _close(self, name: str) -> None:
         """The database of a task that went away; a task whose sources changed keeps its own."""
         if name not in self.tasks:
-            self._spawn(self._takeover.close_database(self.databases[name]))
+            self.spawn(self._takeover.close_database(self.databases[name]))
 
-    async def _seek(self, seek: Seek, offsets: Mapping[Partition, int]) -> None:
-        await seek(offsets)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start what takes time. An exception of its own ends the process, so that somebody sees it."""
         running = asyncio.get_running_loop().create_task(self._guarded(work))
         self._running.add(running)
         running.add_done_callback(self._running.discard)

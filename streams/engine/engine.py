@@ -173,7 +173,7 @@ class Engine:
         driver.carry_out(actions)
         attempt = self.protocol.attempt
         await driver.settled(lambda: attempt != self.protocol.attempt or not self._staying)
-        self._drift = self._drift or asyncio.get_running_loop().create_task(self._write_drift())
+        self._drift = self._drift or driver.spawn(self._write_drift())
         self.opened_in_s = time.monotonic() - began
 
     @property

@@ -11,6 +11,7 @@ import structlog
 
 from schemas.topics import ORDER_COMMANDS, TASK_CHANGELOG
 from streams.engine.ports import POSITIONS
+from streams.engine.protocol.worker import WorkerProtocol
 from tests.streams.engine.kit import COUNTS, Bench, Counting, Recorder, membership, running
 from tests.streams.engine.test_store import cut_short
 from tests.support.kafka import KafkaUnderTest
@@ -228,3 +229,21 @@ async def test_a_task_that_can_not_commit_stands_still_alone_and_is_named(
             await asyncio.sleep(0.02)
     assert (b"poison", b"1") in pair.outcomes()
     assert recorder.deaths == []
+
+
+async def test_what_fails_while_positions_are_written_down_ends_the_process(
+    bench: Bench, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with a script: nobody looked at that task, and a transaction that it had begun never ended."""
+
+    def fail(*_: object) -> None:
+        raise OverflowError("a row that cannot be encoded")
+
+    engine = bench.engine("e", recorder)
+    await engine.open(bench.sources(0), await bench.member(), recorder.seek)
+    await running(engine)
+    monkeypatch.setattr(WorkerProtocol, "drifted", fail)
+    async with asyncio.timeout(20):
+        while not recorder.deaths:
+            await asyncio.sleep(0.01)
+    assert "a row that cannot be encoded" in recorder.deaths[0]
