@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
+import httpx
+
 from fluent.check import check_fluent, warn_of_misfits
 from tests.fluent.conftest import NewGateway
-from tests.fluent.support import Requests, written
+from tests.fluent.support import Network, Requests, written
 from tests.support.fluent import FluentSimulator
 
 
@@ -67,3 +71,25 @@ async def test_a_server_that_does_not_describe_itself_is_no_error(
     lines = await check_fluent(gateway)
     assert all(line.ok for line in lines)
     assert "not checked" in lines[2].detail
+
+
+class WithAnEmptyType(Network):
+    """Fluent has one more type, without a field, which GraphQL does not allow."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        answer = json.loads(await response.aread())
+        schema = answer.get("data", {}).get("c0___schema")
+        if schema is None:
+            return response
+        schema["types"].append({"kind": "OBJECT", "name": "Empty", "fields": [], "interfaces": []})
+        return httpx.Response(200, json=answer)
+
+
+async def test_a_schema_that_breaks_a_rule_of_graphqls_somewhere_is_compared_all_the_same(
+    new_gateway: NewGateway,
+) -> None:
+    """Seen: the check ended with a trace, and in a worker nobody saw that it had ended."""
+    gateway = new_gateway(transport=WithAnEmptyType())
+    assert await warn_of_misfits(gateway.client, gateway.profile) == []
+    assert all(line.ok for line in await check_fluent(gateway))
