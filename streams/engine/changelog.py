@@ -26,6 +26,9 @@ from streams.ledger.rows import Changes
 BULK = 50_000
 """Records taken from librdkafka, and rows written to RocksDB, at a time."""
 
+BULK_BYTES = 64 << 20
+"""And so many bytes: most rows are small, but some hold a message as it came in."""
+
 TAKE_S = 0.05
 """`consume` waits this long for a full bulk; the end of a log is noticed that much later."""
 
@@ -167,6 +170,8 @@ class _Reading:
     idle_timeout_s: float
     count: int = 0
     following: int = 0
+    bytes: int = 0
+    """Of `changes`, or rather of all that was read for them."""
     changes: Changes = field(default_factory=dict)
 
     def drain(self) -> None:
@@ -178,7 +183,7 @@ class _Reading:
             now = time.monotonic()
             if self._take():
                 seen_at = now
-            if len(self.changes) >= BULK or self.following >= self.end:
+            if len(self.changes) >= BULK or self.bytes >= BULK_BYTES or self.following >= self.end:
                 self._flush()
             if now - told_at > PROGRESS_EVERY_S:
                 self.progress(self.following, self.end)
@@ -194,7 +199,8 @@ class _Reading:
         for message in found:
             error, offset = message.error(), message.offset()
             if error is None:
-                self.changes[message.key() or b""] = message.value()
+                self.changes[message.key() or b""] = value = message.value()
+                self.bytes += len(value or b"")
                 self.count += 1
                 self.following = (offset or 0) + 1
             elif error.code() != KafkaError._PARTITION_EOF:
@@ -205,4 +211,4 @@ class _Reading:
 
     def _flush(self) -> None:
         self.apply(self.changes, self.following)
-        self.changes = {}
+        self.changes, self.bytes = {}, 0
