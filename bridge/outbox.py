@@ -25,8 +25,11 @@ ACKNOWLEDGE_MS = 5_000
 QUEUE_KBYTES = 65_536
 POLL_EVERY_S = 0.002
 FLUSH_S = 10.0
+REPLACE_EVERY_S = 1.0
+"""Where each producer fails for good, as without the right to be idempotent, so often another one is made."""
 
 CLIENT_HEADER = "bridge-client"
+CALLERS_REPEAT = "none: callers repeat their events; when it repeats, see `error`"
 
 log = get_logger("bridge")
 
@@ -46,8 +49,11 @@ class Outbox:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._producer = self._new_producer()
+        self._failure: KafkaError | None = None
+        """Why the producer sends nothing more; a new one takes its place with the next event."""
         self._failed: list[Producer] = []
         """Producers that were replaced and still have something to say."""
+        self._replaced_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self._settled.set()
@@ -60,12 +66,12 @@ class Outbox:
         trace context; what is empty has no header. Raises Undelivered.
         """
         future: asyncio.Future[tuple[int, int]] = self._loop.create_future()
-        producer = self._producer
+        producer = self._usable_producer()
         given = ((CLIENT_HEADER, client), (TRACEPARENT, trace))
         headers: list[tuple[str, str | bytes | None]] = [(name, text) for name, text in given if text]
 
         def delivered(error: KafkaError | None, message: Message) -> None:
-            self._settle(producer, future, error, message)
+            self._settle(future, error, message)
 
         try:
             producer.produce(
@@ -73,8 +79,9 @@ class Outbox:
             )
         except BufferError:
             raise Undelivered("too many events wait for the broker") from None
-        except KafkaException as error:
-            raise _undelivered(error.args[0]) from None
+        except KafkaException as failure:
+            self._poll_soon()  # a failure for good is told by a poll
+            raise _undelivered(failure.args[0]) from None
         self._poll_soon()
         return Source(topic, *await future)
 
@@ -109,24 +116,26 @@ class Outbox:
     def _poll(self) -> None:
         self._timer = None
         for producer in (self._producer, *self._failed):
-            producer.poll(0)
+            self._serve(producer)
         self._failed = [producer for producer in self._failed if len(producer)]
         if self._failed or len(self._producer):
             self._poll_soon()
         else:
             self._settled.set()
 
+    def _serve(self, producer: Producer) -> None:
+        """Call what waits for news of a producer. It raises, once, when it has failed for good."""
+        try:
+            producer.poll(0)
+        except KafkaException as failure:
+            if producer is self._producer:
+                self._failure = failure.args[0]
+
     def _settle(
-        self,
-        producer: Producer,
-        future: asyncio.Future[tuple[int, int]],
-        error: KafkaError | None,
-        message: Message,
+        self, future: asyncio.Future[tuple[int, int]], error: KafkaError | None, message: Message
     ) -> None:
         if error is None:
             self.acknowledged_at = self._loop.time()
-        elif error.fatal() and producer is self._producer:
-            self._replace(error)
         if future.done():
             return
         if error is None:
@@ -134,11 +143,25 @@ class Outbox:
         else:
             future.set_exception(_undelivered(error))
 
-    def _replace(self, error: KafkaError) -> None:
-        """An idempotent producer that met a fatal error sends nothing more; a new one does."""
-        log.error("producer_replaced", error=error.str(), recommendation="none: callers repeat their events")
+    def _usable_producer(self) -> Producer:
+        """An idempotent producer that met a fatal error sends nothing more; a new one does.
+
+        Raises Undelivered where there is none just now.
+        """
+        failure, now = self._failure, self._loop.time()
+        if failure is None:
+            return self._producer
+        if now - self._replaced_at < REPLACE_EVERY_S:
+            raise _undelivered(failure)
+        self._replaced_at = now
+        try:
+            producer = self._new_producer()
+        except KafkaException as refused:
+            raise _undelivered(refused.args[0]) from None
+        log.error("producer_replaced", error=failure.str(), recommendation=CALLERS_REPEAT)
         self._failed.append(self._producer)
-        self._producer = self._new_producer()
+        self._producer, self._failure = producer, None
+        return producer
 
 
 def _undelivered(error: KafkaError) -> Undelivered:
