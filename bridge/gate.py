@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
@@ -122,7 +122,8 @@ class Strangers:
     def _make_room(self, of_address: dict[Stranger, None]) -> None:
         oldest = next(iter(of_address))
         oldest.gives_way = True
-        oldest.timeout.reschedule(asyncio.get_running_loop().time())
+        with suppress(RuntimeError):  # its time is over at this very moment: it goes by itself
+            oldest.timeout.reschedule(asyncio.get_running_loop().time())
         self._leave(oldest)
 
     def _leave(self, stranger: Stranger) -> None:

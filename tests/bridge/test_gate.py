@@ -117,6 +117,24 @@ async def test_too_many_bytes_of_strangers_cost_the_address_that_sent_most(narro
     assert (narrow.strangers.count, narrow.strangers.bytes) == (0, 0)
 
 
+async def test_the_newest_is_let_in_at_the_very_moment_at_which_the_oldest_has_been_too_slow(
+    narrow: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "BODY_S", 0.05)
+    slow = await slow_clients(narrow.strangers, "here", "here")
+    deadline = next(iter(narrow.strangers._by_address["here"])).timeout.when()
+    newest: list[Slow] = []
+    # In the same turn of the event loop: the newest runs before the oldest hears that its time is over.
+    at = deadline - 1e-6 if deadline else 0.0
+    asyncio.get_running_loop().call_at(at, lambda: newest.append(Slow(narrow.strangers, "here")))
+    await asyncio.wait({slow[0].reading})
+    await newest[0].send(b"body", more=False)
+    assert await newest[0].reading == b"body"
+    slow[1].reading.cancel()
+    await settle()
+    assert (slow[0].status, narrow.strangers.count, narrow.strangers.bytes) == (503, 0, 0)
+
+
 STRANGERS = MAX_EVENTS + 50
 
 
