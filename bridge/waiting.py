@@ -87,21 +87,22 @@ class Waiter:
     """One caller's wait: done when the answer is complete, a dead letter or every page of it."""
 
     def __init__(self) -> None:
-        self.arrivals: list[Arrival] = []
+        self._pages: dict[int, Arrival] = {}
+        """By number: a page comes again where the topics' recent past is read once more."""
         self._complete = asyncio.Event()
 
     def offer(self, arrival: Arrival) -> None:
         """Take a record that answers this caller's event."""
         if arrival.topic == DEAD_LETTERS:
-            self.arrivals = [arrival]
+            self._pages = {0: arrival}
         elif not self._complete.is_set():
-            self.arrivals.append(arrival)
+            self._pages[_page_of(arrival)] = arrival
         if self._is_all(arrival):
             self._complete.set()
 
     def give_up(self) -> None:
         """Wake the caller without an answer."""
-        self.arrivals = []
+        self._pages = {}
         self._complete.set()
 
     async def answer(self, timeout_s: float) -> list[Arrival]:
@@ -111,10 +112,10 @@ class Waiter:
                 await self._complete.wait()
         except TimeoutError:
             return []
-        return self.arrivals
+        return list(self._pages.values())
 
     def _is_all(self, arrival: Arrival) -> bool:
-        return arrival.topic != PROMOTION_RESULTS or len(self.arrivals) >= read_page(arrival.value).pages
+        return arrival.topic != PROMOTION_RESULTS or len(self._pages) >= read_page(arrival.value).pages
 
 
 class Waiters:
@@ -192,6 +193,10 @@ class Waiters:
         left.remove(waiter)
         if not left:
             del self._waiting[key]
+
+
+def _page_of(arrival: Arrival) -> int:
+    return read_page(arrival.value).page if arrival.topic == PROMOTION_RESULTS else 0
 
 
 def answer_of(arrivals: list[Arrival], duration_ms: int) -> Fields:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
+import msgspec
 import pytest
 
 import bridge.waiting
 from bridge.records import Arrival, Source
-from bridge.waiting import MAX_WAIT_S, Wait, Waiters, wait_of
+from bridge.waiting import MAX_WAIT_S, Wait, Waiters, answer_of, wait_of
 from tests.bridge.decisions import Decider, Record, dead_letter, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller, placed, started
 from tests.support.system import wait_until
@@ -181,6 +183,16 @@ async def test_a_decision_that_comes_before_the_acknowledgement_is_kept_for_its_
         assert [arrival.source for arrival in await waiter.answer(0.01)] == [source]
     with waiters.waiting(source, "O") as again:
         assert await again.answer(0.01) == []
+
+
+async def test_a_page_that_is_read_once_more_is_not_another_page_of_the_answer() -> None:
+    waiters, source = Waiters(), Source("promotion-start", 0, 7)
+    pages = [json.dumps(results("P", [f"SKU-{page}"], page, 2, of=2)).encode() for page in (1, 2)]
+    with waiters.waiting(source, "P") as waiter:
+        for value in (pages[0], pages[0], pages[1]):
+            waiters.arrived(Arrival("promotion-results", "P", value, source, {}))
+        answer = answer_of(await waiter.answer(0.01), 1)
+    assert [msgspec.json.decode(raw)["sku"] for raw in answer["reservations"]] == ["SKU-1", "SKU-2"]
 
 
 def test_another_orders_decision_at_the_same_place_is_nobodys_answer(
