@@ -67,8 +67,14 @@ class Status:
             raise ConfigurationError(f"DATA_DIR cannot be used: {failure}.") from None
 
     def _open(self) -> None:
-        self._orders = Store(self._directory / "orders")
-        self._promotions = Store(self._directory / "promotions")
+        """Both stores, or none: files of one that stayed open could not be opened anew."""
+        orders = Store(self._directory / "orders")
+        try:
+            self._promotions = Store(self._directory / "promotions")
+        except StoreFailed:
+            orders.close()
+            raise
+        self._orders = orders
 
     def arrived(self, arrival: Arrival) -> None:
         """Remember a record. A topic's newest is the truth: outcomes of an order share a partition."""

@@ -17,7 +17,7 @@ from bridge.records import Arrival
 from bridge.sale.sales import Sales
 from bridge.signing import Guard
 from bridge.status import Questions, Status
-from bridge.store import Store
+from bridge.store import Store, StoreFailed
 from schemas.topics import RECONCILIATION_REPORTS, SALE_FIGURES
 from streams.settings import ConfigurationError
 from tests.bridge.decisions import Decider, outcome, report, results
@@ -195,6 +195,27 @@ def test_without_a_disk_nothing_is_remembered_and_once_there_is_one_the_past_is_
         assert answer.value.status == 503
     assert status.renewed()
     assert not status.renewed()
+    remembered(status, "AGAIN")
+    assert len(status.order("AGAIN")) == 1
+    status.close()
+
+
+def test_a_disk_that_gives_way_while_the_stores_are_made_anew_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge.status, "RENEW_EVERY_S", 0.0)
+    status = Status(tmp_path)
+    status._fail(StoreFailed("No space left on device"))
+
+    def without_room(path: Path) -> Store:
+        if path.name == "promotions":
+            raise StoreFailed("No space left on device")
+        return Store(path)
+
+    with monkeypatch.context() as full:
+        full.setattr(bridge.status, "Store", without_room)
+        assert not status.renewed()
+    assert status.renewed()
     remembered(status, "AGAIN")
     assert len(status.order("AGAIN")) == 1
     status.close()
