@@ -101,7 +101,10 @@ class Events:
 
     def _ended(self, promotion_id: str, started_at: float) -> Fields | None:
         """The answer to the end of a promotion whose FINAL report is out already: nothing more will come."""
-        _, report = self._bridge.status.promotion(promotion_id)
+        try:
+            _, report = self._bridge.status.promotion(promotion_id)
+        except Problem:  # nothing is remembered just now: the broker has the event all the same
+            return None
         if report is None or report.kind != "FINAL":
             return None
         return {"status": 200, **ended(report), "duration": _milliseconds(started_at)}

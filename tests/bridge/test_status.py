@@ -6,20 +6,23 @@ import json
 import os
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from starlette.requests import Request
 
 import bridge.status
 import bridge.store
+from bridge.events import Events
 from bridge.problems import Problem
-from bridge.records import Arrival
+from bridge.records import Arrival, Source
 from bridge.sale.sales import Sales
+from bridge.service import Bridge
 from bridge.signing import Guard
 from bridge.status import Questions, Status
 from bridge.store import Store, StoreFailed
-from schemas.topics import RECONCILIATION_REPORTS, SALE_FIGURES
-from streams.settings import ConfigurationError
+from schemas.topics import PROMOTION_END, RECONCILIATION_REPORTS, SALE_FIGURES
+from streams.settings import ConfigurationError, load_settings
 from tests.bridge.decisions import Decider, outcome, report, results
 from tests.bridge.process import BridgeProcess, Caller
 from tests.bridge.sale.told import NOW_MS, arrival, at, figures, line, told
@@ -219,6 +222,29 @@ def test_a_disk_that_gives_way_while_the_stores_are_made_anew_is_tried_again(
     remembered(status, "AGAIN")
     assert len(status.order("AGAIN")) == 1
     status.close()
+
+
+async def test_without_a_disk_the_end_of_a_sale_is_taken_from_a_caller_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = Bridge(load_settings({"DATA_DIR": str(tmp_path)}))
+    bridge.status._fail(StoreFailed("No space left on device"))
+    monkeypatch.setattr(bridge, "send", AsyncMock(return_value=Source(PROMOTION_END, 0, 7)))
+    answer = await Events(bridge, Guard(None), 0).take(PROMOTION_END, end_request("SALE", wait_s=1))
+    assert answer.status_code == 202
+    bridge.status.close()
+
+
+def end_request(promotion: str, wait_s: int) -> Request:
+    """`POST /end-flash-sale` of a caller that waits."""
+    body = json.dumps({"promotion": {"id": promotion}}).encode()
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"prefer", b"wait=%d" % wait_s)]
+    scope = {"type": "http", "method": "POST", "path": "/end-flash-sale", "headers": headers, "client": None}
+    return Request(scope, receive)
 
 
 def lost(status: Status) -> bool:
