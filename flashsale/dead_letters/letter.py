@@ -10,6 +10,7 @@ from typing import Any, cast
 from confluent_kafka import Message
 from pydantic import ValidationError
 
+from flashsale.spellings import spelling
 from schemas.headers import DeadLetterHeaders
 from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
@@ -45,7 +46,7 @@ class DeadLetter:
     def mentions(self, *names: str) -> bool:
         """Whether each of these names stands in key or value, not as a part of a longer name."""
         text = (self.key or b"") + b"\n" + (self.value or b"")
-        return all(re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(name.encode()), text) for name in names)
+        return all(re.search(rb"(?<![\w.-])%b(?![\w.-])" % spelling(name), text) for name in names)
 
 
 def without_bytes(letter: DeadLetter) -> DeadLetter:

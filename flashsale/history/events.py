@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from typing import cast
 
 from confluent_kafka import Message
 
 from flashsale.history.step import Searched, Step
+from flashsale.spellings import spelling
 from schemas.headers import texts_of
 from schemas.invalid import InvalidEvent
 from schemas.normalised import Normalised, read
@@ -41,14 +42,14 @@ def mentioning(settings: Settings, topic: str, name: str, searched: list[Searche
 
     Raises ConfigurationError when the broker does not have the topic or falls silent, and KafkaException.
     """
-    plain, escaped = name.encode(), json.dumps(name)[1:-1].encode()
+    plain, spelled = name.encode(), re.compile(spelling(name))
     with reading(settings, topic) as reader:
         looked = {span.partition: Searched.of(topic, span) for span in reader.spans}
         searched += looked.values()
         for message in reader.to_the_end():
             looked[cast(int, message.partition())].saw(message)
             value = message.value() or b""
-            if plain in value or escaped in value:
+            if plain in value or (b"\\" in value and spelled.search(value)):
                 yield message
 
 

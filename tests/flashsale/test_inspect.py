@@ -196,6 +196,17 @@ def test_a_record_at_which_workers_end_is_one_sentence(monkeypatch: pytest.Monke
         list(replayed(0, *OPEN))
 
 
+def test_an_order_whose_reference_is_escaped_in_its_event_is_found(called: InProcess) -> None:
+    settings = load_settings(called.environment)
+    create_topics(settings)
+    producer = Producer({"bootstrap.servers": settings.require_kafka()})
+    event = rb'{"order":{"ref":"A\/\u00DC","promotionId":"P","items":[{"sku":"S","quantity":2}]}}'
+    producer.produce(settings.prefixed("order-placed"), event)
+    assert producer.flush(20) == 0
+    done = called("inspect", "P", "--order", "A/Ü", "--json")
+    assert [(s["topic"], s["text"]) for s in steps_of(done.out)] == [("order-placed", "is placed: 2 of S")]
+
+
 def test_a_cancel_that_waits_to_be_decided_is_told(called: InProcess) -> None:
     settings = load_settings(called.environment)
     create_topics(settings)
