@@ -184,8 +184,21 @@ def run(arguments: list[str]) -> int:
         return _said(f"{wrong}{end} See `{_path(error)} --help`.", BAD_USAGE)
     except BrokenPipeError:
         return _reader_left()
+    except UnicodeEncodeError:
+        if all(map(_is_text, arguments)):
+            raise
+        return _said("An argument is not valid UTF-8, so no reference of ours can be meant.", BAD_USAGE)
     except Exception as error:
         return _failed(error)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether it is valid UTF-8, as references are; a file's name need not be."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _path(error: typer.TyperException) -> str:

@@ -31,6 +31,20 @@ NEEDS_KAFKA = (
 )
 
 
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    "arguments",
+    [("inspect", "P", "--order", "O\udcff"), ("report", "P\udcff"), ("status", "P\udcff")],
+    ids=lambda arguments: str(arguments[0]),
+)
+def test_a_reference_that_is_no_text_is_one_sentence(
+    with_topics: Command, arguments: tuple[str, ...]
+) -> None:
+    done = with_topics(*arguments)
+    assert "Traceback" not in done.err and done.status in (1, 2), done
+    assert len(done.err.splitlines()) == 1, done.err
+
+
 def test_help_lists_the_commands_and_none_that_come_later(bare_environment: dict[str, str]) -> None:
     done = Command(bare_environment)("--help")
     listed = " ".join(done.out.split("Commands:\n")[1].split())
