@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flashsale.admin.cluster import admin_client, look_at
 from flashsale.cli.console import complain
@@ -52,6 +52,9 @@ class Sending:
                 self._producer.produce(
                     self.settings.prefixed(topic), value, key, on_delivery=done, headers=headers or []
                 )
+            except KafkaException as refused:  # too large for any topic of ours
+                self._failures.append(f"{what} was not sent: {refused.args[0].str()}")
+                return
             except BufferError:
                 self._producer.poll(QUEUE_FULL_WAIT_S)  # our own queue is full: wait for deliveries
             else:
@@ -63,6 +66,8 @@ class Sending:
         left = self._producer.flush(FLUSH_S)
         for failure in self._failures[:SHOWN_ERRORS]:
             complain(failure)
+        if len(self._failures) > SHOWN_ERRORS:
+            complain(f"… and {len(self._failures) - SHOWN_ERRORS:,} more")
         return not self._failures and left == 0
 
     def _done(self, what: str, error: KafkaError | None, _message: Message) -> None:

@@ -13,6 +13,7 @@ from confluent_kafka import Message
 
 from flashsale.cli.publish import EXAMPLES
 from schemas.parsing import parse
+from schemas.topics import MAX_MESSAGE_BYTES
 from streams.reader import read_to_end
 from streams.settings import Settings, load_settings
 from tests.flashsale.command import FLASHSALE, ROOT, Command, InProcess, finished
@@ -86,6 +87,18 @@ def test_a_line_that_the_topic_does_not_take_is_named(called_with_topics: InProc
     done = called_with_topics("publish", "promotion-end", "-", given="\n".join(ends))
     assert (done.status, done.out) == (1, "published 1\n")
     assert done.err.startswith("line 2 was not sent: ")
+
+
+def test_a_line_that_no_topic_takes_is_named_and_keeps_no_other_one_back(
+    called_with_topics: InProcess, shared: Settings
+) -> None:
+    large = order("LARGE").replace("{", '{"note": "' + "x" * MAX_MESSAGE_BYTES + '", ', 1)
+    lines = "\n".join((order("FIRST-OF-3"), large, order("LAST-OF-3")))
+    done = called_with_topics("publish", "order-placed", "-", given=lines)
+    assert (done.status, done.lines) == (1, ["published 2"])
+    assert "line 2 was not sent" in done.err and "too large" in done.err
+    keys = [message.key() for message in records(shared, "order-placed")]
+    assert {b"FIRST-OF-3", b"LAST-OF-3"} <= set(keys)
 
 
 def test_foreign_shapes_are_validated_through_the_input_mapping(
