@@ -78,4 +78,12 @@ def described(status: int) -> str:
     if status >= 0:
         return f"status {status}" + (f" ({MEANINGS[status]})" if status in MEANINGS else "")
     hint = ", out of memory?" if status == -signal.SIGKILL else ""
-    return f"signal {signal.Signals(-status).name}{hint}"
+    return f"signal {_signal(-status)}{hint}"
+
+
+def _signal(number: int) -> str:
+    """Its name; most of those for real-time use have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

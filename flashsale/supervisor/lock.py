@@ -49,6 +49,10 @@ def _take(descriptor: int, data_dir: Path) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise _taken(descriptor, data_dir) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"DATA_DIR {data_dir} cannot be locked: {error.strerror}; put it on a disk of this machine."
+            ) from None
         time.sleep(POLL_S)  # waiting in flock itself could not be bounded
 
 

@@ -22,6 +22,8 @@ STOP_TIMEOUT_S = 20.0
 
 LOOK_BEFORE = "none, once; when it repeats, the lines before it say why"
 
+MAKE_ROOM = "see what the machine lacks (memory, processes, open files); it tries again by itself"
+
 MIN_DELAY_S = 0.2
 MAX_DELAY_S = 15.0
 HEALTHY_S = 60.0
@@ -66,7 +68,10 @@ def supervise(
         while True:
             starts += 1
             began = time.monotonic()
-            status = _run(_start(command, keep_open), signals, stop_timeout_s)
+            child = _started(command, keep_open, signals, pauses)
+            if child is None:
+                return STOPPED
+            status = _run(child, signals, stop_timeout_s)
             if signals.stopping():
                 return _stopped(status)
             final = final_status(status, starts)
@@ -83,6 +88,20 @@ def supervise(
             signals.pause(delay_s)
             if signals.stopping():
                 return STOPPED
+
+
+def _started(
+    command: Sequence[str], keep_open: Sequence[int], signals: Signals, pauses: Backoff
+) -> subprocess.Popen[bytes] | None:
+    """The child, once the system has room for one more process; None after a signal to stop."""
+    while True:
+        try:
+            return _start(command, keep_open)
+        except (OSError, subprocess.SubprocessError) as error:
+            log.error("worker_not_started", why=str(error), recommendation=MAKE_ROOM)
+        signals.pause(pauses.delay_s(0))
+        if signals.stopping():
+            return None
 
 
 def _start(command: Sequence[str], keep_open: Sequence[int]) -> subprocess.Popen[bytes]:

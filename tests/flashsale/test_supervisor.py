@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import psutil
 import pytest
 
-from flashsale.supervisor import locked
+from flashsale.supervisor import Backoff, locked, supervise
 from flashsale.supervisor.exits import NO_BROKER, described, final_status
 from streams.settings import ConfigurationError
 from tests.flashsale.command import ROOT, TIMEOUT_S
@@ -197,7 +200,36 @@ def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None
         locked(tmp_path / "file" / "data").__enter__()
 
 
+def test_a_file_system_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with pytest.raises(ConfigurationError, match="cannot be locked: No locks available"), locked(tmp_path):
+        pass
+
+
+def test_a_machine_without_room_for_a_process_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[Exception] = [
+        BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)),
+        subprocess.SubprocessError("Exception occurred in preexec_fn."),
+    ]
+
+    def start(command: Sequence[str], keep_open: Sequence[int]) -> subprocess.Popen[bytes]:
+        if failures:
+            raise failures.pop()
+        return subprocess.Popen(command)
+
+    monkeypatch.setattr(import_module("flashsale.supervisor.supervise"), "_start", start)
+    quick = Backoff(choose=lambda low, high: 0.01)
+    assert supervise([sys.executable, "-c", "raise SystemExit(2)"], backoff=quick) == 2
+    assert not failures
+
+
 def test_a_death_is_described_for_a_person() -> None:
+    assert described(-35) == "signal 35"
     assert described(-signal.SIGKILL) == "signal SIGKILL, out of memory?"
     assert described(NO_BROKER) == "status 69 (no Kafka broker answered)"
     assert described(42) == "status 42"
