@@ -20,6 +20,8 @@ NAMED = 5
 
 NAMED_ERRORS = 3
 
+UNKNOWN_REASON = "find out who else writes to promotion-results: the reason is none of ours"
+
 OVER = (Reason.ENDED, Reason.EXPIRED)
 """Refusals that somebody wanted: the promotion was over before it began."""
 
@@ -147,7 +149,8 @@ def _refused(promotion: Promotion) -> Iterator[Attention]:
         by_reason.setdefault(refusal.reason, []).append(sku)
     for reason, skus in sorted(by_reason.items()):
         problem = f"not set aside: {_named(skus)}. {reason}: {_errors(promotion, skus)}"
-        remedy = promotion.refused[skus[0]].recommendation or RECOMMENDATIONS[Reason(reason)]
+        known = RECOMMENDATIONS[Reason(reason)] if reason in Reason.__members__ else UNKNOWN_REASON
+        remedy = promotion.refused[skus[0]].recommendation or known
         yield _error(promotion.id, problem, remedy)
 
 

@@ -181,6 +181,22 @@ def test_what_was_refused_is_told_with_each_cause(errors: tuple[str, ...], told:
     assert found.problem.endswith(f". INSUFFICIENT_INVENTORY: {told}")
 
 
+def test_a_refusal_with_a_reason_that_is_none_of_ours_hides_nothing_else() -> None:
+    promotion = Promotion("P")
+    refusal = {
+        "promotionId": "P",
+        "success": False,
+        "reason": "WEATHER",
+        "recommendation": "",
+        "error": "rain",
+    }
+    page = {"promotionId": "P", "reservations": [{**refusal, "sku": "S"}], "page": 1, "pages": 1}
+    value = json.dumps({**page, "summary": {"success": 0, "errors": 1}}).encode()
+    promotion.take_results(value, NOW_MS)
+    [found] = needed(facts(promotions={"P": promotion}))
+    assert found.problem == "not set aside: S. WEATHER: rain" and "who else writes" in found.remedy
+
+
 @pytest.mark.parametrize(
     ("waits_for", "problem"),
     [
