@@ -167,6 +167,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)  # before the log says so: a caller that comes at once is not refused
     except OSError as error:
         raise ConfigurationError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
+    except UnicodeError:
+        raise ConfigurationError(f"Cannot listen on {host}: it is neither an address nor a name.") from None
     listener.setblocking(False)
     return listener
 

@@ -36,6 +36,7 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], str]] = {
         [],
         "BRIDGE_CLIENTS names b, but BRIDGE_SECRETS has no secret",
     ),
+    "a host that is none": (SIGNED, ["--host", "a..b"], "Cannot listen on a..b"),
     "no address": (SIGNED, ["--host", "203.0.113.7"], "Cannot listen on 203.0.113.7"),
     "no topics": (SIGNED | {"TOPIC_PREFIX": "nowhere-"}, [], "nowhere-promotion-start"),
     "no broker": (SIGNED | {"KAFKA_BOOTSTRAP_SERVERS": ""}, [], "KAFKA_BOOTSTRAP_SERVERS is not set"),
