@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import msgspec
@@ -191,7 +192,7 @@ async def test_a_page_that_is_read_once_more_is_not_another_page_of_the_answer()
     with waiters.waiting(source, "P") as waiter:
         for value in (pages[0], pages[0], pages[1]):
             waiters.arrived(Arrival("promotion-results", "P", value, source, {}))
-        answer = answer_of(await waiter.answer(0.01), 1)
+        answer: Any = answer_of(await waiter.answer(0.01), 1)
     assert [msgspec.json.decode(raw)["sku"] for raw in answer["reservations"]] == ["SKU-1", "SKU-2"]
 
 
