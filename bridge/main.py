@@ -100,9 +100,11 @@ def _serve(app: ASGIApp, bridge: Bridge, listener: socket.socket, operations: so
     # What is there at the start stays: a collection that walked it all would halt every request for 0.15 s.
     gc.collect()
     gc.freeze()
-    # uvicorn raises the signal again after a clean shutdown; the exit status says that it was clean.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    Server(config, bridge.begin_to_stop).run(sockets)
+    server = Server(config, bridge.begin_to_stop)
+    # Before uvicorn listens to the signal it must not be lost. After a clean shutdown uvicorn raises it once
+    # more, and the exit status says that it was clean.
+    signal.signal(signal.SIGTERM, lambda *_: server.leave())
+    server.run(sockets)
 
 
 def _check_options(settings: Settings, options: Options) -> None:

@@ -235,6 +235,10 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._begin_to_stop = begin_to_stop
 
+    def leave(self) -> None:
+        """Shut down as soon as it runs."""
+        self.should_exit = True
+
     async def on_tick(self, counter: int) -> bool:
         """Close the connections that are due. Each has its turn once a second, so that no tick takes long."""
         now, turn = asyncio.get_running_loop().time(), counter % TICKS_PER_SECOND

@@ -53,6 +53,31 @@ def test_what_keeps_it_from_starting_is_one_sentence_and_status_2(
     assert "Traceback" not in text
 
 
+STOPPED_EARLY = """
+import os, signal, sys
+import bridge.main
+from bridge.server import Server
+from streams.settings import load_settings
+
+class Late(Server):
+    def run(self, sockets):
+        os.kill(os.getpid(), signal.SIGTERM)  # uvicorn does not listen to it yet
+        super().run(sockets)
+
+bridge.main.check_broker = bridge.main._check_topics = lambda settings: None
+bridge.main.Server = Late
+bridge.main.Bridge.start = lambda self: None
+options = bridge.main.Options("127.0.0.1", 0, "127.0.0.1", None, True, None)
+sys.exit(bridge.main.run(load_settings(os.environ), options))
+"""
+
+
+def test_a_signal_to_stop_that_comes_before_it_serves_is_not_lost(tmp_path: Path) -> None:
+    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", STOPPED_EARLY]
+    assert subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, timeout=60).returncode == 0
+
+
 def test_health_readiness_and_the_api_document_answer(caller: Caller) -> None:
     assert caller.get("/healthz").json() == {"status": "ok"}
     assert caller.get("/readyz").json() == {"status": "ready"}
