@@ -123,6 +123,7 @@ class Bridge:
             await asyncio.sleep(PROBE_EVERY_S)
 
     def _arrived(self, arrivals: list[Arrival]) -> None:
+        self.sales.is_current = self._inbox is not None and self._inbox.is_current
         for arrival in arrivals:
             try:
                 self.status.arrived(arrival)

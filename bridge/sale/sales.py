@@ -50,6 +50,8 @@ class Sales:
         """What could not be read, until `settle` tells."""
         self.gone: set[str] = set()
         """Sales that were forgotten since this was last emptied."""
+        self.is_current = True
+        """Whether what arrives is published just now, not read from the past."""
 
     def __iter__(self) -> Iterator[Sale]:
         """Those that are known."""
@@ -140,7 +142,8 @@ class Sales:
         if rates is None:
             rates = self._new_rates(decided.promotion_id)
         reason = next((line.reason for line in decided.consume_results if line.reason), SERVED)
-        rates.count(arrival.at_ms, reason, is_new=abs(self._now_ms - arrival.at_ms) < NEW_MS)
+        is_new = self.is_current and abs(self._now_ms - arrival.at_ms) < NEW_MS
+        rates.count(arrival.at_ms, reason, is_new=is_new)
 
     def _new_rates(self, promotion_id: str) -> Rates:
         """Also of a promotion that is not known (yet): there are at most twice as many as sales."""

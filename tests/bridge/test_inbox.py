@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -16,6 +16,7 @@ import bridge.inbox
 from bridge.inbox import TELL_EVERY_S, Inbox, Unreadable
 from bridge.service import Bridge
 from streams.settings import load_settings
+from tests.bridge.sale.told import NOW_MS, arrival, outcome
 
 
 class Broker:
@@ -66,6 +67,20 @@ async def test_figures_stand_still_while_the_topics_cannot_be_read_and_events_ar
     await until(lambda: inbox.is_current)
     assert not service.stands_still()
     await inbox.stop()
+    service.status.close()
+
+
+def test_what_is_read_from_the_past_is_no_speed_however_young_it_is(tmp_path: Path) -> None:
+    service = Bridge(load_settings({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "DATA_DIR": str(tmp_path)}))
+    service.sales.settle(NOW_MS, is_caught_up=False)
+    answer = arrival("order-outcomes", outcome("O"), NOW_MS - 30_000)
+    speeds = []
+    for is_current in (False, True):
+        service._inbox = cast(Inbox, SimpleNamespace(is_current=is_current))
+        service._arrived([answer])
+        service.sales.tick()
+        speeds.append(service.sales.rates("P").per_second)
+    assert speeds == [0, 0.5]
     service.status.close()
 
 
