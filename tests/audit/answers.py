@@ -18,6 +18,8 @@ LETTERS = {
 }
 """Why an event that can be read may be a dead letter."""
 
+MANY = 1 << 30
+
 
 def every_input_is_decided_or_a_dead_letter(sale: Sale) -> Iterator[str]:
     """Each order and cancel has one outcome or dead letter, each start its results or a dead letter."""
@@ -31,8 +33,8 @@ def every_input_is_decided_or_a_dead_letter(sale: Sale) -> Iterator[str]:
     for source in answers.keys() - sale.sent.keys():
         yield f"an answer names {source}, where nothing was sent"
     for source, record in sale.sent.items():
-        silent = source[0] == PROMOTION_END
-        if answers[source] != 1 and not (silent and answers[source] == 0):
+        least, most = int(source[0] != PROMOTION_END), MANY if source in sale.evidence.read_again else 1
+        if not least <= answers[source] <= most:
             yield f"{source} has {answers[source]} answers: {record.value[:200]!r}"
 
 
@@ -72,12 +74,15 @@ def _too_late(event: Event) -> tuple[str, ...]:
 
 
 def of_one_identity_one_content_stands(sale: Sale) -> Iterator[str]:
-    """The others are conflicts, and what stands is never one."""
+    """The others are conflicts, and what stands is never one. A start that came too late is neither."""
     standing: dict[Any, set[Any]] = defaultdict(set)
     conflicts: dict[Any, set[Any]] = defaultdict(set)
     for source, event in sale.events.items():
-        if event is not None and event.topic != PROMOTION_END and event.name not in sale.forgettable:
-            (conflicts if source in sale.letters else standing)[event.identity].add(event.content)
+        if event is None or event.topic == PROMOTION_END or event.name in sale.forgettable:
+            continue
+        reasons = {letter.headers["reason"] for letter in sale.letters.get(source, ())}
+        if "INVALID" not in reasons:
+            (conflicts if reasons else standing)[event.identity].add(event.content)
     for identity in standing.keys() | conflicts.keys():
         stands, fell = standing[identity], conflicts[identity]
         if len(stands) != 1 or stands & fell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,3 +64,6 @@ class Evidence:
     """When the ledger has heard of the last end of a reservation's promotion."""
     tables: Mapping[int, Mapping[bytes, bytes]] | None = None
     """The rows that a worker's disk has of a partition."""
+    read_again: Collection[Source] = ()
+    """Inputs that may have been read once more than others, because a person gave up the position of a log:
+    each time they get their answer."""

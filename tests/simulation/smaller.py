@@ -22,6 +22,7 @@ LEFT_OUT: Mapping[str, Any] = {
     "away": (0, 0),
     "stalls": {},
     "ownerless": False,
+    "deletions": False,
 }
 """What a world is like without each of these."""
 

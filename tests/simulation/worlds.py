@@ -69,6 +69,8 @@ class Kind:
     """From when to when nobody reads an input topic."""
     ownerless: bool
     """Tasks are without an owner for a while."""
+    deletions: bool = True
+    """Input is deleted before it is read; in sales of the whole system, if their seed has it."""
 
 
 def chance(seed: int, of: str) -> random.Random:

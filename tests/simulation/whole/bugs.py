@@ -103,6 +103,59 @@ TIME = (
     ),
 )
 
+LOST = (
+    Bug(
+        "a gap is not noticed, and reading goes on at the oldest record",
+        ENGINE + "takeover:Takeover.restore",
+        "for source in task.stages:\n            self._check(",
+        "rows = {of: row for of, row in rows.items() if row.offset >= self._logs.get(parse(of), (0,))[0]}\n"
+        "        for source in task.stages:\n            self._check(",
+    ),
+    Bug(
+        "a position that its log does not hold is no error",
+        ENGINE + "takeover:_check_range",
+        "if begin <= position <= end:",
+        "if True:",
+    ),
+    Bug(
+        "nobody looks whether a log still holds the position of what stands still",
+        ENGINE + "driver:Driver.check_logs",
+        "await self._check(",
+        "0 and await self._check(",
+    ),
+    Bug(
+        "nobody looks whether a topic was created again",
+        ENGINE + "driver:Driver.check_topics",
+        "await self._check(",
+        "0 and await self._check(",
+    ),
+    Bug(
+        "the ids of topics are not compared",
+        ENGINE + "takeover:_differ",
+        "bool(known and now) and known != now",
+        "False",
+    ),
+    Bug(
+        "a position does not say which topic it is of",
+        ENGINE + "task:Task.seal",
+        'Position(offset, self.topic_ids.get(source, ""))',
+        "Position(offset)",
+    ),
+    Bug(
+        "an offset does not say which topic it is of",
+        ENGINE + "broker.coordinators:Coordinators.commit",
+        "owner.beside(offsets, self.topic_ids)",
+        "owner.beside(offsets, {})",
+    ),
+    Bug(
+        "an offset is told with the topic that has its name now",
+        ENGINE + "takeover:Takeover.restore",
+        "{parse(source): each for source, each in task.topic_ids.items()}",
+        "{at: self._topic_ids[at[0]] for at in {*self._coordinators.topic_ids, *map(parse, task.stages)}"
+        " if at[0] in self._topic_ids}",
+    ),
+)
+
 GATEWAY = (
     Bug(
         "a release is confirmed that nobody has made",
@@ -118,7 +171,7 @@ GATEWAY = (
     ),
 )
 
-BUGS = (*TASKS, *TIME, *GATEWAY)
+BUGS = (*TASKS, *TIME, *LOST, *GATEWAY)
 
 NOTICED: dict[str, int] = {
     "a missed generation is not noticed": 231,

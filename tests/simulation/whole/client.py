@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
@@ -17,16 +17,12 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.errors import Fenced, Refused
 from streams.engine.broker.requests import EpochEnds, LeaderEpochs, OffsetFetch
-from streams.engine.changelog import Restored, RestoreTimeout
 from streams.engine.ownership import Membership
 from streams.engine.partitioner import partition_of
 from streams.ledger.effects import Headers
-from streams.ledger.rows import Changes
-from tests.simulation.whole.group import UNSTABLE_OFFSET_COMMIT, Group
-from tests.simulation.whole.kafka import CONCURRENT_TRANSACTIONS, Kafka, Transaction, Unfinished
+from tests.simulation.whole.group import UNKNOWN_TOPIC_OR_PARTITION, UNSTABLE_OFFSET_COMMIT, Group
+from tests.simulation.whole.kafka import CONCURRENT_TRANSACTIONS, Kafka, Missing, Transaction, Unfinished
 from tests.simulation.whole.network import AGAIN_S, Network
-
-BULK = 200
 
 
 class Client:
@@ -62,13 +58,13 @@ class Client:
         """It is known."""
         return node
 
-    def partitions_for_topic(self, topic: str) -> set[int]:
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
         """The numbers of a topic's partitions."""
-        return set(range(self._kafka.topics[topic]))
+        return set(range(self._kafka.topics[topic])) if self._kafka.has(topic) else None
 
-    def leader_for_partition(self, _partition: Any) -> int:
+    def leader_for_partition(self, partition: Any) -> int | None:
         """The one broker."""
-        return 0
+        return 0 if self._kafka.has(partition.topic) else None
 
     def _answer(self, request: Any) -> Any:
         match request:
@@ -82,7 +78,7 @@ class Client:
             case InitProducerIdRequest():
                 return SimpleNamespace(error_code=self._kafka.initialise(request._transactional_id))
             case LeaderEpochs():
-                topics = [(topic, [(each[0], 0, -1, 0, 0) for each in rows])
+                topics = [(topic, [(each[0], self._code_of(topic), -1, 0, 0) for each in rows])
                           for topic, rows in request.topics.items()]  # fmt: skip
                 return SimpleNamespace(topics=topics)
             case EpochEnds():
@@ -90,7 +86,11 @@ class Client:
         raise NotImplementedError(request)
 
     def _ends(self, topic: str, asked: Any) -> Any:
-        return topic, [(0, number, 0, self._kafka.logs[topic, number].end) for number, *_ in asked]
+        code, logs = self._code_of(topic), self._kafka.logs
+        return topic, [(code, number, 0, -1 if code else logs[topic, number].end) for number, *_ in asked]
+
+    def _code_of(self, topic: str) -> int:
+        return 0 if self._kafka.has(topic) else UNKNOWN_TOPIC_OR_PARTITION
 
     def _offsets(self, _group: str, topics: Any, stable: bool, _tags: Any) -> Any:
         rows: list[Any] = []
@@ -109,10 +109,14 @@ class Client:
             (topic, number): (offset, metadata)
             for topic, rows in request._topics
             for number, offset, metadata in rows
+            if self._kafka.has(topic)
         }
         member = Membership(request._consumer_group_generation_id, request._consumer_id)
         code = self._group.commit(offsets, member)
-        answered = [(topic, [(number, code) for number, *_ in rows]) for topic, rows in request._topics]
+        answered = [
+            (topic, [(number, code or self._code_of(topic)) for number, *_ in rows])
+            for topic, rows in request._topics
+        ]
         return SimpleNamespace(topics=answered)
 
 
@@ -169,16 +173,20 @@ class Producer:
         commits = once(lambda: self._group.commit_with(begun, theirs, member))
         ends = await asyncio.gather(
             *(self._produced(begun, each, of) for each, of in by_partition.items()),
-            self._network.insist(commits),
+            self._patiently(commits, Missing),
         )
         return dict(zip(by_partition, ends, strict=False))
 
     async def _begun(self) -> Transaction:
         begin = once(lambda: self._kafka.begin(self.transactional_id, self._epoch))
+        begun: Transaction = await self._patiently(begin, Unfinished)
+        return begun
+
+    async def _patiently(self, request: Callable[[], Any], passing: type[Exception]) -> Any:
         while True:
             try:
-                return await self._network.insist(begin)
-            except Unfinished:
+                return await self._network.insist(request)
+            except passing:
                 await asyncio.sleep(AGAIN_S)
 
     async def _produced(self, transaction: Transaction, partition: Partition, batches: list[Batch]) -> int:
@@ -249,47 +257,3 @@ class Sender:
             loop.later(took_s, lambda: heard.set_result((entry.timestamp, 2 * took_s)))
 
         self._network.post(arrive)
-
-
-class Reader:
-    """In place of ChangelogReader. It is asked in the executor, so that time passes before each answer."""
-
-    def __init__(self, kafka: Kafka) -> None:
-        self._kafka = kafka
-
-    def topic_id(self, topic: str) -> str:
-        """The broker's id of a topic."""
-        return self._kafka.topic_ids[topic]
-
-    def topic_ids(self, topics: Iterable[str], within_s: float = 20.0) -> dict[str, str]:
-        """The ids of several topics."""
-        return {topic: self._kafka.topic_ids[topic] for topic in topics}
-
-    def end_offset(self, topic: str, partition: int) -> int:
-        """The log end, whatever is still open in it."""
-        return self._kafka.logs[topic, partition].end
-
-    def log_ranges(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, int]]:
-        """The oldest offset that each log still holds, and its end."""
-        return {each: (self._kafka.logs[each].begin, self._kafka.logs[each].end) for each in partitions}
-
-    def read(
-        self,
-        topic: str,
-        partition: int,
-        start: int,
-        apply: Callable[[Changes, int], None],
-        _progress: Any,
-        _cancelled: Any,
-        _idle_timeout_s: float = 60.0,
-    ) -> Restored:
-        """Apply all committed records from `start` on. Raises RestoreTimeout where markers are missing."""
-        log = self._kafka.logs[topic, partition]
-        count, end = 0, log.end
-        while start < end:
-            entries, following = log.read(start, BULK)
-            if following == start:
-                raise RestoreTimeout(f"{topic}/{partition} can be read up to {start}, not to {end}")
-            apply({each.key or b"": each.value for each in entries}, following)
-            count, start = count + len(entries), following
-        return Restored(count, 0.0, end)

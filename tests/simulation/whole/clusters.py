@@ -28,6 +28,7 @@ from tests.simulation.whole.clock import virtual_time
 from tests.simulation.whole.group import Group
 from tests.simulation.whole.kafka import Kafka
 from tests.simulation.whole.network import Network, Weather
+from tests.simulation.whole.reader import Reader
 
 SOURCE, OUT, TABLE = "source", "out", "table"
 COMPACTED = {
@@ -67,6 +68,12 @@ class Cluster(Protocol):
     async def delete_below(self, topic: str, offset: int) -> None:
         """What retention does."""
 
+    async def delete(self, topic: str) -> None:
+        """Delete a topic."""
+
+    async def create_again(self, topic: str) -> None:
+        """Create a topic that was deleted."""
+
     async def compact(self, key: bytes) -> None:
         """What compaction does: in TABLE only the newest committed record of `key` is left.
 
@@ -93,7 +100,7 @@ class StandIn:
     def __post_init__(self) -> None:
         client: Any = stand_in.Client(self.group, self.network)
         self.coordinators, self.ends = Coordinators(client, "group"), LogEnds(client)
-        self.reader = stand_in.Reader(self.kafka)
+        self.reader = Reader(self.kafka)
 
     def name(self, topic: str) -> str:
         return topic
@@ -118,6 +125,12 @@ class StandIn:
 
     async def delete_below(self, topic: str, offset: int) -> None:
         self.kafka.logs[topic, 0].delete_below(offset)
+
+    async def delete(self, topic: str) -> None:
+        self.kafka.delete(topic)
+
+    async def create_again(self, topic: str) -> None:
+        self.kafka.create_again(topic)
 
     async def compact(self, key: bytes) -> None:
         self.kafka.logs[TABLE, 0].compact()
@@ -182,6 +195,17 @@ class Real:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         for future in admin.delete_records([TopicPartition(self.name(topic), 0, offset)]).values():
             future.result(20)
+
+    async def delete(self, topic: str) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.delete_topics([self.name(topic)])[self.name(topic)].result(20)
+
+    async def create_again(self, topic: str) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        async with asyncio.timeout(20):
+            while self.name(topic) in admin.list_topics().topics:
+                await asyncio.sleep(0.05)
+        admin.create_topics([NewTopic(self.name(topic), 1, 1)])[self.name(topic)].result(20)
 
     async def compact(self, key: bytes) -> None:
         async with asyncio.timeout(COMPACTED_WITHIN_S):

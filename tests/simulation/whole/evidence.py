@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from schemas.topics import (
     RECONCILIATION_REPORTS,
     SKU_COMMANDS,
 )
-from tests.audit.evidence import CHANGELOG, READ, Evidence, Record
+from tests.audit.evidence import CHANGELOG, INPUTS, READ, Evidence, Record, Source
 from tests.simulation.whole.kafka import Entry
 from tests.support.ends import ends_known_ms
 
@@ -29,7 +28,7 @@ def gather(sale: Sale) -> Evidence:
     """Everything that an outsider could read after a sale that came to rest."""
     auditor, terms = sale.cluster.fluent.world.auditor, sale.kind.terms
     return Evidence(
-        {topic: _read(sale, topic) for topic in READ},
+        {topic: _sent(sale, topic) if topic in INPUTS else _read(sale, topic) for topic in READ},
         all_or_nothing=terms.all_or_nothing,
         remembered_ms=terms.orders_kept_ms,
         stock={sku: units - sale.sold_elsewhere[sku] for sku, units in sale.stock.items()},
@@ -41,14 +40,19 @@ def gather(sale: Sale) -> Evidence:
             (each.timestamp, each.value or b"") for each in _entries(sale, SKU_COMMANDS)
         ),
         tables=sale.tables,
+        read_again={each.source for each in sale.inputs.all if each.again},
     )
 
 
 def unanswered(sale: Sale) -> list[str]:
     """What is still to come: answers, FINAL reports, the end of holds."""
-    missing = [str(source) for source in sale.sent if source[0] != PROMOTION_END]  # an end may have no answer
-    answered = Counter(str(source) for topic in ANSWERS for source in _sources(sale, topic))
-    missing = [source for source in missing if not answered[source]]
+    answered = answered_inputs(sale)
+    missing = [
+        str(each.source)
+        for each in sale.inputs.all
+        if each.partition[0] != PROMOTION_END  # an end may have no answer
+        if not each.lost and each.source not in answered
+    ]
     final = {report["promotionId"] for report in _reports(sale) if report["kind"] == "FINAL"}
     started = {each.key for each in _entries(sale, PROMOTION_RESULTS)}
     missing += [f"the FINAL report of {key!r}" for key in started if key and key.decode() not in final]
@@ -60,16 +64,36 @@ def _reports(sale: Sale) -> list[dict[str, str]]:
     return [json.loads(entry.value or b"{}") for entry in _entries(sale, RECONCILIATION_REPORTS)]
 
 
+def answered_inputs(sale: Sale) -> set[Source]:
+    """All of which there is an outcome, a result or a dead letter."""
+    return {source for topic in ANSWERS for source in _sources(sale, topic)}
+
+
 def _sources(sale: Sale, topic: str) -> Iterator[tuple[str, int, int]]:
     for entry in _entries(sale, topic):
-        headers = {name: value.decode() for name, value in entry.headers}
-        yield headers["source-topic"], int(headers["source-partition"]), int(headers["source-offset"])
+        yield sale.inputs.answered_by(_texts(entry))
+
+
+def _texts(entry: Entry) -> dict[str, str]:
+    return {name: value.decode() for name, value in entry.headers}
 
 
 def _entries(sale: Sale, topic: str) -> Iterator[Entry]:
     kafka = sale.cluster.kafka
     for number in range(kafka.topics[topic]):
         yield from kafka.logs[topic, number].read(0, 1_000_000)[0]
+
+
+def _sent(sale: Sale, topic: str) -> list[Record]:
+    """What was sent to an input topic, but for what was deleted before anybody had read it."""
+    unread = sale.inputs.unread(answered_inputs(sale))
+    sent = [each for each in sale.inputs.all if each.partition[0] == topic and each.source not in unread]
+    return [
+        Record(
+            each.partition[1], each.source[2], each.entry.timestamp, each.entry.key, each.entry.value or b""
+        )
+        for each in sorted(sent, key=lambda each: each.source)
+    ]
 
 
 def _read(sale: Sale, topic: str) -> list[Record]:
@@ -81,8 +105,17 @@ def _read(sale: Sale, topic: str) -> list[Record]:
             entry.timestamp,
             entry.key,
             entry.value or b"",
-            {name: value.decode() for name, value in entry.headers} if topic != CHANGELOG else {},
+            _headers(sale, topic, entry),
         )
         for number in range(kafka.topics[topic])
         for entry in kafka.logs[topic, number].read(0, 1_000_000)[0]
     ]
+
+
+def _headers(sale: Sale, topic: str, entry: Entry) -> dict[str, str]:
+    if topic == CHANGELOG:
+        return {}
+    found = _texts(entry)
+    if topic in ANSWERS:
+        found["source-offset"] = str(sale.inputs.answered_by(found)[2])
+    return found

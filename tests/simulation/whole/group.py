@@ -11,7 +11,7 @@ from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.errors import Refused
 from streams.engine.ownership import Membership
 from tests.simulation.whole.clock import NEUTRAL, VirtualLoop
-from tests.simulation.whole.kafka import Kafka, Transaction
+from tests.simulation.whole.kafka import Kafka, Missing, Transaction
 
 SESSION_S = 6.0
 ROUND_S = 10.0
@@ -19,6 +19,10 @@ ROUND_S = 10.0
 
 ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS = 22, 25, 27
 UNSTABLE_OFFSET_COMMIT = 88
+UNKNOWN_TOPIC_OR_PARTITION = 3
+FORGOTTEN_WITHIN_S = 1.0
+"""So long the group's offsets outlive a topic that was deleted."""
+
 UNCHECKED = -1
 """A generation below 0 and no member id: the broker takes such a commit from anybody."""
 
@@ -56,6 +60,7 @@ class Group:
 
     def __post_init__(self) -> None:
         self.kafka.on_offsets = self._marked
+        self.kafka.on_deleted = self._deleted
         self._watch()
 
     @property
@@ -94,6 +99,11 @@ class Group:
             self._apply(offsets, self._written)
         return code
 
+    def rebalance(self) -> None:
+        """A member asks for it, because topics have changed."""
+        if self._seen:
+            self._prepare()
+
     def try_to_commit(self, offsets: Mapping[Partition, Offset], member: Membership) -> None:
         """The same where nobody waits for the answer."""
         self.commit(offsets, member)
@@ -101,10 +111,12 @@ class Group:
     def commit_with(
         self, transaction: Transaction, offsets: Mapping[Partition, Offset], member: Membership
     ) -> None:
-        """TxnOffsetCommit. Raises Fenced or Refused."""
+        """TxnOffsetCommit. Raises Fenced, Refused or Missing."""
         self.kafka.check(transaction)
         if self._code(member):
             raise Refused("the group has moved on")
+        if not all(self.kafka.has(topic) for topic, _ in offsets):
+            raise Missing
         self._written += 1
         transaction.offsets.update(offsets)
         transaction.offsets_written = self._written
@@ -116,6 +128,15 @@ class Group:
             partition in each.offsets and (each.committed is None or each.offsets_pending)
             for each in self._transactions
         )
+
+    def _deleted(self, topic: str) -> None:
+        """Offsets of a deleted topic are forgotten soon, also those that a transaction is about to bring."""
+        self.loop.later(self.kafka.rng.uniform(0, FORGOTTEN_WITHIN_S), lambda: self._forget(topic))
+
+    def _forget(self, topic: str) -> None:
+        for each in [self.offsets, *(transaction.offsets for transaction in self._transactions)]:
+            for partition in [partition for partition in each if partition[0] == topic]:
+                del each[partition]
 
     def _marked(self, transaction: Transaction) -> None:
         self._transactions.remove(transaction)

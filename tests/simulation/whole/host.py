@@ -22,7 +22,9 @@ from schemas.topics import FLUENT_REQUESTS
 from streams.engine.broker.coordinators import Partition
 from streams.engine.engine import GROUP, Engine
 from streams.engine.fetched import Fetched
+from streams.engine.host.consumer import Ends
 from streams.engine.ownership import Membership
+from streams.engine.takeover import name
 from tests.simulation.whole.client import Client
 from tests.simulation.whole.group import SESSION_S, Grant, Group
 from tests.simulation.whole.kafka import Kafka
@@ -169,11 +171,21 @@ class Host:
 
     def _jump(self, partition: Partition) -> None:
         """Faust delivers from a position that it has from elsewhere; a jump shows with the next record."""
-        log = self.kafka.logs[partition]
-        if partition in self.positions:
+        log = self.kafka.logs.get(partition)
+        if log is not None and partition in self.positions:
             near = self.positions[partition] + self.rng.randint(-FAR, FAR)
             self.positions[partition] = max(log.begin, min(near, log.stable_end - 1))
             self._there_is_more.set()
+
+    async def reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Continue reading partitions at these offsets."""
+        self.positions |= {at: offset for at, offset in offsets.items() if at in self.assigned}
+        self._there_is_more.set()
+
+    def ends(self) -> dict[str, Ends]:
+        """What fetches say of all logs that are read."""
+        logs = {at: self.kafka.logs[at] for at in self.positions if at in self.kafka.logs}
+        return {name(at): Ends(log.end, log.stable_end) for at, log in logs.items()}
 
     async def _fetch(self) -> None:
         while True:
@@ -190,8 +202,13 @@ class Host:
         queue = self._queue(topic)
         if queue.qsize() >= MAX_QUEUED or self.stalled(topic):
             return
-        start = self.positions[partition]
-        entries, following = self.kafka.logs[partition].read(start, self.rng.randint(1, FETCH_RECORDS))
+        log, start = self.kafka.logs.get(partition), self.positions[partition]
+        if log is None:
+            return
+        if not log.holds(start):  # `auto.offset.reset` is "earliest", and aiokafka does it by itself
+            self.positions[partition] = log.begin
+            return self._there_is_more.set()
+        entries, following = log.read(start, self.rng.randint(1, FETCH_RECORDS))
         if following == start:
             return
         if entries and self.rng.random() < 0.5:

@@ -31,6 +31,10 @@ class Unfinished(Exception):
     """CONCURRENT_TRANSACTIONS: markers of this producer's last transaction are still on their way."""
 
 
+class Missing(Exception):
+    """UNKNOWN_TOPIC_OR_PARTITION: the topic was deleted. It passes where somebody creates it again."""
+
+
 @dataclass(eq=False)
 class Transaction:
     """One transaction of a producer. `unmarked` are the logs that have its records and not its marker."""
@@ -90,6 +94,10 @@ class Log:
             self.open.setdefault(entry.transaction, entry.offset)
         return entry.offset
 
+    def holds(self, offset: int) -> bool:
+        """Whether a reader can go on there; OFFSET_OUT_OF_RANGE where not."""
+        return self.begin <= offset <= self.end
+
     def read(self, start: int, limit: int) -> tuple[list[Entry], int]:
         """What a read_committed reader gets from `start` on, and where it goes on."""
         found: list[Entry] = []
@@ -136,6 +144,10 @@ class Kafka:
         """Told of each log in which something has become readable."""
         self.on_offsets: Callable[[Transaction], None] = lambda transaction: None
         """Told when the marker of a transaction with offsets reaches the group."""
+        self.on_deleted: Callable[[str], None] = lambda topic: None
+        """Told when a topic is deleted."""
+        self.lives = dict.fromkeys(topics, 0)
+        """How often each topic was created again."""
         self._epochs: dict[str, int] = {}
         self._current: dict[str, Transaction] = {}
 
@@ -147,6 +159,23 @@ class Kafka:
         self.logs[partition].append(entry)
         self._tell(partition)
         return entry
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic that no transaction is writing to; clients are told that it is unknown."""
+        for number in range(self.topics[topic]):
+            del self.logs[topic, number]
+        del self.topic_ids[topic]
+        self.on_deleted(topic)
+
+    def create_again(self, topic: str) -> None:
+        """Create a topic that was deleted: it has another id, and as many logs, which are empty."""
+        self.lives[topic] += 1
+        self.topic_ids[topic] = f"id-of-{topic}-{self.lives[topic]}"
+        self.logs |= {(topic, number): Log() for number in range(self.topics[topic])}
+
+    def has(self, topic: str) -> bool:
+        """Whether there is such a topic now."""
+        return topic in self.topic_ids
 
     def initialise(self, producer: str) -> int:
         """InitProducerId: an error code. What is open is aborted, and whoever had the id is fenced."""

@@ -11,7 +11,7 @@ import gc
 import random
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -29,19 +29,21 @@ from tests.audit.report import Report, audit
 from tests.simulation.evidence import Event, as_sent
 from tests.simulation.sale import Promotion, plan_sale
 from tests.simulation.smaller import leave_out
-from tests.simulation.whole.clock import VirtualLoop, virtual_time
-from tests.simulation.whole.evidence import gather, unanswered
+from tests.simulation.whole.clock import Died, VirtualLoop, virtual_time
+from tests.simulation.whole.deletions import draw_deletions
+from tests.simulation.whole.evidence import answered_inputs, gather, unanswered
 from tests.simulation.whole.fluent import Fluent, Shop
 from tests.simulation.whole.group import Group
+from tests.simulation.whole.inputs import Inputs
 from tests.simulation.whole.kafka import Kafka
 from tests.simulation.whole.network import Weather
+from tests.simulation.whole.person import Person
+from tests.simulation.whole.small import small
 from tests.simulation.whole.trouble import Trouble, draw_trouble
 from tests.simulation.whole.worker import Cluster, Worker
 from tests.simulation.worlds import (
     MINUTE_MS,
     NOON_MS,
-    SECOND_MS,
-    SHOP_BOOKS_WITHIN_MS,
     Kind,
     chance,
     draw,
@@ -49,6 +51,7 @@ from tests.simulation.worlds import (
 )
 
 LOOK_EVERY_S = 2.0
+SENT_AGAIN_S = 0.1
 AT_REST_WITHIN_S = 90.0
 """Beside all that the terms allow for."""
 
@@ -87,32 +90,6 @@ def run(seed: int, *, without: Collection[str] = (), orders: Collection[int] | N
             gc.enable()
 
 
-def small(kind: Kind, rng: Random) -> Kind:
-    """A short sale with few orders: real engines look at their tasks four times a second."""
-    lasts_ms = rng.randint(10 * SECOND_MS, 90 * SECOND_MS)
-    terms = kind.terms
-    settle_delay_ms = rng.choice([min(terms.settle_delay_ms, MINUTE_MS), 3 * SHOP_BOOKS_WITHIN_MS])
-    away_ms = NOON_MS + rng.randint(0, lasts_ms)
-    stalls = {topic: (NOON_MS + rng.randint(0, lasts_ms), to_ms - from_ms)
-              for topic, (from_ms, to_ms) in kind.stalls.items()}  # fmt: skip
-    return replace(
-        kind,
-        partitions=min(kind.partitions, 4),
-        orders=min(kind.orders, 80),
-        lasts_ms=lasts_ms,
-        stalls={
-            topic: (from_ms, from_ms + min(for_ms, MINUTE_MS)) for topic, (from_ms, for_ms) in stalls.items()
-        },
-        away=(away_ms, away_ms + min(30 * SECOND_MS, kind.away[1] - kind.away[0])),
-        terms=_replaced(terms, settle_delay_ms=settle_delay_ms, report_interval_ms=5 * SECOND_MS),
-        habits=replace(kind.habits, revivals=0.0),
-    )
-
-
-def _replaced(terms: Any, **changes: Any) -> Any:
-    return type(terms)(**{name: getattr(terms, name) for name in terms.__struct_fields__} | changes)
-
-
 def orders_of(seed: int) -> int:
     """How many orders the sale of a seed has."""
     rng = random.Random(seed)
@@ -126,7 +103,6 @@ class Sale:
         self.kind = kind
         self.seed = seed
         self.loop = loop
-        self.sent: list[tuple[str, int, int]] = []
         self.workers: list[Worker] = []
         self.failures: list[str] = []
         self._rng = chance(seed, "input")
@@ -137,6 +113,9 @@ class Sale:
         self._last_ms = max(each.expires_at_ms for each in self.promotions)
         """When the last thing is asked of the system, or the last promotion expires."""
         self.trouble = draw_trouble(chance(seed, "trouble"), kind)
+        drawn = draw_deletions(chance(seed, "deletions"), self.trouble.over_s)
+        self.deletions = drawn if kind.deletions else []
+        self.inputs = Inputs(kafka, kind.partitions, numbered=bool(self.deletions))
         fluent = Fluent(loop, chance(seed, "Fluent"), kind, stock)
         troubles = self.trouble
         weather = Weather(
@@ -148,8 +127,10 @@ class Sale:
         )
         workers = chance(seed, "workers")
         self.cluster = Cluster(
-            loop, kafka, group, fluent, weather, kind.terms, kind.partitions, workers, self._stalled
-        )
+            loop, kafka, group, fluent, weather, kind.terms, kind.partitions, workers, self._stalled,
+            watched=bool(self.deletions),
+        )  # fmt: skip
+        self.person = Person(self, chance(seed, "person")) if self.deletions else None
         self.stock = stock
         self.sold_elsewhere: Counter[str] = Counter()
         if not kind.terms.book_sale:
@@ -197,10 +178,12 @@ class Sale:
     def _send(self, partition: Partition, event: Event) -> None:
         self.send(partition, event.promotion_id.encode(), as_sent(event))
 
-    def send(self, partition: Partition, key: bytes, value: bytes) -> None:
-        """An input record."""
-        entry = self.cluster.kafka.append(partition, key, value)
-        self.sent.append((*partition, entry.offset))
+    def send(self, partition: Partition, key: bytes | None, value: bytes | None) -> None:
+        """An input record; a producer waits for a topic that is not there."""
+        if self.cluster.kafka.has(partition[0]):
+            self.inputs.send(partition, key, value)
+        else:
+            self.loop.later(SENT_AGAIN_S, partial(self.send, partition, key, value))
 
     # -- the system
 
@@ -211,6 +194,8 @@ class Sale:
             for number in range(self.trouble.workers):
                 self.start(f"w{number}")
             self.trouble.plan(self)
+            for deletion in self.deletions:
+                deletion.plan(self)
             for topic, (_, to_ms) in self.kind.stalls.items():
                 self.loop.later(max(0, to_ms - NOON_MS) / 1_000, partial(self.cluster.kafka.tell_all, topic))
             self.loop.run_until_complete(self._to_the_end())
@@ -232,9 +217,10 @@ class Sale:
         await asyncio.sleep(fair_s)
         self._clear_up()
         await asyncio.sleep(max(0.0, (self._last_ms - self.loop.now_ms) / 1_000))
-        within_s = self._patience_s()
-        deadline = self.loop.seconds + within_s
-        while (missing := unanswered(self)) and self.loop.seconds < deadline and not self.failures:
+        within_s, since = self._patience_s(), self.loop.seconds
+        while (missing := unanswered(self)) and not self.failures:
+            if self.loop.seconds >= within_s + max(since, self.person.acted_at if self.person else 0.0):
+                break
             await asyncio.sleep(LOOK_EVERY_S)
         assert not self.failures, self.failures[0]
         assert not missing, f"after {within_s:.0f} s of fair weather: {missing[:5]}"
@@ -253,6 +239,8 @@ class Sale:
         """Nothing goes wrong any more, and somebody is there."""
         self.cluster.weather.clear_up()
         self.cluster.fluent.fair = True
+        if self.person is not None:
+            self.person.fair = True
         for worker in self.workers:
             if worker.process.frozen:
                 worker.thaw()
@@ -274,13 +262,15 @@ class Sale:
 
     def _failed(self, _: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if not isinstance(error, asyncio.CancelledError | None):
+        if not isinstance(error, asyncio.CancelledError | Died | None):
             self.failures.append(f"{context['message']}: {error!r}")
 
     # -- afterwards
 
     def _audited(self) -> Run:
         assert not self.failures, self.failures[0]
+        gaps = self.inputs.silent_gaps(answered_inputs(self))
+        assert not gaps, f"a silent gap: nobody knows that these were lost: {gaps}"
         report = audit(gather(self))
         assert not report.wrong, "\n".join(report.wrong)
         assert not self.cluster.died, self.cluster.died[0]

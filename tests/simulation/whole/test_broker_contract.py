@@ -2,72 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from streams.engine.broker.errors import Refused, Unanswered
 from streams.engine.changelog import RestoreTimeout
-from streams.engine.ownership import Membership, Ownership
-from tests.simulation.whole.clusters import (
-    OUT,
-    SOURCE,
-    TABLE,
-    Cluster,
-    Run,
-    real_cluster,
-    stand_in_cluster,
-)
-from tests.support.kafka import KafkaUnderTest
+from streams.engine.ownership import Membership
+from tests.simulation.whole.clusters import OUT, SOURCE, TABLE, Cluster, Run, stand_in_cluster
+from tests.simulation.whole.contract import OWNER, WITHIN_S, offset_of, only_once, sent
 
 NOT_ANY_MORE = r"(?i)fenced|initialised|epoch"
 UNSTABLE = r"\(88\)"
-OWNER = Ownership(("one", "two"), 1)
-
-WITHIN_S = 20.0
-"""A real broker on a busy machine takes its time to answer."""
-
-
-@pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.kafka)])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    if request.param == "stand-in":
-        with stand_in_cluster() as runs:
-            yield runs
-    else:
-        kafka: KafkaUnderTest = request.getfixturevalue("kafka")
-        with real_cluster(kafka.bootstrap, request.getfixturevalue("topic_prefix")) as runs:
-            yield runs
-
-
-async def sent(
-    cluster: Cluster,
-    producer: Any,
-    member: Membership,
-    value: bytes,
-    offset: int = 1,
-    topic: str = OUT,
-) -> int:
-    """A record and an offset, acknowledged in a transaction that is open."""
-    batch = cluster.batch()
-    batch.add(1, b"key", value, [])
-    source, out = (cluster.name(SOURCE), 0), (cluster.name(topic), 0)
-    metadata = OWNER.beside([source], {})
-    group = cluster.coordinators._group
-    ends: dict[Any, int] = await producer.send([(out, batch)], {source: offset}, metadata, group, member)
-    return ends[out]
-
-
-async def offset_of(cluster: Cluster, *, stable: bool) -> tuple[int | None, Ownership | None]:
-    source = (cluster.name(SOURCE), 0)
-    found = await cluster.coordinators.offsets([source], stable=stable, within_s=WITHIN_S)
-    return found[source].offset, found[source].owner
-
-
-def only_once() -> Any:
-    """An answer that would pass by itself is final, so that no broker has to be quick about the last one."""
-    return patch("streams.engine.broker.coordinators.AGAIN_S", 2 * WITHIN_S)
 
 
 def test_records_and_offsets_of_a_committed_transaction_are_there_together(run: Run) -> None:
@@ -176,18 +122,6 @@ def test_one_transaction_follows_another_under_the_same_id(run: Run) -> None:
             await producer.end()
         assert (await cluster.rows(OUT))[0] == {b"key": b"3"}
         assert (await cluster.rows(OUT, 2))[0] == {b"key": b"3"}
-
-    run(test)
-
-
-def test_what_retention_deleted_is_gone_and_said_to_be(run: Run) -> None:
-    async def test(cluster: Cluster) -> None:
-        for number in range(4):
-            await cluster.append(OUT, b"%d" % number, b"value")
-        await cluster.delete_below(OUT, 3)
-        ranges = cluster.reader.log_ranges([(cluster.name(OUT), 0)])
-        assert ranges[cluster.name(OUT), 0] == (3, 4)
-        assert (await cluster.rows(OUT))[0] == {b"3": b"value"}
 
     run(test)
 

@@ -131,12 +131,12 @@ def _stopped(sale: Sale, event: Event) -> None:
     if worker is not None:
         worker.stop()
         sale.loop.later(event.seconds, worker.kill)
-        sale.loop.later(event.seconds + 0.5, partial(_start, sale, worker.directory.name))
+        sale.loop.later(event.seconds + 0.5, partial(start_again, sale, worker.directory.name))
 
 
 def _joined(sale: Sale, event: Event) -> None:
     if sum(worker.alive for worker in sale.workers) < 3:
-        _start(sale, f"more{event.which}")
+        start_again(sale, f"more{event.which}")
 
 
 def _all_killed(sale: Sale, event: Event) -> None:
@@ -170,10 +170,10 @@ def _poisoned(sale: Sale, event: Event) -> None:
 
 def _back(sale: Sale, machine: str, event: Event) -> None:
     low, high = BACK_AFTER_S
-    sale.loop.later(low + event.seconds / (3 * SESSION_S) * (high - low), partial(_start, sale, machine))
+    sale.loop.later(low + event.seconds / (3 * SESSION_S) * (high - low), partial(start_again, sale, machine))
 
 
-def _start(sale: Sale, machine: str) -> None:
+def start_again(sale: Sale, machine: str) -> None:
     """On a machine there is one worker at a time; a second one would not get RocksDB's lock."""
     if not any(worker.alive and worker.directory.name == machine for worker in sale.workers):
         sale.start(machine)

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 from uuid import UUID
 
 from agents import intake, orders, promotions, reservations
 from agents.broker_time import BrokerTime
+from agents.dead_letter_limit import NO_LIMIT
 from agents.fluent_requests import FluentRequests
 from agents.timers import Timers
+from flashsale.worker.upkeep import Upkeep
 from fluent import FluentOptions, Gateway, RequestQueue
 from schemas.topics import FLUENT_REQUESTS
 from streams.engine.engine import Engine, EngineOptions
@@ -24,7 +26,7 @@ from streams.engine.host.hooks import Lease
 from streams.engine.stage import Stage
 from streams.ledger.effects import Effects
 from streams.ledger.terms import Terms
-from tests.simulation.whole.client import Batch, Client, Producer, Reader, Sender
+from tests.simulation.whole.client import Batch, Client, Producer, Sender
 from tests.simulation.whole.clock import PROCESS, Died, Process, VirtualLoop
 from tests.simulation.whole.fluent import Fluent
 from tests.simulation.whole.group import SESSION_S, Group
@@ -32,6 +34,7 @@ from tests.simulation.whole.host import Host
 from tests.simulation.whole.kafka import Kafka
 from tests.simulation.whole.machine import Disks, SlowExecutor
 from tests.simulation.whole.network import Network, Weather
+from tests.simulation.whole.reader import Reader
 
 LOOK_EVERY_S = 0.25
 CALL_TIMEOUT_S = 2.0
@@ -52,6 +55,10 @@ class Cluster:
     rng: Random
     stalled: Callable[[str], bool]
     """Whether nobody reads a topic now."""
+    watched: bool = False
+    """Whether workers look after what stands still, and after their topics."""
+    on_died: Callable[[Worker], None] = lambda worker: None
+    """Told when a worker has ended of its own accord."""
     disks: Disks = field(default_factory=Disks)
     died: list[str] = field(default_factory=list)
     """Why processes ended of their own accord."""
@@ -105,8 +112,9 @@ class Observer:
 class _App:
     """As much of a Faust app as timers need."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, consumer: Host) -> None:
         self.engine = engine
+        self.consumer = consumer
         self.timers: list[tuple[float, Callable[[], Awaitable[None]]]] = []
 
     def timer(self, interval: float, name: str) -> Callable[[Any], Any]:
@@ -163,6 +171,7 @@ class Worker:
         """The process ends itself."""
         self.process.dead = True
         self.cluster.died.append(f"{self.process.name} at {self.cluster.loop.now_ms}: {why}")
+        self.cluster.on_died(self)
         raise Died(why)
 
     async def guard(self, work: Awaitable[Any]) -> Any:
@@ -197,13 +206,15 @@ class Worker:
             engine, requests, cluster.group, client, network, self._rng, CALL_TIMEOUT_S, self.guard,
             stalled=cluster.stalled, lease_sent=lambda at: setattr(lease, "_began_at", at),
         )  # fmt: skip
-        self._time(engine, brokers, sender)
+        self._time(_App(engine, self.host), brokers, sender, requests)
         self.host.start()
 
-    def _time(self, engine: Engine, brokers: BrokerTime, sender: Any) -> None:
-        app: Any = _App(engine)
+    def _time(self, app: Any, brokers: BrokerTime, sender: Any, requests: FluentRequests) -> None:
+        engine = app.engine
         timers = Timers(sender.to_partition, brokers, engine.watermark, self.cluster.terms.max_backlog_ms)
         timers.register(app, LOOK_EVERY_S)
+        if self.cluster.watched:
+            Upkeep(app, Mock(decided=0), requests, NO_LIMIT).register()
         for every_s, timer in app.timers:
             self.process.tasks.append(asyncio.ensure_future(self.guard(_again_and_again(every_s, timer))))
 
