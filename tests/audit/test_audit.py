@@ -203,6 +203,16 @@ def test_a_start_that_expires_before_it_was_placed_may_be_invalid(expires: str, 
     late = besides(besides(RIGHT, PROMOTION_START, sent), DEAD_LETTERS, letter)
     found = audit(late).findings["a dead letter is the original with a true reason"]
     assert (found == []) is right
+    assert audit(late).findings["of one identity one content stands"] == []
+
+
+def test_what_was_read_again_is_answered_once_or_more() -> None:
+    every = "every input is decided or a dead letter"
+    twice = besides(RIGHT, OUTCOMES, answer(SECOND, STANDING))
+    assert audit(replace(twice, read_again={SECOND})).findings[every] == []
+    assert audit(replace(twice, read_again={FIRST})).findings[every] != []
+    never = instead(RIGHT, OUTCOMES, 0)
+    assert audit(replace(never, read_again={FIRST})).findings[every] != []
 
 
 def test_what_was_settled_while_an_order_waited_for_its_worker_may_be_on_sale() -> None:

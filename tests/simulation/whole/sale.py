@@ -67,6 +67,9 @@ class Run:
     cluster: Cluster
     trouble: Trouble
     workers: list[Worker]
+    inputs: Inputs
+    calls: int
+    """How often a person was called."""
     seconds: float
     """How long the sale took, by its own clock."""
 
@@ -274,7 +277,8 @@ class Sale:
         report = audit(gather(self))
         assert not report.wrong, "\n".join(report.wrong)
         assert not self.cluster.died, self.cluster.died[0]
-        return Run(report, self.cluster, self.trouble, self.workers, self.loop.seconds - 1_000.0)
+        calls, seconds = self.person.calls if self.person else 0, self.loop.seconds - 1_000.0
+        return Run(report, self.cluster, self.trouble, self.workers, self.inputs, calls, seconds)
 
     @property
     def tables(self) -> dict[int, dict[bytes, bytes]]:
