@@ -42,6 +42,11 @@ class Database:
             raise RuntimeError(f"{self._path} was never restored")
         return self._store
 
+    @property
+    def changelog_id(self) -> str:
+        """The id of the changelog that the rows are of; empty before the first restore."""
+        return self._topic_id
+
     def restore(self, cancelled: threading.Event) -> dict[str, Position]:
         """Bring the database up to the changelog's end; blocks. Returns the positions that it holds.
 

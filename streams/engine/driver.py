@@ -25,7 +25,7 @@ from streams.engine.protocol import actions as act
 from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.store import StoreFailed
 from streams.engine.takeover import Takeover, Unrecoverable, parse
-from streams.engine.task import Task, are_full
+from streams.engine.task import Task, are_full, places_of
 from streams.engine.unprocessable import RecordFailed, see_through, write_down
 from streams.log import get_logger
 
@@ -132,17 +132,19 @@ class Driver:
 
     async def check_logs(self, tasks: Iterable[str]) -> None:
         """A position that a log does not hold is an error that a person must see, never a silent jump."""
-        await self._check(
-            self._takeover.check_logs, [self.tasks[each] for each in tasks if each in self.tasks]
-        )
+        places = places_of(self.tasks[each] for each in tasks if each in self.tasks)
+        await self._check(self._takeover.check_logs(places))
 
     async def check_topics(self) -> None:
-        """A topic that was deleted and created again under us is such an error, too."""
-        await self._check(self._takeover.check_topics, [task for task in self.tasks.values() if task.running])
+        """A topic that was deleted and created again under us is such an error, too; so is the changelog."""
+        running = [task for task in self.tasks.values() if task.running]
+        await self._check(self._takeover.check_topics(places_of(running)))
+        known = {task.database.changelog_id for task in running}
+        await self._check(self._takeover.check_changelog(self._changelog, known))
 
-    async def _check(self, check: Callable[..., Awaitable[None]], tasks: Iterable[Task]) -> None:
+    async def _check(self, checked: Awaitable[None]) -> None:
         try:
-            await check({source: place for task in tasks for source, place in task.places.items()})
+            await checked
         except Unrecoverable as error:
             self._die(str(error))
 

@@ -52,6 +52,10 @@ LOST_POSITION = (
     "{source} was decided up to offset {position}, but {cause}; then see docs/operations.md, "
     "'A position that the log no longer holds'"
 )
+LOST_CHANGELOG = (
+    "{topic} was deleted and created again, and this worker's rows are of the former one: it holds no "
+    "more than what was decided since. Stop all workers; see docs/operations.md, 'The changelog is lost'"
+)
 LOST_ROWS = (
     "{source} was decided up to offset {stable}, says the consumer group, but the changelog says {row}: "
     "it was deleted, or the group's offsets were changed by hand; see docs/operations.md, "
@@ -162,6 +166,18 @@ class Takeover:
             return
         for source, position in positions.items():
             _check_topic(source, position, ids[parse(source)[0]])
+
+    async def check_changelog(self, topic: str, known: Iterable[str]) -> None:
+        """See that rows are of this changelog, by the ids of those that they were read from.
+
+        One that is away is left alone. Raises Unrecoverable.
+        """
+        try:
+            now = (await self._ask_topic_ids({topic}, SOON_S))[topic]
+        except (KafkaException, TimeoutError):
+            return
+        if any(_differ(each, now) for each in known):
+            raise Unrecoverable(LOST_CHANGELOG.format(topic=topic))
 
     async def register(self, positions: Mapping[str, int], owner: Ownership, member: Membership) -> None:
         """(6) We are the owner of these sources. Raises Refused."""

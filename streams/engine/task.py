@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.engine import unprocessable
@@ -168,6 +168,11 @@ def are_full(tasks: Collection[Task]) -> bool:
         or sum(each.bytes for each in pending) >= MAX_BYTES
         or sum(len(each.effects.sends) for each in pending) >= MAX_SENDS
     )
+
+
+def places_of(tasks: Iterable[Task]) -> dict[str, Position]:
+    """The places of several tasks."""
+    return {source: place for task in tasks for source, place in task.places.items()}
 
 
 def _bytes(records: Sequence[Record] | Sequence[Send]) -> int:

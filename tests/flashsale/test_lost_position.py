@@ -75,9 +75,9 @@ def accept_the_loss(settings: Settings) -> None:
     send(settings, TASK_CHANGELOG, (f"!p{settings.prefixed('order-placed')}/0".encode(), None))
 
 
-def create_anew(settings: Settings, admin: AdminClient, *values: bytes) -> None:
-    """Delete order-placed and create it again, with these records."""
-    name = settings.prefixed("order-placed")
+def create_anew(settings: Settings, admin: AdminClient, *values: bytes, topic: str = "order-placed") -> None:
+    """Delete a topic and create it again; send these records to order-placed."""
+    name = settings.prefixed(topic)
     admin.delete_topics([name])[name].result(TIMEOUT_S)
     wait_until(lambda: name not in admin.list_topics().topics, "the topic is gone")
     create_topics(settings)
@@ -200,3 +200,18 @@ def test_a_topic_that_is_made_anew_under_a_running_worker_ends_it_loudly_and_is_
         said(process, "ready")
         assert set(dead_letters(settings, 7)) == {b"old 1", b"old 2", *new}
         assert terminated(process).status == 0
+
+
+def test_a_changelog_that_is_made_anew_under_a_running_worker_ends_it(
+    flashsale: Command, admin: AdminClient
+) -> None:
+    """Its rows are of the former changelog: the new one would have only what changes from now on."""
+    settings = load_settings(flashsale.environment)
+    send(settings, "order-placed", (None, b"first"))
+    with flashsale.running("worker") as process:
+        said(process, "ready")
+        assert dead_letters(settings, 1) == [b"first"]
+        create_anew(settings, admin, topic=TASK_CHANGELOG)
+        why = last_words(process)
+        assert f"{settings.prefixed(TASK_CHANGELOG)} was deleted and created again" in why
+        assert "The changelog is lost" in why

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import pytest
+from confluent_kafka import KafkaException
 
 from streams.engine.ownership import Ownership, ownership_in
 from streams.engine.ports import POSITIONS, Position, positions_in
-from streams.engine.takeover import Unrecoverable, _check_topic
+from streams.engine.takeover import Takeover, Unrecoverable, _check_topic
 from streams.ledger.rows import MemoryStore, Rows
 
 
@@ -31,6 +37,29 @@ def test_an_offset_says_beside_its_owner_which_topic_it_is_of() -> None:
     assert ownership_in(beside["known"]) == Ownership(("a", "b"), 7, topic_id="id")
     assert ownership_in(beside["unknown"]) == owner
     assert ownership_in('{"ids":["a"],"generation":7,"letGo":true}') == Ownership(("a",), 7, let_go=True)
+
+
+def takeover(topic_ids: Callable[..., dict[str, str]]) -> Takeover:
+    reader: Any = SimpleNamespace(topic_ids=topic_ids)
+    return Takeover(SimpleNamespace(), reader, ThreadPoolExecutor(1))  # type: ignore[arg-type]
+
+
+async def test_a_changelog_that_was_created_again_is_an_error_that_says_what_to_do() -> None:
+    """A worker that wrote on would leave one with nothing but its newest rows: whoever took over from that
+    would sell what is sold once more."""
+    checks = takeover(lambda topics, within_s: dict.fromkeys(topics, "second"))
+    await checks.check_changelog("changelog", ["second", ""])
+    with pytest.raises(
+        Unrecoverable, match=r"changelog was deleted and created again.*The changelog is lost"
+    ):
+        await checks.check_changelog("changelog", ["second", "first"])
+
+
+async def test_a_changelog_that_is_away_is_waited_for() -> None:
+    def away(topics: Iterable[str], within_s: float) -> dict[str, str]:
+        raise KafkaException("there is none")
+
+    await takeover(away).check_changelog("changelog", ["first"])
 
 
 @pytest.mark.parametrize(("known", "now"), [("", "id"), ("id", ""), ("id", "id"), ("", "")])
