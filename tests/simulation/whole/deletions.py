@@ -25,11 +25,11 @@ SHARE = 0.3
 
 LOSING = (ORDER_PLACED, ORDER_PLACED, ORDER_CANCELLED, PROMOTION_START)
 AWAY_S = 0.5, 12.0
-AWAY_FROM_THE_NAME_S = (0.05, 0.5, 4.0)
-"""For how long there is no topic of that name."""
+A_MOMENT_S = (0.05, 0.5, 4.0)
+"""For how long there is no worker, or no topic of that name."""
 
 LOOK_S, LOOKS = 0.1, 100
-"""For something that is undecided."""
+"""How often, and how many times at most, somebody looks for something that is undecided."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ def draw_deletions(rng: Random, over_s: float) -> list[Deletion]:
             what=rng.choice(classes),
             topic=rng.choice(LOSING),
             share=rng.choice([1.0, rng.random()]),
-            seconds=rng.choice([rng.uniform(*AWAY_S), *AWAY_FROM_THE_NAME_S]),
+            seconds=rng.choice([rng.uniform(*AWAY_S), *A_MOMENT_S]),
             told=rng.random() < 0.5,
         )
         for _ in range(rng.choice([1, 1, 2, 4]) if classes else 0)

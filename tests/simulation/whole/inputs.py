@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from schemas.topics import PROMOTION_END, TASK_CHANGELOG
+from schemas.topics import TASK_CHANGELOG
 from streams.engine.broker.coordinators import Partition
 from streams.engine.ports import POSITIONS, Position
 from streams.engine.takeover import name
@@ -113,14 +113,10 @@ class Inputs:
         return {each.source for each in self.all if each.lost and each.source not in answered}
 
     def silent_gaps(self, answered: Collection[Source]) -> list[Source]:
-        """What was lost without an answer, and without a person who knows; an end may have no answer."""
+        """What was lost without an answer, and without a person who knows."""
         unread = self.unread(answered)
-        return [
-            each.source
-            for each in self.all
-            if each.source in unread and each.noticeable and not each.accepted
-            if each.partition[0] != PROMOTION_END
-        ]
+        silent = [each for each in self.all if each.noticeable and not each.accepted]
+        return [each.source for each in silent if each.source in unread]
 
     def _of(self, partition: Partition) -> list[Input]:
         return self._by_log[partition, self._kafka.lives[partition[0]]]
