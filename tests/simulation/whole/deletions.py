@@ -20,7 +20,7 @@ from tests.simulation.worlds import SWITCHED_OFF
 if TYPE_CHECKING:
     from tests.simulation.whole.sale import Sale
 
-SHARE = 0.3
+SHARE = 0.23
 """Most seeds have no deletions."""
 
 LOSING = (ORDER_PLACED, ORDER_PLACED, ORDER_CANCELLED, PROMOTION_START)

@@ -12,7 +12,7 @@ from tests.simulation.whole.sale import Run, orders_of, run
 
 SEEDS = 12
 GROUP = 4
-FOUND = (67, 272, 383, 417, 509)
+FOUND = (67, 231, 272, 383, 417, 509)
 """Seeds that failed once; docs/proof.md says of what."""
 
 QUICK = 20
@@ -36,7 +36,7 @@ def test_what_failed_once_adds_up(seed: int) -> None:
 
 
 def test_what_is_deleted_calls_a_person_and_the_sale_comes_to_rest_all_the_same() -> None:
-    runs = [run(seed) for seed in (18, 31, 42)]
+    runs = [run(seed) for seed in (18, 42, 98)]
     assert all(one.calls for one in runs)
     inputs = [each for one in runs for each in one.inputs.all]
     assert sum(each.lost and each.accepted for each in inputs) > 2
