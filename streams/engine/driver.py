@@ -139,8 +139,7 @@ class Driver:
         """A topic that was deleted and created again under us is such an error, too; so is the changelog."""
         running = [task for task in self.tasks.values() if task.running]
         await self._check(self._takeover.check_topics(places_of(running)))
-        known = {task.database.changelog_id for task in running}
-        await self._check(self._takeover.check_changelog(self._changelog, known))
+        await self._check(self._takeover.check_changelog(self._changelog, running))
 
     async def _check(self, checked: Awaitable[None]) -> None:
         try:

@@ -167,8 +167,8 @@ class Takeover:
         for source, position in positions.items():
             _check_topic(source, position, ids[parse(source)[0]])
 
-    async def check_changelog(self, topic: str, known: Iterable[str]) -> None:
-        """See that rows are of this changelog, by the ids of those that they were read from.
+    async def check_changelog(self, topic: str, tasks: Iterable[Task]) -> None:
+        """See that the rows of tasks were read from this changelog, and not from a former one of its name.
 
         One that is away is left alone. Raises Unrecoverable.
         """
@@ -176,7 +176,7 @@ class Takeover:
             now = (await self._ask_topic_ids({topic}, SOON_S))[topic]
         except (KafkaException, TimeoutError):
             return
-        if any(_differ(each, now) for each in known):
+        if any(_differ(task.database.changelog_id, now) for task in tasks):
             raise Unrecoverable(LOST_CHANGELOG.format(topic=topic))
 
     async def register(self, positions: Mapping[str, int], owner: Ownership, member: Membership) -> None:

@@ -44,22 +44,27 @@ def takeover(topic_ids: Callable[..., dict[str, str]]) -> Takeover:
     return Takeover(SimpleNamespace(), reader, ThreadPoolExecutor(1))  # type: ignore[arg-type]
 
 
+def task(changelog_id: str) -> Any:
+    """One whose rows were read from a changelog with this id."""
+    return SimpleNamespace(database=SimpleNamespace(changelog_id=changelog_id))
+
+
 async def test_a_changelog_that_was_created_again_is_an_error_that_says_what_to_do() -> None:
     """A worker that wrote on would leave one with nothing but its newest rows: whoever took over from that
     would sell what is sold once more."""
     checks = takeover(lambda topics, within_s: dict.fromkeys(topics, "second"))
-    await checks.check_changelog("changelog", ["second", ""])
+    await checks.check_changelog("changelog", [task("second"), task("")])
     with pytest.raises(
         Unrecoverable, match=r"changelog was deleted and created again.*The changelog is lost"
     ):
-        await checks.check_changelog("changelog", ["second", "first"])
+        await checks.check_changelog("changelog", [task("second"), task("first")])
 
 
 async def test_a_changelog_that_is_away_is_waited_for() -> None:
     def away(topics: Iterable[str], within_s: float) -> dict[str, str]:
         raise KafkaException("there is none")
 
-    await takeover(away).check_changelog("changelog", ["first"])
+    await takeover(away).check_changelog("changelog", [task("first")])
 
 
 @pytest.mark.parametrize(("known", "now"), [("", "id"), ("id", ""), ("id", "id"), ("", "")])
