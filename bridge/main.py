@@ -33,8 +33,8 @@ from streams.settings import ConfigurationError, Settings
 from streams.tracing import tracer_of
 
 MAX_CONNECTIONS = 10_000
-SPARE_FILES = 200
-"""Descriptors left for Kafka, RocksDB and logs."""
+SPARE_FILES = 400
+"""Descriptors left for Kafka, logs and RocksDB, which keeps some 270 files open once both stores are full."""
 
 log = get_logger("bridge")
 

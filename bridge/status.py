@@ -42,10 +42,7 @@ NEEDED_BYTES = 64 << 20
 RENEW_EVERY_S = 10.0
 """While the disk cannot be used, it is tried again so often."""
 
-END = "\0"
-"""Ends a ref inside a key: refs contain no control characters."""
-
-REPORT = b"report"
+REPORT = "report"
 
 
 log = get_logger("bridge")
@@ -111,29 +108,29 @@ class Status:
         value = arrival.value
         if arrival.topic == ORDER_OUTCOMES:
             outcome = read_outcome(value)
-            self._orders.put(_key(outcome.order_ref, outcome.promotion_id), value)
+            self._orders.put(outcome.order_ref, outcome.promotion_id, value)
         elif arrival.topic == PROMOTION_RESULTS:
             page = read_page(value)
-            self._promotions.put(_key(page.promotion_id, f"results {page.page:06}"), value)
+            self._promotions.put(page.promotion_id, f"results {page.page:06}", value)
         elif arrival.topic == RECONCILIATION_REPORTS:
             report = read_report(value)
             if report.is_last_page:
-                self._promotions.put(_key(report.promotion_id) + REPORT, msgspec.json.encode(report))
+                self._promotions.put(report.promotion_id, REPORT, msgspec.json.encode(report))
 
     def order(self, ref: str) -> list[bytes]:
         """The newest outcome of an order for each of its promotions, as published; empty: never seen."""
-        return [value for _, value in self._found(self._orders, _key(ref))]
+        return [value for _, value in self._found(self._orders, ref)]
 
     def promotion(self, promotion_id: str) -> tuple[list[bytes], ReportHead | None]:
         """The pages of a promotion's results as published, and the head of its newest report."""
-        rows = dict(self._found(self._promotions, _key(promotion_id)))
+        rows = dict(self._found(self._promotions, promotion_id))
         report = rows.pop(REPORT, None)
         return list(rows.values()), read_report(report) if report is not None else None
 
-    def _found(self, store: Store, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    def _found(self, store: Store, subject: str) -> list[tuple[str, bytes]]:
         try:
             if self._failed_at is None:
-                return list(store.with_prefix(prefix))
+                return list(store.of(subject))
         except StoreFailed as failure:
             self._fail(failure)
         raise unavailable(
@@ -214,10 +211,6 @@ def _standing(promotion_id: str, pages: list[bytes], report: ReportHead | None, 
 def _status_by_results(pages: list[bytes]) -> str:
     """Before the first report: every SKU is decided, so the sale runs, unless nothing could be reserved."""
     return "ACTIVE" if read_page(pages[0]).summary.success else "REJECTED"
-
-
-def _key(ref: str, rest: str = "") -> bytes:
-    return f"{ref}{END}{rest}".encode()
 
 
 def _free_slot(parent: Path) -> tuple[IO[str], Path]:

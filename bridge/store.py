@@ -1,13 +1,18 @@
 """RocksDB under the bridge's status questions: rows of which the oldest are forgotten.
 
 FIFO compaction: when a store is full, its oldest file is dropped whole. So disk is bounded by STORE_BYTES for
-each store, and memory by its buffers.
+each store, and memory by its buffers. A file is a buffer that was written down. Nothing is compressed, so a
+store has at most STORE_BYTES / BUFFER_BYTES of them, which stay open.
+
+The rows of a subject stand together, behind a digest of its name. It is what the files' bloom filters know:
+a question looks into the one or two files that have an answer, not into each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from rocksdict import (
@@ -18,12 +23,18 @@ from rocksdict import (
     FifoCompactOptions,
     Options,
     Rdict,
+    ReadOptions,
+    SliceTransform,
     WriteOptions,
 )
 
 MEBI = 1 << 20
 STORE_BYTES = 1_024 * MEBI
 BUFFER_BYTES = 8 * MEBI
+DIGEST_BYTES = 8
+
+END = b"\0"
+"""Ends a subject inside a key: refs contain no control characters."""
 
 
 class StoreFailed(Exception):
@@ -31,7 +42,7 @@ class StoreFailed(Exception):
 
 
 class Store:
-    """Rows in key order, of which the oldest are forgotten. Not durable: without a write-ahead log.
+    """Rows by subject and name, of which the oldest are forgotten. Not durable: without a write-ahead log.
 
     Everything raises StoreFailed where the files cannot be opened, read or written.
     """
@@ -43,18 +54,20 @@ class Store:
         unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, not as declared
         self._rows.set_write_options(unlogged)
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Write a row; what was there under its key is no longer seen."""
+    def put(self, subject: str, name: str, value: bytes) -> None:
+        """Write a row; what was there under its name is no longer seen."""
         with _failing():
-            self._rows[key] = value
+            self._rows[_prefix(subject) + name.encode()] = value
 
-    def with_prefix(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The rows whose keys begin with `prefix`, as (rest of the key, value), in order."""
+    def of(self, subject: str) -> Iterator[tuple[str, bytes]]:
+        """The rows of a subject as (name, value), in order of their names."""
+        prefix, of_prefix = _prefix(subject), ReadOptions()
+        of_prefix.set_prefix_same_as_start(True)
         with _failing():
-            rows = self._rows.iter()
+            rows = self._rows.iter(of_prefix)
             rows.seek(prefix)
             while rows.valid() and rows.key().startswith(prefix):
-                yield rows.key()[len(prefix) :], rows.value()
+                yield rows.key()[len(prefix) :].decode(), rows.value()
                 rows.next()
             rows.status()  # an iterator simply ends at a damaged block
 
@@ -69,6 +82,11 @@ def _failing() -> Iterator[None]:
         yield
     except Exception as error:
         raise StoreFailed(str(error)) from error
+
+
+def _prefix(subject: str) -> bytes:
+    encoded = subject.encode()
+    return blake2b(encoded, digest_size=DIGEST_BYTES).digest() + encoded + END
 
 
 def _options() -> Options:
@@ -86,5 +104,6 @@ def _options() -> Options:
     options.set_max_write_buffer_number(2)
     options.set_max_background_jobs(1)
     options.set_keep_log_file_num(1)
-    options.set_compression_type(DBCompressionType.lz4())
+    options.set_compression_type(DBCompressionType.none())
+    options.set_prefix_extractor(SliceTransform.create_fixed_prefix(DIGEST_BYTES))
     return options

@@ -8,19 +8,21 @@ from contextlib import closing
 from pathlib import Path
 from unittest.mock import AsyncMock
 
+import psutil
 import pytest
 from starlette.requests import Request
 
 import bridge.status
 import bridge.store
 from bridge.events import Events
+from bridge.main import SPARE_FILES
 from bridge.problems import Problem
 from bridge.records import Arrival, Source
 from bridge.sale.sales import Sales
 from bridge.service import Bridge
 from bridge.signing import Guard
 from bridge.status import Questions, Status
-from bridge.store import Store, StoreFailed
+from bridge.store import BUFFER_BYTES, STORE_BYTES, Store, StoreFailed
 from schemas.topics import PROMOTION_END, RECONCILIATION_REPORTS, SALE_FIGURES
 from streams.settings import ConfigurationError, load_settings
 from tests.bridge.decisions import Decider, outcome, report, results
@@ -156,10 +158,25 @@ def test_a_full_store_forgets_the_oldest_and_keeps_the_newest(
     monkeypatch.setattr(bridge.store, "BUFFER_BYTES", 1 << 18)
     store = Store(tmp_path / "store")
     for number in range(20_000):
-        store.put(b"order %05d" % number, os.urandom(500))
+        store.put(f"ORDER-{number:05}", "P", os.urandom(500))
     wait_until(lambda: bytes_in(tmp_path / "store") <= 2 << 20, "old files are dropped")
-    assert [len(value) for _, value in store.with_prefix(b"order 19999")] == [500]
-    assert not list(store.with_prefix(b"order 00000"))
+    assert [(name, len(value)) for name, value in store.of("ORDER-19999")] == [("P", 500)]
+    assert not list(store.of("ORDER-00000"))
+    store.close()
+
+
+def test_a_store_keeps_no_more_files_open_than_the_bridge_leaves_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To scale: a store of 8 MiB with buffers of 64 KiB has as many files as one of 1 GiB with 8 MiB."""
+    monkeypatch.setattr(bridge.store, "STORE_BYTES", STORE_BYTES >> 7)
+    monkeypatch.setattr(bridge.store, "BUFFER_BYTES", BUFFER_BYTES >> 7)
+    before = psutil.Process().num_fds()
+    store = Store(tmp_path / "store")
+    value = 4 * json.dumps(outcome("ORDER")).encode()
+    for number in range(50_000):
+        store.put(f"ORDER-{number}", "P", value)
+    assert psutil.Process().num_fds() - before < SPARE_FILES / 2
     store.close()
 
 
