@@ -8,11 +8,13 @@ from typing import Annotated
 
 import msgspec
 import typer
+from confluent_kafka import KafkaException
 
 from flashsale.cli.console import complain, connected, print_table, say, say_json, say_state, write
 from flashsale.status.report import status_report
 from schemas.status import PromotionStatus, StatusReport, WorkerStatus
 from schemas.times import milliseconds
+from streams.settings import NoBrokerError, Settings
 from streams.system import now_ms
 
 EVERY_S = 2.0
@@ -40,8 +42,7 @@ def status(
             if sys.stdout.isatty() and not json:
                 write(CLEAR)
             show(report)
-            time.sleep(EVERY_S)
-            report = status_report(settings, now_ms, promotion)
+            report = _next_report(settings, promotion)
     except KeyboardInterrupt:
         return int(bool(report.attention))
     show(report)
@@ -49,6 +50,18 @@ def status(
         complain(f"Nothing is known of {promotion}: check the name.")
         return 1
     return int(bool(report.attention))
+
+
+def _next_report(settings: Settings, promotion: str | None) -> StatusReport:
+    """The one after a pause. Who watches goes on watching while brokers are away, which is said each time."""
+    while True:
+        time.sleep(EVERY_S)
+        try:
+            return status_report(settings, now_ms, promotion)
+        except NoBrokerError as error:
+            complain(str(error))
+        except KafkaException as failure:
+            complain(f"Kafka refused: {failure.args[0].str()}.")
 
 
 def _print_json(report: StatusReport) -> None:
