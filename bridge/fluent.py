@@ -27,6 +27,7 @@ from starlette.responses import Response
 from bridge.events import accepted, key_of, read_event
 from bridge.once import Once
 from bridge.problems import Problem, unauthorized
+from bridge.records import Source
 from bridge.service import Bridge
 from schemas.invalid import InvalidEvent
 from schemas.parsing import Event
@@ -50,7 +51,7 @@ class FluentEvents:
         self._bridge = bridge
         self._key = key
         self._unsigned = unsigned
-        self._once: Once[Event] = Once()
+        self._once: Once[Source] = Once()
 
     async def take(self, request: Request) -> Response:
         """Send what `inputMapping` finds in Fluent's event to its input topic. Raises Problem."""
@@ -63,16 +64,13 @@ class FluentEvents:
             fields = _fields_of(body)
             self._require_ours(fields)
             event_id = fields.get("id")
+            send = partial(self._bridge.send, topic, key_of(event), body, CLIENT)
             if not isinstance(event_id, str | int) or not event_id:
-                return accepted(await self._send(topic, event, body))
-            # The same id with other content is another event.
-            digest = sha256(body).digest()
-            send = partial(self._send, topic, event, body)
-            return accepted(await self._once.send((str(event_id), digest), digest, send))
-
-    async def _send(self, topic: str, event: Event, body: bytes) -> Event:
-        await self._bridge.send(topic, key_of(event), body, CLIENT)
-        return event
+                await send()
+            else:
+                digest = sha256(body).digest()  # the same id with other content is another event
+                await self._once.send(digest, digest, send)
+            return accepted(event)
 
     def _signature(self, request: Request) -> bytes:
         """What is given as the signature, before the body is read. Raises Problem."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,8 @@ from bridge.fluent import FluentEvents, load_key
 from bridge.gate import Gate
 from bridge.records import Source
 from bridge.service import Bridge
-from streams.settings import Settings, load_settings
+from schemas.promotions import PromotionEnd
+from streams.settings import load_settings
 from tests.bridge.decisions import Decider
 from tests.bridge.process import BridgeProcess, Caller, placed
 
@@ -158,40 +160,49 @@ def test_the_same_id_with_other_content_is_an_event_of_its_own(
 
 
 class Broken:
-    """A bridge whose producer fails the first time, with what nobody foresaw."""
+    """A bridge whose producer fails so often, with what nobody foresaw."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, directory: Path, failures: int) -> None:
+        config = directory / "config.json"
+        config.write_text(json.dumps({"inputMapping": documented_mapping()}))
+        self.settings = load_settings({"RESERVATION_CONFIG": str(config), "FLUENT_ACCOUNT": ACCOUNT})
         self.gate = Gate()
         self.sent: list[str] = []
-        self._failures = [RuntimeError("nobody thought of this")]
+        self._failures = [RuntimeError("nobody thought of this")] * failures
 
     async def send(self, topic: str, key: str, value: bytes, client: str) -> Source:
-        """Fail once, then note the key."""
+        """Fail, or note the key."""
         if self._failures:
             raise self._failures.pop()
         self.sent.append(f"{client} {topic} {key}")
         return Source(topic, 0, 0)
 
 
-async def test_an_event_whose_sending_failed_in_any_way_can_be_sent_again(tmp_path: Path) -> None:
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps({"inputMapping": documented_mapping()}))
-    broken = Broken(load_settings({"RESERVATION_CONFIG": str(config), "FLUENT_ACCOUNT": ACCOUNT}))
-    events = FluentEvents(cast(Bridge, broken), None, unsigned=True)
-    body = json.dumps(stopped_event("E-11", "FLUENT-11")).encode()
+def stopped_request(event_id: str, promotion: str) -> Request:
+    body = json.dumps(stopped_event(event_id, promotion)).encode()
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    def request() -> Request:
-        return Request({"type": "http", "method": "POST", "headers": [], "client": ("x", 1)}, receive)
+    return Request({"type": "http", "method": "POST", "headers": [], "client": ("x", 1)}, receive)
 
+
+async def test_an_event_whose_sending_failed_in_any_way_can_be_sent_again(tmp_path: Path) -> None:
+    broken = Broken(tmp_path, failures=1)
+    events = FluentEvents(cast(Bridge, broken), None, unsigned=True)
     with pytest.raises(RuntimeError):
-        await events.take(request())
+        await events.take(stopped_request("E-11", "FLUENT-11"))
     for _ in range(2):
-        assert (await events.take(request())).status_code == 202
+        assert (await events.take(stopped_request("E-11", "FLUENT-11"))).status_code == 202
     assert broken.sent == ["fluent promotion-end FLUENT-11"]
+
+
+async def test_an_event_that_was_sent_is_recognised_but_not_kept(tmp_path: Path) -> None:
+    events = FluentEvents(cast(Bridge, Broken(tmp_path, failures=0)), None, unsigned=True)
+    for number in range(5):
+        assert (await events.take(stopped_request(f"E-{number}", "FLUENT-12"))).status_code == 202
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is PromotionEnd]
 
 
 def test_a_signature_of_somebody_else_is_401(fluent_bridge: BridgeProcess, decider: Decider) -> None:
