@@ -254,7 +254,7 @@ def test_watching_goes_on_while_no_broker_answers(
 ) -> None:
     report = report_of(SETTINGS, facts(), with_lines=False)
     unknown = KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader"))
-    told = [
+    told: list[StatusReport | BaseException] = [
         KeyboardInterrupt(),
         report,
         unknown,
