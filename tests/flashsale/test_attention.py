@@ -7,11 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
 from jsonschema import Draft202012Validator
 from msgspec.json import encode
 
-import flashsale.cli.status
 from flashsale.admin.group import Group, Member
 from flashsale.cli.status import duration, print_text
 from flashsale.dead_letters.letter import DeadLetter
@@ -21,9 +19,9 @@ from flashsale.status.promotions import Promotion, decode_head
 from flashsale.status.report import report_of
 from flashsale.status.waiting import Waiting
 from schemas.documents import json_schemas
-from schemas.status import Attention, StatusReport
+from schemas.status import Attention
 from schemas.times import iso_utc
-from streams.settings import NoBrokerError, load_settings
+from streams.settings import load_settings
 from tests.flashsale.test_report import line, pages, values
 
 NOW_MS = 1_764_320_400_000
@@ -247,34 +245,6 @@ def test_a_final_report_that_does_not_add_up_is_a_defect_to_be_reported() -> Non
 def test_dead_letters_that_were_too_many_to_count_are_at_least_so_many() -> None:
     [found] = needed(facts(letters=[letter(1)], letters_cut=True))
     assert found.problem == "turned away within the last hour: at least 1 INVALID"
-
-
-def test_watching_goes_on_while_no_broker_answers(
-    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    report = report_of(SETTINGS, facts(), with_lines=False)
-    unknown = KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader"))
-    told: list[StatusReport | BaseException] = [
-        KeyboardInterrupt(),
-        report,
-        unknown,
-        NoBrokerError("No Kafka broker answers at nowhere."),
-        report,
-    ]
-
-    def status_report(*_: object) -> StatusReport:
-        found = told.pop()
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    monkeypatch.setattr(flashsale.cli.status, "status_report", status_report)
-    monkeypatch.setattr(flashsale.cli.status, "connected", lambda: SETTINGS)
-    monkeypatch.setattr(flashsale.cli.status, "EVERY_S", 0)
-    assert flashsale.cli.status.status(watch=True, json=True) == 0
-    done = capsysbinary.readouterr()
-    assert len(done.out.splitlines()) == 2
-    assert done.err.splitlines() == [b"No Kafka broker answers at nowhere.", b"Kafka refused: no leader."]
 
 
 def test_the_json_of_every_part_fits_the_schema() -> None:
