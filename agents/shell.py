@@ -132,7 +132,7 @@ class CommandStage:
     def give_up(self, partition: int, record: Record, why: str, rows: Rows, effects: Effects) -> None:
         """Turn a record away undecided; an event that was sent home is named as it came in."""
         source = Source(self.wire_topic, partition, record.offset, record.key)
-        with contextlib.suppress(IndexError, *UNREADABLE):
+        with contextlib.suppress(IndexError, TypeError, *UNREADABLE):  # a header may have no value
             source = _decode_envelope(record.headers[0][1]).source
         dead_letter(source, record.value, Reason.UNPROCESSABLE, why, seen_ms(rows, self.topic), effects)
 

@@ -55,12 +55,19 @@ def unreadable_command() -> Effects:
     return effects
 
 
-def given_up_with_a_foreign_envelope() -> Effects:
+def given_up_with(envelope: Any) -> Effects:
     effects = Effects()
-    envelope = ("envelope", b"\x93\x95\xa1\xff")  # a topic's name that is not UTF-8
-    record = Rec(b"any", b"A", 9, headers=(envelope,))
+    record = Rec(b"any", b"A", 9, headers=(("envelope", envelope),))
     stage().give_up(0, record, "it fails each time", Rows(MemoryStore()), effects)
     return effects
+
+
+def given_up_with_a_foreign_envelope() -> Effects:
+    return given_up_with(b"\x93\x95\xa1\xff")  # a topic's name that is not UTF-8
+
+
+def given_up_with_a_header_without_a_value() -> Effects:
+    return given_up_with(None)
 
 
 def order_with_other_content() -> Effects:
@@ -91,6 +98,7 @@ WAYS = [
     (unreadable_input, Reason.INVALID, b"no JSON", {}),
     (unreadable_command, Reason.INVALID, b"\xc1 poison", {}),
     (given_up_with_a_foreign_envelope, Reason.UNPROCESSABLE, b"any", {}),
+    (given_up_with_a_header_without_a_value, Reason.UNPROCESSABLE, b"any", {}),
     (order_with_other_content, Reason.CONFLICT, b"order 1", ORDER),
     (cancel_with_other_content, Reason.CONFLICT, b"cancel 1", ORDER),
     (start_with_other_content, Reason.CONFLICT, b"start 1", PROMOTION),
