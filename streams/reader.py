@@ -79,9 +79,11 @@ class Reader:
         if at_ms <= 0 or not self.spans:
             return
         asked = [span.at(at_ms) for span in self.spans]
-        found = {
-            (at.topic, at.partition): at.offset for at in self._consumer.offsets_for_times(asked, TIMEOUT_S)
-        }
+        found = {}
+        for at in self._consumer.offsets_for_times(asked, TIMEOUT_S):
+            if at.error is not None:  # its offset is still the time that was asked for
+                raise KafkaException(at.error)
+            found[at.topic, at.partition] = at.offset
         self.spans = [_from(span, found[span.topic, span.partition]) for span in self.spans]
 
     def newest(self, count: int) -> None:

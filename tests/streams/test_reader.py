@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from flashsale.admin.topics import create_topics
 from schemas.topics import ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
-from streams.kafka import producer_config
-from streams.reader import Reader, headers_of, read_to_end
+from streams.kafka import consumer_config, producer_config
+from streams.reader import Reader, Span, headers_of, read_to_end, spans_of
 from streams.settings import ConfigurationError, Settings, load_settings
 from tests.support.kafka import KafkaUnderTest
 from tests.support.odd_records import send
@@ -80,3 +80,15 @@ def test_a_header_whose_name_is_no_text_keeps_no_record_from_being_read(settings
         told = [(each.value(), headers_of(each)) for each in [*reversed(found), *found]]
         assert told[:ODD] == [(b"sound", [("reason", b"y")])] * ODD
         assert told[ODD : 3 * ODD] == [(b"odd", [])] * 2 * ODD
+
+
+def test_a_partition_whose_times_nobody_could_look_up_is_no_empty_one(settings: Settings) -> None:
+    """Seen: the error came beside the partition, with the time in the place of an offset, and all that the
+    partition held was left out."""
+    create_topics(settings)
+    consumer = Consumer(consumer_config(settings, "reader"))
+    name = settings.prefixed(SKU_COMMANDS)
+    spans = [*spans_of(consumer, [name]), Span(name, 999, 0, 100)]
+    with pytest.raises(KafkaException, match="Unknown partition"):
+        Reader(consumer, spans).skip_to(1_700_000_000_000)
+    consumer.close()
