@@ -58,6 +58,8 @@ class Reading:
         mapped = self.profile.operations[name]
         given = mapped.bind(self._fixed | values)
         data = await self._client.call(mapped.operation, given, self.deadline, self._trace)
+        if not shows_all(data):
+            raise UnreadableAnswer(f"{name}: there is something that Fluent does not show")
         return mapped.read(data)
 
     async def pages(self, name: str, at_most: int = MAX_PAGES, **values: Any) -> list[Mapping[str, Any]]:
@@ -67,9 +69,11 @@ class Reading:
         after, seen = None, set()
         for _ in range(at_most):
             page = await self.read(name, **({"first": self.profile.page_size} | values), after=after) or {}
-            # A position that Fluent does not know has no page at all.
-            rows += page.get("nodes") or () if name == names.POSITION_HOLDS else listed(page.get("nodes"))
-            if not page.get("more"):
+            nodes = page.get("nodes")
+            if nodes is None and name == names.POSITION_HOLDS:
+                return rows  # a position that Fluent does not know has no page at all
+            rows += listed(nodes)
+            if not decided(page.get("more")):
                 return rows
             after = page.get("cursor")
             if after is None or after in seen:
@@ -92,11 +96,31 @@ class Reading:
         )
 
 
+def shows_all(value: Any) -> bool:
+    """Whether each edge of an answer has its node: a mapping leaves out what is null, and what is left out
+    must not be taken for nothing."""
+    if isinstance(value, list):
+        return all(map(shows_all, value))
+    if not isinstance(value, dict):
+        return True
+    edges = value.get("edges")
+    if isinstance(edges, list) and any(edge is None or edge.get("node", edge) is None for edge in edges):
+        return False
+    return all(shows_all(inner) for name, inner in value.items() if name != "attributes")
+
+
 def listed(rows: Any) -> list[Any]:
     """What is no list must not be taken for "nothing is there"."""
     if not isinstance(rows, list):
         raise TypeError(f"{rows!r:.100} in the place of a list")
     return rows
+
+
+def decided(value: Any) -> bool:
+    """A yes or no, which must be one: where nobody says whether there is more, there may be."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r:.100} in the place of a yes or no")
+    return value
 
 
 def text(value: Any) -> str:

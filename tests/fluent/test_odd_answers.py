@@ -95,6 +95,18 @@ async def test_parts_of_an_odd_shape_are_not_taken_for_no_parts(
     assert await gateway.handle(one.release()) == ReleaseConfirmed(one.promotion, one.sku, 2)
 
 
+@pytest.mark.parametrize("info", [None, {}, {"hasNextPage": None}], ids=str)
+async def test_a_page_that_does_not_say_whether_it_is_the_last_is_not_taken_for_the_last(
+    new_gateway: NewGateway, one: Requests, info: dict[str, Any] | None
+) -> None:
+    """Seen by reading: what other positions have was left out of account."""
+    page = {"edges": [{"node": {"ref": "P1"}, "cursor": "1"}], "pageInfo": info}
+    odd = httpx.Response(200, json={"data": {"c0_positions": page}})
+    gateway = new_gateway(transport=Network(instead=Script(odd)), max_retries=0)
+    with pytest.raises(UnreadableAnswer, match="yes or no"):
+        await gateway.stock(one.promotion, one.sku, one.ref).free()
+
+
 class Garbled(Network):
     """Changes the first part of the first look-up that shows one."""
 
@@ -111,6 +123,33 @@ class Garbled(Network):
         edges[0]["node"].update(self.change)
         self.change = {}
         return httpx.Response(200, content=json.dumps(answer), headers=JSON)
+
+
+class Hidden(Network):
+    """Shows nothing of the first part in any look-up, only that there is something."""
+
+    def __init__(self, edge: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.edge = edge
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        answer = json.loads(await response.aread())
+        edges = answer.get("data", {}).get("c0_parts", {}).get("edges")
+        if edges:
+            edges[0] = self.edge
+        return httpx.Response(200, content=json.dumps(answer), headers=JSON)
+
+
+@pytest.mark.parametrize("edge", [None, {"node": None}], ids=str)
+async def test_a_part_that_fluent_does_not_show_is_not_taken_for_none(
+    new_gateway: NewGateway, simulator: FluentSimulator, one: Requests, edge: dict[str, Any] | None
+) -> None:
+    """Seen: the release was confirmed, and the units stayed held."""
+    assert isinstance(await new_gateway().handle(one.hold(10)), HoldConfirmed)
+    gateway = new_gateway(transport=Hidden(edge), max_retries=0)
+    assert await gateway.handle(one.release()) is None
+    assert list(live(simulator, one.sku).values()) == [10]
 
 
 @pytest.mark.parametrize(
