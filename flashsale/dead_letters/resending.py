@@ -51,8 +51,13 @@ class Resending:
 
 def each_message_once(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
     """The newest dead letter of each message: one that was replayed in vain has been turned away again."""
-    newest = {(letter.topic, letter.value): letter for letter in letters}
-    return [letter for letter in letters if newest[letter.topic, letter.value] is letter]
+    newest = {_message(letter): letter for letter in letters}
+    return [letter for letter in letters if newest[_message(letter)] is letter]
+
+
+def _message(letter: DeadLetter) -> tuple[str, bytes | str]:
+    """What makes it the same as another; of two without their bytes nobody knows."""
+    return letter.topic, letter.id if letter.value is None else letter.value
 
 
 def resending(settings: Settings, letter: DeadLetter, value: bytes | None) -> Resending:

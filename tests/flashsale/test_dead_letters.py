@@ -197,8 +197,13 @@ def test_anything_else_is_no_time(text: str) -> None:
         moment_ms(text, NOW_MS)
 
 
-def letter(offset: int, value: bytes, at_ms: int = NOW_MS, topic: str = "order-placed") -> DeadLetter:
+def letter(offset: int, value: bytes | None, at_ms: int = NOW_MS, topic: str = "order-placed") -> DeadLetter:
     return DeadLetter(topic, 0, offset, "INVALID", "", "", "", at_ms, (0, 0), None, value)
+
+
+def test_messages_without_their_bytes_are_not_taken_for_the_same() -> None:
+    found = [letter(1, None), letter(2, None), letter(1, None)]
+    assert each_message_once(found) == found[1:]
 
 
 def test_of_a_message_that_was_replayed_in_vain_only_the_newest_is_sent() -> None:
