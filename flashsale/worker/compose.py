@@ -80,7 +80,7 @@ def compose(settings: Settings, consumed: Sequence[str] = CONSUMED) -> Worker:
 
     sender = Sender(client, settings.prefixed)
     brokers = BrokerTime(sender.to_partition)
-    sender.on_appended = brokers.on_appended
+    sender.on_appended, sender.on_failed = brokers.on_appended, die
 
     gateway = _gateway(settings, lease, brokers)
     own, queue = settings.prefixed(FLUENT_REQUESTS), RequestQueue(gateway)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 from streams.kafka import producing
 from streams.log import get_logger
@@ -25,6 +25,8 @@ class Sender:
     def __init__(self, client: Mapping[str, Any], wire_name: Callable[[str], str]) -> None:
         self.on_appended: OnAppended = lambda append_ms, took_s: None
         """In the producer's thread: when a command was appended, and how many seconds ago it was sent."""
+        self.on_failed: Callable[[str], None] = lambda why: None
+        """In the producer's thread: it has failed for good, and nothing is sent any more."""
         self._wire_name = wire_name
         self._producer = Producer(producing(client) | {"queue.buffering.max.messages": 100_000})
         self._stopped = threading.Event()
@@ -60,5 +62,8 @@ class Sender:
             self.on_appended(append_ms, message.latency() or 0.0)
 
     def _serve(self) -> None:
-        while not self._stopped.is_set():
-            self._producer.poll(0.1)
+        try:
+            while not self._stopped.is_set():
+                self._producer.poll(0.1)
+        except KafkaException as failure:
+            self.on_failed(f"commands cannot be sent any more: {failure}")
