@@ -85,6 +85,9 @@ def _committed(settings: Settings, name: str, places: Iterable[Place]) -> list[T
         found = consumer.committed([TopicPartition(*place) for place in places], TIMEOUT_S)
     finally:
         consumer.close()
+    for at in found:
+        if at.error is not None:  # its offset says "nothing committed", which nobody knows
+            raise KafkaException(at.error)
     return [at for at in found if at.offset >= 0]
 
 
