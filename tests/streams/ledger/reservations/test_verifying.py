@@ -19,6 +19,7 @@ from tests.streams.ledger.reservations.stage import (
     IDS,
     NOON_MS,
     PROMOTION,
+    SKU,
     TERMS,
     Ledger,
     decode,
@@ -85,6 +86,39 @@ def test_a_round_of_many_skus_is_asked_for_in_bounded_steps() -> None:
     assert len(pages(ledger)) == len(asked), "the next round follows"
 
 
+def begin(ledger: Ledger) -> tuple[c.Continue, list[VerifyPage]]:
+    """A round that is due begins: the Continue that is to go on with it, and the pages of its first step."""
+    ledger.now_ms += EVERY_MS
+    [first] = [decode(send) for send in ledger.step(c.Tick(ledger.now_ms)) if send.own]
+    sent = [decode(send) for send in ledger.step(first)]
+    [go_on] = of(c.Continue, sent)
+    return go_on, of(VerifyPage, sent)
+
+
+def test_pages_that_are_answered_before_all_of_a_round_is_listed_count_for_it() -> None:
+    ledger = catalogue(MAX_LISTED)
+    go_on, asked = begin(ledger)
+    for page in asked:
+        ledger.do(c.PageVerified(page.round, page.page))
+    found = ledger.rows.get(ROUNDS, b"")
+    assert found is not None and found.verified_at_ms == 0, "there may be more of it"
+    assert ledger.do(go_on) == []
+    found = ledger.rows.get(ROUNDS, b"")
+    assert found is not None and found.verified_at_ms == ledger.now_ms
+
+
+def test_what_goes_on_with_a_former_round_asks_nothing_in_a_newer_one() -> None:
+    """A promotion that has just begun may want the next round before this one is listed."""
+    ledger = catalogue(MAX_LISTED + 1)
+    stale, _ = begin(ledger)
+    ledger.do(c.Reserve(PROMOTION, "SKU-NEW", 5, NOON_MS + 1_000 * HOUR_MS, TERMS))
+    ledger.do(c.HoldConfirmed(PROMOTION, "SKU-NEW", 1, 5))
+    go_on, asked = begin(ledger)
+    assert ledger.do(stale) == []
+    [last] = of(VerifyPage, ledger.do(go_on))
+    assert (last.round, last.page, len(last.lines)) == (asked[0].round, len(asked), 2)
+
+
 def test_a_page_goes_to_the_partition_of_its_first_line() -> None:
     ledger = catalogue(3)
     ledger.after(EVERY_MS)
@@ -149,7 +183,7 @@ def test_drift_that_is_gone_is_asked_about_and_cleared() -> None:
     ledger = Ledger()
     ledger.open(100, terms=LONG)
     assert not the_line(ledger).differed
-    answer(ledger, 7)
+    answer(ledger, 1)
     assert the_line(ledger).differed
     [figures] = figures_in(answer(ledger))
     assert (figures.drift_units, figures.held) == (0, 100)
@@ -217,6 +251,21 @@ def test_figures_say_when_the_hold_was_looked_at_in_a_round_of_which_every_page_
     ledger.claim("O-1")
     [figures] = figures_in(ledger.after(TERMS.report_interval_ms))
     assert figures.checked_at_ms == (looked_at_ms if answered else opened_at_ms)
+
+
+def test_a_round_says_nothing_about_a_hold_that_is_sold_and_gone() -> None:
+    ledger = Ledger()
+    ledger.open(2)
+    ledger.do(c.Reserve(PROMOTION, "SKU-2", 5, NOON_MS + HOUR_MS, TERMS))
+    ledger.do(c.HoldConfirmed(PROMOTION, "SKU-2", 1, 5))
+    ledger.claim("O-1", 2)
+    ledger.of_age()
+    looked_at_ms = ledger.row().checked_at_ms
+    [page] = pages(ledger)
+    ledger.do(c.PageVerified(page.round, page.page))
+    ledger.claim("O-2")
+    told = of(c.LineFigures, ledger.after(TERMS.report_interval_ms))
+    assert [each.figures.checked_at_ms for each in told if each.sku == SKU] == [looked_at_ms]
 
 
 def test_an_answer_about_a_page_of_a_former_round_says_nothing_about_this_one() -> None:
