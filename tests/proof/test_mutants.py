@@ -49,6 +49,26 @@ def test_a_change_is_made_in_the_function_that_it_names(mutant: Mutant) -> None:
         function.__code__ = before
 
 
+def test_what_may_be_left_out_is_changed_as_well() -> None:
+    """Seen: a default is no part of a function's code, so the change was not made and nothing noticed it."""
+    mutants = [each for each in mutants_of(__name__) if each.function == "Answer.of"]
+    before = Answer.of.__defaults__, Answer.of.__kwdefaults__
+    found = []
+    for mutant in mutants:
+        plant(mutant)
+        found.append(Answer().of())
+        Answer.of.__defaults__, Answer.of.__kwdefaults__ = before
+    assert sorted(found) == [(MODULE, 1, 1), (MODULE, 2, 0)]
+
+
+class Answer:
+    """What the test above changes."""
+
+    def of(self, module: str = MODULE, units: int = 1, *, told: int = 0) -> tuple[str, int, int]:
+        """What was given."""
+        return module, units, told
+
+
 def passes() -> None:
     raise_watermark(Rows(MemoryStore()), "a log", 7, 9)
 

@@ -102,6 +102,24 @@ def plant(mutant: Mutant) -> None:
     for name in mutant.function.split("."):
         code = next(each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == name)
     function.__code__ = code
+    _change_defaults(function, changed.args)
+
+
+def _change_defaults(function: FunctionType, arguments: ast.arguments) -> None:
+    """What may be left out has its value apart from the function's code."""
+
+    def value(node: ast.expr, was: Any) -> Any:
+        try:
+            return ast.literal_eval(node)
+        except ValueError:  # a name, which no change is about
+            return was
+
+    given, named = function.__defaults__ or (), function.__kwdefaults__ or {}
+    function.__defaults__ = tuple(map(value, arguments.defaults, given)) or None
+    nodes = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    function.__kwdefaults__ = {
+        each.arg: value(node, named[each.arg]) for each, node in nodes if node is not None
+    }
 
 
 def function_of(mutant: Mutant) -> FunctionType:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from streams.ledger import commands as c
+from streams.ledger.effects import RELEASED, Effects
 from streams.ledger.fluent_requests import ReleaseRequest, SettleRequest, reservation_ref
+from streams.ledger.reservations import decide
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
     DELAY_MS,
@@ -56,6 +58,15 @@ def test_unsold_units_are_released_at_once_and_young_ones_stay_held_until_they_a
     out = confirm(ledger)
     assert released(out) == [], "one record a SKU"
     assert [figures.state for figures in figures_in(out)] == ["CLOSED"]
+
+
+def test_how_long_the_release_took_since_the_deadline_is_measured() -> None:
+    ledger = closing(old=10)
+    ledger.end()
+    ledger.now_ms += 1_500
+    effects = Effects()
+    decide(ledger.rows, c.ReleaseConfirmed(*IDS, ledger.row().number), ledger.now_ms, effects)
+    assert effects.waits == [(RELEASED, QUIET.expiry_grace_ms + 1_500)]
 
 
 def test_where_everything_sold_is_of_age_the_hold_ends_at_once() -> None:

@@ -38,6 +38,20 @@ def test_what_fluent_has_confirmed_is_told_once_an_interval() -> None:
     assert [figures.held for figures in figures_in(ledger.after(REPORT_MS))] == [99]
 
 
+def test_what_is_confirmed_meanwhile_does_not_put_a_report_off() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.claim("O-1")
+    ledger.after(TERMS.settle_delay_ms)
+    ledger.claim("O-2")
+    ledger.after(2 * EVERY_MS)
+    ledger.of_age()
+    confirmed_at_ms = ledger.now_ms
+    ledger.of_age()
+    [figures] = figures_in(ledger.at(confirmed_at_ms + REPORT_MS))
+    assert (figures.held, ledger.now_ms - figures.at_ms) == (98, 0)
+
+
 def test_an_unchanged_reservation_reports_nothing() -> None:
     ledger = Ledger()
     ledger.open(100, terms=QUIET)

@@ -56,8 +56,8 @@ def test_a_confirmed_hold_answers_the_reserve_and_reports_the_figures() -> None:
 def test_never_more_is_sold_than_was_confirmed_or_than_was_asked_for(confirmed: int, reserved: int) -> None:
     ledger = Ledger()
     ledger.reserve(100)
-    ledger.do(c.HoldConfirmed(*IDS, 1, confirmed))
-    assert ledger.row().reserved == reserved
+    [answer] = of(c.LineReserved, ledger.do(c.HoldConfirmed(*IDS, 1, confirmed)))
+    assert answer.quantity == ledger.row().reserved == reserved
 
 
 def test_a_hold_of_nothing_is_a_refusal() -> None:

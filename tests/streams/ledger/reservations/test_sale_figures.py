@@ -139,3 +139,23 @@ def test_a_second_costs_no_more_with_thousands_of_skus_and_each_gets_its_turn() 
         assert len(ledger.published) == before + a_round
     told = [each["sku"] for each in ledger.published]
     assert sorted(told[: 3 * a_round]) == sorted(told[3 * a_round :]) == skus
+
+
+def test_skus_that_change_one_after_the_other_are_published_together() -> None:
+    ledger = Ledger()
+    for sku in ("SKU-1", "SKU-2"):
+        ledger.do(c.Reserve(PROMOTION, sku, 5, NOON_MS + HOUR_MS, QUIET))
+        ledger.after(SECOND_MS // 3)
+    assert [kind for _, kind, _ in BY_CLOCK.due(ledger.rows, FAR_MS, 100)].count(FIGURES) == 1
+    ledger.at(NOON_MS + SECOND_MS)
+    assert [each["sku"] for each in ledger.published] == ["SKU-1", "SKU-2"]
+
+
+def test_what_is_left_of_a_second_is_published_in_the_next_although_nothing_changes_any_more() -> None:
+    ledger = Ledger()
+    skus = [f"SKU-{n:04}" for n in range(2 * figures.MAX_FIGURES + 1)]
+    for sku in skus:
+        ledger.do(c.Reserve(PROMOTION, sku, 5, NOON_MS + HOUR_MS, QUIET))
+    ledger.after(3 * SECOND_MS)
+    assert [each["sku"] for each in ledger.published] == skus
+    assert [kind for _, kind, _ in BY_CLOCK.due(ledger.rows, FAR_MS, 1_000)].count(FIGURES) == 0

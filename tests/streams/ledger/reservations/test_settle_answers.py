@@ -56,6 +56,13 @@ def test_a_refused_settle_is_reported_and_not_tried_again_until_the_amount_chang
     assert (ledger.row().held, ledger.row().drift_units, ledger.row().drift_kind) == (96, 0, None)
 
 
+def test_a_notice_of_drift_that_nobody_refused_names_no_error() -> None:
+    ledger = Ledger()
+    ledger.open(100)
+    ledger.do(c.Verified(*IDS, 1, 60, 40, DriftKind.FOREIGN_CHANGE))
+    assert (ledger.notices[-1].level, "error" in ledger.notices[-1].fields) == ("warning", False)
+
+
 def test_a_refused_settle_differs_by_what_was_not_told_before_and_does_not_hold_up_the_next() -> None:
     ledger = Ledger()
     ledger.open(100, terms=QUIET)

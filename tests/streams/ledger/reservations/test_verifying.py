@@ -119,6 +119,15 @@ def test_what_goes_on_with_a_former_round_asks_nothing_in_a_newer_one() -> None:
     assert (last.round, last.page, len(last.lines)) == (asked[0].round, len(asked), 2)
 
 
+def test_a_reservation_that_begins_puts_the_round_of_the_others_off_for_nobody() -> None:
+    """Else none would ever be verified while one promotion after the other begins."""
+    ledger = catalogue(1)
+    ledger.after(EVERY_MS - 1_000)
+    ledger.open(1)
+    [page] = pages(ledger, 1_000)
+    assert [(line.sku, line.held) for line in page.lines] == [("SKU-0", 5), (SKU, 1)]
+
+
 def test_a_page_goes_to_the_partition_of_its_first_line() -> None:
     ledger = catalogue(3)
     ledger.after(EVERY_MS)
@@ -177,6 +186,15 @@ def test_one_that_waits_for_an_answer_is_verified_after_it() -> None:
     assert [(line.number, line.held) for line in page.lines] == [(2, 97)]
     [figures] = figures_in(answer(ledger, 7))
     assert figures.drift_units == 7
+
+
+def test_one_that_is_sold_out_by_then_is_not_verified() -> None:
+    ledger = Ledger()
+    ledger.open(2, terms=Terms(ask_again_ms=HOUR_MS))
+    ledger.claim("O-1", 2)
+    ledger.after(EVERY_MS)
+    assert ledger.row().verify_wanted
+    assert ledger.do(c.SettleConfirmed(*IDS, 2, 0)) == []
 
 
 def test_drift_that_is_gone_is_asked_about_and_cleared() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from streams.ledger import commands as c
+from streams.ledger.effects import Effects
+from streams.ledger.reservations import decide
 from streams.ledger.terms import Source
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
@@ -54,6 +56,15 @@ def test_the_outcome_answers_the_event_and_nothing_goes_to_the_orders_stage() ->
     sent = ledger.sent[-1]
     assert (sent.topic, sent.key) == ("order-outcomes", b"O-1")
     assert dict(sent.headers or [])["source-offset"] == b"17"
+
+
+def test_outcomes_are_counted_as_they_are_published_repeats_as_well() -> None:
+    ledger = Ledger()
+    ledger.open(3)
+    effects = Effects()
+    for order_ref in ("O-1", "O-2", "O-1"):
+        decide(ledger.rows, whole(order_ref, 2), ledger.now_ms, effects)
+    assert effects.outcomes == {"ACCEPTED": 2, "REJECTED": 1}
 
 
 def test_a_refusal_says_why_and_what_to_do() -> None:
