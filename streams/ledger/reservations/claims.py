@@ -31,7 +31,7 @@ from streams.ledger.reservations.state import (
     claim_key,
     waiter_key,
 )
-from streams.ledger.reservations.turn import ReservationTurn, arm, arm_sooner
+from streams.ledger.reservations.turn import ReservationTurn, arm
 
 
 def on_claim(turn: ReservationTurn, command: Claim) -> None:
@@ -58,16 +58,14 @@ def on_claim(turn: ReservationTurn, command: Claim) -> None:
         return
     if command.retention_ms > row.kept_ms:
         row.kept_ms = command.retention_ms
-    settle_at_ms = row.settle_at_ms
+    times = row.settle_at_ms, row.report_at_ms, row.forget_at_ms
     ripe_at_ms = record_decision(row, units, reason, turn.now_ms)
     claim = ClaimRow(quantity, reason, turn.now_ms, withheld, 0, ripe_at_ms)
     rows.put(CLAIMS, key, claim)
     if not row.figures_noted:
         publish_soon(turn)
-    if row.settle_at_ms != settle_at_ms:
-        arm(rows, turn.key, row, turn.now_ms)  # a settle delay begins: from now on it is watched
-    else:
-        arm_sooner(rows, turn.key, row, turn.now_ms)
+    if times != (row.settle_at_ms, row.report_at_ms, row.forget_at_ms):
+        arm(rows, turn.key, row, turn.now_ms)
     rows.put(RESERVATIONS, turn.key, row)
     turn.effects.count(reason)
     if command.source is None:

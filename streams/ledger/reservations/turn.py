@@ -83,15 +83,3 @@ def arm(rows: Rows, key: bytes, row: Reservation, now_ms: int) -> None:
     if mark_at_ms != row.mark_at_ms:
         BY_WATERMARK.move(rows, row.mark_at_ms, mark_at_ms, WAKE, key)
         row.mark_at_ms = mark_at_ms
-
-
-def arm_sooner(rows: Rows, key: bytes, row: Reservation, now_ms: int) -> None:
-    """`arm` for a claim, which may set a time but never takes one away."""
-    wake_at_ms = row.wake_at_ms
-    if (
-        not wake_at_ms
-        or 0 < row.report_at_ms < wake_at_ms
-        or 0 < row.settle_at_ms < wake_at_ms
-        or 0 < row.forget_at_ms != row.mark_at_ms
-    ):
-        arm(rows, key, row, now_ms)

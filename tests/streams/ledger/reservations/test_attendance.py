@@ -160,6 +160,16 @@ def test_there_are_heartbeats_while_one_of_the_two_times_runs_and_none_otherwise
     assert earliest_deadline_ms(ledger.rows) == next_round_ms(ledger)
 
 
+def test_units_without_a_settle_delay_need_no_heartbeat() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=Terms(book_sale=True))
+    ledger.after(BEAT_MS)
+    ledger.now_ms += 1
+    ledger.claim("O-1")
+    assert ledger.row().settle_at_ms > ledger.now_ms
+    assert next_beat_ms(ledger) is None
+
+
 @pytest.mark.parametrize("refused", [False, True])
 def test_units_are_watched_from_their_sale_on_whatever_else_is_due_before_they_are_settled(
     refused: bool,

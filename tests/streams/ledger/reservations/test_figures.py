@@ -85,6 +85,19 @@ def test_refusals_after_the_close_are_reported_once_an_interval() -> None:
     assert [(figures.rejected_units, figures.rejected_orders) for figures in out] == [(5, 5)]
 
 
+def test_refusals_of_what_was_ended_before_its_start_are_reported_once_an_interval() -> None:
+    """Nobody publishes figures of it each second, so nothing else brings the report."""
+    ledger = Ledger()
+    ledger.end()
+    for n in range(5):
+        assert ledger.claim(f"O-{n}") == [decided(f"O-{n}", "ENDED")]
+    out = figures_in(ledger.after(REPORT_MS))
+    assert [(figures.rejected_units, figures.rejected_orders) for figures in out] == [(5, 5)]
+    ledger.claim("LATE")
+    ledger.after(2 * TERMS.claims_kept_ms)
+    assert ledger.kept() == [b"RR"]
+
+
 def test_refusals_before_the_start_are_in_the_figures_of_the_reservation() -> None:
     ledger = Ledger()
     ledger.claim("O-1", 2)
