@@ -101,6 +101,30 @@ def test_orders_share_one_deadline_by_the_page() -> None:
     assert [key for key in bench.store.rows if key[:2] not in (b"OH", b"!w")] == []
 
 
+def test_a_page_that_was_forgotten_before_it_was_full_leaves_nothing_behind() -> None:
+    bench = Bench()
+    for number in range(3):
+        bench.accepted(LINE, f"ORD-{number}")
+        bench.tick(HOUR_MS + MINUTE_MS)
+        assert order_rows(bench) == []
+    assert [key for key in bench.store.rows if key[:2] not in (b"OH", b"!w")] == []
+
+
+def test_an_order_that_comes_while_a_page_is_forgotten_is_on_a_page_of_its_own() -> None:
+    bench = Bench()
+    bench.accepted(LINE)
+    for number in range(2_500):
+        bench.cancel((("SKU-9", 1),), f"RMA-{number}")
+    bench.now_ms += HOUR_MS + MINUTE_MS
+    bench.feed(Tick(bench.now_ms))
+    assert bench.continues
+    bench.accepted(LINE, "ORD-2")
+    bench.settle()
+    assert order_rows(bench) == [b"OOORD-2\0" + PROMOTION.encode()]
+    bench.tick(HOUR_MS + MINUTE_MS)
+    assert order_rows(bench) == []
+
+
 def test_forgetting_many_orders_is_done_in_several_commands() -> None:
     bench = Bench()
     for number in range(3_000):
