@@ -17,12 +17,14 @@ class Pace:
 
     That time is `seconds`, or `stretch` times what a commit takes lately if that is longer: a broker that is
     busy with many small transactions takes longer for each, and fewer, larger ones are the way out of that.
+    One that took longer than `longest` was held up by something else, which says nothing about the next ones.
     """
 
     seconds: float = 0.008
     stretch: float = 1.2
     full: int = 1_000
     memory: float = 0.8
+    longest: float = 0.5
 
 
 @dataclass(slots=True)
@@ -45,8 +47,8 @@ class Pacer:
 
     def ended(self, now: float) -> None:
         """It is durable: its duration enters the moving average."""
-        memory = self.pace.memory
-        self.took_s = memory * self.took_s + (1 - memory) * max(0.0, now - self.began_at)
+        memory, took_s = self.pace.memory, max(0.0, now - self.began_at)
+        self.took_s = memory * self.took_s + (1 - memory) * min(took_s, self.pace.longest)
 
 
 @dataclass(slots=True)

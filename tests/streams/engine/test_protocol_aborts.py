@@ -120,8 +120,25 @@ def test_aborts_that_a_commit_lies_between_make_nobody_a_suspect() -> None:
 def test_a_long_commit_makes_the_next_one_wait_for_more() -> None:
     worker = running(pace=Pace(seconds=0.0, stretch=4.0, memory=0.5))
     assert fields(decide(worker, "a/0", 10, 20, 0.0), Commit)
-    worker.transaction_committed(2.0)
-    assert decide(worker, "a/0", 20, 30, 2.0) == [Wait(2.0)]
+    worker.transaction_committed(0.25)
+    assert decide(worker, "a/0", 20, 30, 0.25) == [Wait(0.25)]
+
+
+def test_a_commit_that_a_broker_held_up_does_not_slow_down_those_that_follow() -> None:
+    """Seen with a script: after one of eight seconds, decisions of a quiet sale waited for up to two seconds
+    each, nine seconds long."""
+    worker, at_s, longest_s = running(pace=Pace(full=10_000)), 8.0, 0.0
+    assert fields(decide(worker, "a/0", 10, 20, 0.0), Commit)
+    worker.transaction_committed(at_s)
+    for offset in range(20, 200, 10):
+        [first] = decide(worker, "a/0", offset, offset + 10, at_s)
+        if isinstance(first, Wait):
+            longest_s, at_s = max(longest_s, first.seconds), at_s + first.seconds
+            [first] = worker.pace_elapsed(at_s)
+        assert isinstance(first, Commit)
+        at_s += 0.005
+        worker.transaction_committed(at_s)
+    assert 0 < longest_s < 0.15
 
 
 def test_what_is_left_of_a_fetch_is_not_committed_and_comes_again() -> None:
