@@ -219,6 +219,8 @@ def test_answers_that_nobody_waits_for_change_nothing() -> None:
     bench = Bench(WHOLE)
     assert bench.decided("SKU-1", 2, ref="UNHEARD-OF") == []
     assert bench.given_back("SKU-1", 2, ref="UNHEARD-OF") == []
+    assert bench.feed(Continue("queue", b"UNHEARD-OF\0FLASH-1")) == []
+    assert bench.store.rows == {}
     bench.place(TWO)
     assert bench.decided("SKU-9", 2) == []
     bench.decided("SKU-1", 2)
@@ -227,7 +229,6 @@ def test_answers_that_nobody_waits_for_change_nothing() -> None:
     assert only_outcome(bench.decided("SKU-2", 1))["consumeResults"] == [taken("SKU-1", 2), taken("SKU-2", 1)]
     assert bench.decided("SKU-2", 1) == []
     assert bench.given_back("SKU-2", 1, operation=0) == []
-    assert bench.feed(Continue("queue", b"UNHEARD-OF\0FLASH-1")) == []
     assert bench.feed(Continue("no such kind")) == []
 
 

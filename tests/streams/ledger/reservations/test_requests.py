@@ -69,6 +69,12 @@ def test_an_answer_about_an_unknown_reservation_is_ignored(answer: Callable[[int
     assert ledger.store.rows == {}
 
 
+def test_a_continue_of_a_kind_that_nobody_knows_is_ignored() -> None:
+    ledger = Ledger()
+    assert ledger.do(c.Continue("no such kind")) == []
+    assert ledger.store.rows == {}
+
+
 @pytest.mark.parametrize("answer", STALE[2:])
 def test_an_answer_of_another_kind_under_the_right_number_changes_nothing(
     answer: Callable[[int], c.SkuCommand],
