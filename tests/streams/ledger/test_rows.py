@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.ledger import rows as rows_module
 from streams.ledger.deadlines import Deadlines
 from streams.ledger.orders.state import CANCELS, Seen, sub_key
 from streams.ledger.rows import MemoryStore, Rows, Table
@@ -203,56 +201,3 @@ def test_what_lands_after_a_reset_is_in_the_store_and_nowhere_else() -> None:
     store.write(changes)
     rows.committed()
     assert rows.get(PLAIN, b"01") == Number(1)
-
-
-def committed(*hot: int) -> Rows:
-    """Rows in which these hot rows are committed."""
-    rows = Rows(MemoryStore())
-    for value in hot:
-        rows.put(HOT, b"%02d" % value, Number(value))
-    rows._store.write(rows.flush())
-    rows.committed()
-    return rows
-
-
-@pytest.mark.parametrize("read", [False, True])
-def test_a_hot_row_that_is_deleted_is_gone_after_its_commit(read: bool) -> None:
-    rows = committed(1)
-    assert not read or rows.get(HOT, b"01") == Number(1)
-    rows.delete(HOT, b"01")
-    rows._store.write(rows.flush())
-    rows.committed()
-    assert rows.get(HOT, b"01") is None
-
-
-def test_a_hot_row_that_was_changed_in_place_and_not_committed_is_as_before_after_a_reset() -> None:
-    rows = committed(1)
-    row = rows.get(HOT, b"01")
-    assert row is not None
-    row.value = 2
-    rows.put(HOT, b"01", row)
-    rows.reset()
-    assert rows.get(HOT, b"01") == Number(1)
-
-
-def test_what_was_committed_last_can_be_read_beside_what_is_not_committed_yet() -> None:
-    rows = committed(1)
-    rows.put(HOT, b"01", Number(2))
-    rows.put(HOT, b"02", Number(3))
-    assert rows.get_committed(HOT, b"01") == Number(1)
-    assert rows.get_committed(HOT, b"02") is None
-    assert rows.get(HOT, b"01") == Number(2)
-
-
-def test_only_so_many_hot_rows_are_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "MAX_HOT_ROWS", 3)
-    rows = committed(*range(8))
-    for value in range(8):
-        assert rows.get(HOT, b"%02d" % value) == Number(value)
-        assert len(rows._hot) <= 3
-
-
-def test_a_hot_row_is_decoded_once_and_stays() -> None:
-    rows = committed(1)
-    rows.reset()
-    assert rows.get(HOT, b"01") is rows.get(HOT, b"01")
