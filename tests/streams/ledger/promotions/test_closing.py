@@ -7,6 +7,7 @@ from msgspec import structs
 
 from schemas.drift import DriftKind
 from streams.ledger.effects import Send
+from streams.ledger.promotions.reports import REPAIR_IT, REPORT_IT
 from streams.ledger.promotions.turn import FIRST_REPORT_MS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.promotions.stage import (
@@ -82,7 +83,17 @@ def test_a_final_report_with_drift_is_a_warning_and_one_that_does_not_add_up_an_
     stage.wait(INTERVAL_MS)
     warning, error = stage.notices
     assert (warning.level, warning.fields["skus_with_drift"]) == ("warning", 1)
+    assert (warning.fields["recommendation"], "unbalanced_skus" in warning.fields) == (REPAIR_IT, False)
     assert (error.level, error.fields["unbalanced_skus"]) == ("error", "SKU-2")
+    assert error.fields["recommendation"] == REPORT_IT
+
+
+def test_a_final_report_that_adds_up_without_drift_recommends_nothing() -> None:
+    stage = active_stage()
+    stage.take(closed("SKU-1", 1, 7, 3), closed("SKU-2", 1, 0, 5))
+    stage.wait(GRACE_MS)
+    [notice] = stage.notices
+    assert (notice.level, "recommendation" in notice.fields) == ("info", False)
 
 
 def test_a_line_that_opens_and_closes_again_after_final_waits_for_the_interval() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from schemas.drift import DriftKind
 from streams.ledger.effects import Effects
 from streams.ledger.promotions import decide
+from streams.ledger.promotions.state import PROMOTIONS, Totals
 from streams.ledger.promotions.turn import DRIFT_SHARE
 from tests.streams.ledger.promotions.stage import (
     NOON_MS,
+    PROMOTION,
     TERMS,
     Command,
     Stage,
@@ -17,6 +21,7 @@ from tests.streams.ledger.promotions.stage import (
     closed,
     figures,
     held,
+    refused,
     reports,
     start_of,
 )
@@ -63,3 +68,21 @@ def test_units_are_counted_as_they_are_reserved_taken_given_back_refused_and_rel
     assert counted(stage, closed("SKU-1", 3, 3, 7, rejected_units=2)).units == {"released": 7}
     cancelled = counted(stage, closed("SKU-1", 4, 2, 8, rejected_units=2))
     assert cancelled.units == {"returned": 1, "released": 1}
+
+
+def test_skus_are_counted_by_the_reason_of_their_answer() -> None:
+    stage = Stage()
+    stage.take(start_of())
+    assert counted(stage, held("SKU-1")).reasons == {"": 1}
+    assert counted(stage, refused("SKU-2", "INVALID")).reasons == {"INVALID": 1}
+
+
+def test_the_totals_are_the_sums_of_the_newest_figures_however_often_they_changed() -> None:
+    stage = active_stage()
+    columns = msgspec.structs.fields(Totals)
+    for version in (1, 2, 3):
+        told: dict[str, Any] = {field.name: 10 * version + at for at, field in enumerate(columns)}
+        stage.take(figures("SKU-1", version, **told), figures("SKU-2", version, **told))
+    row = stage.rows.get(PROMOTIONS, PROMOTION.encode())
+    assert row is not None
+    assert list(msgspec.structs.astuple(row.totals)) == [2 * (30 + at) for at, _ in enumerate(columns)]

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.topics import PROMOTION_RESULTS, RESERVATION_RESULTS
-from streams.ledger.commands import Reserve
+from streams.ledger.commands import Continue, Reserve
 from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.starts import digest
 from tests.streams.ledger.promotions.stage import (
@@ -138,6 +138,13 @@ def test_the_promotion_is_answered_when_the_last_sku_is_decided_in_the_events_or
     assert answer.headers == start_of().source.headers()
 
 
+def test_the_events_order_need_not_be_that_of_the_skus() -> None:
+    stage = Stage()
+    stage.take(start_of((("SKU-2", 5), ("SKU-1", 10))))
+    [answer] = results(stage.take(held("SKU-1"), held("SKU-2", 5)))
+    assert [one["sku"] for one in answer["reservations"]] == ["SKU-2", "SKU-1"]
+
+
 def test_the_fields_stand_in_the_contracts_order() -> None:
     sent = started().take(refused("SKU-2", error="x"), held("SKU-1"))
     (answer,) = of(sent, PROMOTION_RESULTS)
@@ -154,6 +161,8 @@ def test_a_second_answer_for_a_sku_changes_nothing() -> None:
 def test_answers_for_what_is_not_known_change_nothing() -> None:
     stage = started()
     assert stage.take(held("SKU-9"), held("SKU-1", promotion="OTHER")) == []
+    assert stage.take(Continue("repeats", b"OTHER"), Continue("no such kind")) == []
+    assert not [key for key in stage.store.rows if b"OTHER" in key]
 
 
 def test_a_repeat_after_the_decision_gets_identical_bytes_under_its_own_headers() -> None:
