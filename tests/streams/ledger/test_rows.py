@@ -184,6 +184,18 @@ def test_deadlines_that_are_due_are_found_in_pieces_without_walking_through_thos
     assert many.reads() <= 6_000
 
 
+def test_a_deadline_is_due_at_its_millisecond_and_not_before() -> None:
+    many = Many(10)
+    assert [at_ms for at_ms, _, _ in many.deadlines.due(many.rows, 3, 100)] == [0, 1, 2, 3]
+    assert [at_ms for at_ms, _, _ in many.deadlines.due(many.rows, 3, 1)] == [0]
+
+
+def test_where_no_more_may_be_done_nothing_is_due_and_nothing_is_passed_over() -> None:
+    many = Many(10)
+    assert many.deadlines.due(many.rows, 5, 0) == []
+    assert many.deadlines.earliest_ms(many.rows) == 0
+
+
 def test_what_was_cleared_and_not_committed_is_due_again_after_a_reset() -> None:
     many = Many(10)
     many.clear(range(20))

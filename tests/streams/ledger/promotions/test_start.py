@@ -9,6 +9,7 @@ from schemas.topics import PROMOTION_RESULTS, RESERVATION_RESULTS
 from streams.ledger.commands import Continue, Reserve
 from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.starts import digest
+from streams.ledger.promotions.state import REPEATS
 from tests.streams.ledger.promotions.stage import (
     NOON_MS,
     PROMOTION,
@@ -180,6 +181,12 @@ def test_a_repeat_before_the_decision_is_answered_when_it_is_made() -> None:
     offsets = [dict(answer.headers or ())["source-offset"] for answer in answers]
     assert offsets == [b"0", b"8", b"9"]
     assert len({answer.value for answer in answers}) == 1
+
+
+def test_a_repeat_that_was_answered_leaves_no_row() -> None:
+    stage = started("SKU-1")
+    stage.take(start_of(offset=1), start_of(offset=2), held("SKU-2", 5))
+    assert not [key for key in stage.store.rows if key.startswith(REPEATS.prefix)]
 
 
 def test_a_repeat_that_comes_after_the_promotions_time_is_still_a_repeat() -> None:
