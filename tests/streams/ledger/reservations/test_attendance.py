@@ -14,7 +14,7 @@ from schemas.topics import FLUENT_REQUESTS
 from streams.ledger import commands as c
 from streams.ledger.fluent_requests import SettleRequest
 from streams.ledger.reservations import earliest_deadline_ms
-from streams.ledger.reservations.attendance import ATTENDANCE, BEAT_MS, LATE_MS
+from streams.ledger.reservations.attendance import ATTENDANCE, BEAT_MS, LATE_MS, attended_since_ms
 from streams.ledger.reservations.verifying import ROUNDS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
@@ -183,6 +183,26 @@ def test_units_are_watched_from_their_sale_on_whatever_else_is_due_before_they_a
     assert next_beat_ms(ledger) is None
     ledger.claim("O-1")
     assert next_beat_ms(ledger) == ledger.now_ms + BEAT_MS
+
+
+def test_units_are_watched_although_those_of_another_sku_come_of_age_sooner() -> None:
+    ledger = Ledger()
+    for sku, delay_ms in (("SKU-1", 60_000), ("SKU-2", 5_000)):
+        terms = Terms(settle_delay_ms=delay_ms, report_interval_ms=10 * HOUR_MS)
+        ledger.do(c.Reserve(PROMOTION, sku, 10, NOON_MS + HOUR_MS, terms))
+        ledger.do(c.HoldConfirmed(PROMOTION, sku, 1, 10))
+        ledger.do(c.Claim(PROMOTION, sku, 1, "O-1", NOON_MS, 5_000, HOUR_MS))
+    ledger.after(50_000)
+    assert next_beat_ms(ledger) == ledger.now_ms + BEAT_MS
+
+
+def test_what_a_tick_between_two_heartbeats_shows_is_remembered() -> None:
+    ledger = Ledger()
+    ledger.open(100, terms=Terms(report_interval_ms=10 * HOUR_MS))
+    ledger.claim("O-1")
+    ledger.now_ms += BEAT_MS // 2
+    ledger.step(c.Tick(0, ledger.now_ms - 2 * LATE_MS))
+    assert attended_since_ms(ledger.rows) == ledger.now_ms
 
 
 def test_a_close_that_waits_for_such_units_says_for_how_much_longer() -> None:
