@@ -19,6 +19,7 @@ from schemas.orders import OrderCancelled, OrderPlaced
 from schemas.parsing import parse
 from schemas.promotions import PromotionEnd, PromotionStart
 from schemas.topics import ORDER_CANCELLED, ORDER_PLACED
+from schemas.unreadable import UNREADABLE
 
 MAX_QUICK_BYTES = 4_096
 """Longer messages go to pydantic: its parser refuses numbers of more than 4,300 digits, msgspec does not."""
@@ -145,7 +146,7 @@ def _decoded(value: bytes, decode: Callable[[bytes], Any]) -> Any:
         if not value.isascii():
             value.decode()  # msgspec does not look at the bytes of fields that it skips
         return decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

@@ -15,7 +15,7 @@ from flashsale.admin.topics import GROUP
 from flashsale.dead_letters.letter import DeadLetter, newest_dead_letters
 from flashsale.status.asked import asked_again
 from flashsale.status.clock import ahead_of_brokers
-from flashsale.status.promotions import Promotion, decode_figures, decode_head
+from flashsale.status.promotions import Promotion, decode_figures, decode_report
 from flashsale.status.waiting import Waiting, what_waits
 from flashsale.status.workers import workers_of
 from schemas.invalid import InvalidEvent
@@ -145,10 +145,9 @@ def _read_reports(settings: Settings, facts: Facts) -> None:
         for message in _records(settings, since_ms, RECONCILIATION_REPORTS):
             if (cast(Any, message.key()) or b"").decode(errors="replace") in wanted:
                 with suppress(*UNREADABLE):
-                    value = message.value() or b""
-                    head = decode_head(value)
-                    if known := facts.promotions.get(head.promotion_id):
-                        known.take_report(head, value, message.timestamp()[1])
+                    page = decode_report(message.value() or b"")
+                    if known := facts.promotions.get(page.promotion_id):
+                        known.take_report(page, message.timestamp()[1])
 
 
 def _read_figures(settings: Settings, facts: Facts) -> None:

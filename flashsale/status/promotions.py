@@ -39,8 +39,8 @@ class Promotion:
     head: ReportHead | None = None
     newer: dict[str, SaleFigures] = field(default_factory=dict)
     """Figures of SKUs that have changed since the newest report was made."""
-    _pages: dict[tuple[str, int], dict[int, tuple[ReportHead, bytes]]] = field(default_factory=dict)
-    _newest: list[bytes] = field(default_factory=list)
+    _pages: dict[tuple[str, int], dict[int, ReconciliationReport]] = field(default_factory=dict)
+    _newest: list[ReconciliationReport] = field(default_factory=list)
 
     @property
     def status(self) -> str:
@@ -86,28 +86,32 @@ class Promotion:
 
     def take_results(self, value: bytes, at_ms: int) -> None:
         """A page of its results. One that is not ours raises one of UNREADABLE, and changes nothing."""
-        raw_lines = _decode_results(value).reservations
-        lines = [_decode_reserved(raw) for raw in raw_lines if _decode_success(raw).success]
-        refusals = [_decode_refused(raw) for raw in raw_lines if not _decode_success(raw).success]
-        for line in lines:
-            milliseconds(line.expires_at)
-        self.reserved |= {line.sku: line for line in lines}
-        self.refused |= {refusal.sku: refusal for refusal in refusals}
+        reserved, refused = {}, {}
+        for raw in _decode_results(value).reservations:
+            if _decode_success(raw).success:
+                line = _decode_reserved(raw)
+                milliseconds(line.expires_at)
+                reserved[line.sku] = line
+            else:
+                refusal = _decode_refused(raw)
+                refused[refusal.sku] = refusal
+        self.reserved |= reserved
+        self.refused |= refused
         self.first_told_ms = self.first_told_ms or at_ms
         self.last_told_ms = max(self.last_told_ms, at_ms)
 
-    def take_report(self, head: ReportHead, value: bytes, at_ms: int) -> None:
+    def take_report(self, page: ReconciliationReport, at_ms: int) -> None:
         """A page of a report; the report that was completed last is the newest.
 
         One that is not ours raises one of UNREADABLE, and changes nothing.
         """
-        milliseconds(_decode_report(value).generated_at)
-        pages = self._pages.setdefault((head.kind, head.revision), {})
-        pages[head.page] = (head, value)
-        if len(pages) == head.pages:
-            del self._pages[head.kind, head.revision]
-            self.head = head
-            self._newest = [value for _, value in (pages[number] for number in sorted(pages))]
+        milliseconds(page.generated_at)
+        pages = self._pages.setdefault((page.kind, page.revision), {})
+        pages[page.page] = page
+        if len(pages) == page.pages:
+            del self._pages[page.kind, page.revision]
+            self.head = page
+            self._newest = [pages[number] for number in sorted(pages)]
             self.last_told_ms = max(self.last_told_ms, at_ms)
 
     def take_figures(self, figures: SaleFigures) -> None:
@@ -121,7 +125,7 @@ class Promotion:
 
     def report_lines(self) -> list[ReportLine]:
         """The lines of the newest report."""
-        return [line for value in self._newest for line in _decode_report(value).lines]
+        return [line for page in self._newest for line in page.lines]
 
     def shown(self, now_ms: int, *, with_lines: bool) -> PromotionStatus:
         """How it stands."""
@@ -191,6 +195,5 @@ _decode_success = msgspec.json.Decoder(_Success).decode
 _decode_reserved = msgspec.json.Decoder(Reserved).decode
 _decode_refused = msgspec.json.Decoder(NotReserved).decode
 _decode_results = msgspec.json.Decoder(PromotionResults).decode
-_decode_report = msgspec.json.Decoder(ReconciliationReport).decode
+decode_report = msgspec.json.Decoder(ReconciliationReport).decode
 decode_figures = msgspec.json.Decoder(SaleFigures).decode
-decode_head = msgspec.json.Decoder(ReportHead).decode

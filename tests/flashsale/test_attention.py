@@ -15,7 +15,7 @@ from flashsale.cli.status import duration, print_text
 from flashsale.dead_letters.letter import DeadLetter
 from flashsale.status.attention import attention
 from flashsale.status.gather import Facts
-from flashsale.status.promotions import Promotion, decode_head
+from flashsale.status.promotions import Promotion, decode_report
 from flashsale.status.report import report_of
 from flashsale.status.waiting import Waiting
 from schemas.documents import json_schemas
@@ -52,7 +52,7 @@ def running(identity: str = "P", status: str = "ACTIVE", **more: Any) -> Promoti
         of_line["waitsFor"] = more.pop("waits_for")
     kind = "FINAL" if status == "CLOSED" else "INTERIM"
     for value in values(pages(1, [line("A", 3, **of_line)], kind=kind, **{"status": status, **more})):
-        promotion.take_report(decode_head(value), value, NOW_MS)
+        promotion.take_report(decode_report(value), NOW_MS)
     return promotion
 
 
@@ -237,7 +237,7 @@ def test_drift_comes_after_what_is_urgent_and_names_the_command() -> None:
 def test_a_final_report_that_does_not_add_up_is_a_defect_to_be_reported() -> None:
     final = Promotion("P")
     for value in values(pages(1, [line("A", 3), line("B", 3, released=7)], promotionId="P")):
-        final.take_report(decode_head(value), value, NOW_MS)
+        final.take_report(decode_report(value), NOW_MS)
     [found] = needed(facts(promotions={"P": final}))
     assert (found.severity, found.problem) == ("error", "reserved is not consumed + released: B")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.json import encode
 
-from flashsale.status.promotions import Promotion, decode_figures, decode_head
+from flashsale.status.promotions import Promotion, decode_figures, decode_report
 from tests.flashsale.test_attention import NOW_MS
 from tests.flashsale.test_report import figures_of, line, pages, values
 
@@ -15,7 +15,7 @@ def read(*reports: Any, figures: tuple[Any, ...] = ()) -> Any:
     """How FLASH-1 stands, of which these reports and figures were read."""
     promotion = Promotion("FLASH-1", started_at_ms=NOW_MS)
     for value in values(*reports):
-        promotion.take_report(decode_head(value), value, NOW_MS)
+        promotion.take_report(decode_report(value), NOW_MS)
     for each in figures:
         promotion.take_figures(decode_figures(encode(each)))
     return promotion.shown(NOW_MS, with_lines=True)

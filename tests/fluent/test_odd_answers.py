@@ -107,38 +107,44 @@ async def test_a_page_that_does_not_say_whether_it_is_the_last_is_not_taken_for_
         await gateway.stock(one.promotion, one.sku, one.ref).free()
 
 
-class Garbled(Network):
+class Edited(Network):
+    """Edits what each look-up shows of parts, where it shows any."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        answer = json.loads(await response.aread())
+        edges = answer.get("data", {}).get("c0_parts", {}).get("edges")
+        if not edges:
+            return response
+        self.edit(edges)
+        return httpx.Response(200, content=json.dumps(answer), headers=JSON)
+
+    def edit(self, edges: list[Any]) -> None:
+        """Change the edges of one look-up."""
+        raise NotImplementedError
+
+
+class Garbled(Edited):
     """Changes the first part of the first look-up that shows one."""
 
     def __init__(self, change: dict[str, Any]) -> None:
         super().__init__()
         self.change = change
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
-        answer = json.loads(await response.aread())
-        edges = answer.get("data", {}).get("c0_parts", {}).get("edges")
-        if not edges or not self.change:
-            return response
+    def edit(self, edges: list[Any]) -> None:
         edges[0]["node"].update(self.change)
         self.change = {}
-        return httpx.Response(200, content=json.dumps(answer), headers=JSON)
 
 
-class Hidden(Network):
+class Hidden(Edited):
     """Shows nothing of the first part in any look-up, only that there is something."""
 
     def __init__(self, edge: dict[str, Any] | None) -> None:
         super().__init__()
         self.edge = edge
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
-        answer = json.loads(await response.aread())
-        edges = answer.get("data", {}).get("c0_parts", {}).get("edges")
-        if edges:
-            edges[0] = self.edge
-        return httpx.Response(200, content=json.dumps(answer), headers=JSON)
+    def edit(self, edges: list[Any]) -> None:
+        edges[0] = self.edge
 
 
 @pytest.mark.parametrize("edge", [None, {"node": None}], ids=str)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
-from typing import Any
+
+from msgspec import structs
 
 from tests.simulation.worlds import MINUTE_MS, NOON_MS, SECOND_MS, SHOP_BOOKS_WITHIN_MS, Kind
 
@@ -26,10 +27,6 @@ def small(kind: Kind, rng: Random) -> Kind:
             topic: (from_ms, from_ms + min(for_ms, MINUTE_MS)) for topic, (from_ms, for_ms) in stalls.items()
         },
         away=(away_ms, away_ms + min(30 * SECOND_MS, kind.away[1] - kind.away[0])),
-        terms=_replaced(terms, settle_delay_ms=settle_delay_ms, report_interval_ms=5 * SECOND_MS),
+        terms=structs.replace(terms, settle_delay_ms=settle_delay_ms, report_interval_ms=5 * SECOND_MS),
         habits=replace(kind.habits, revivals=0.0),
     )
-
-
-def _replaced(terms: Any, **changes: Any) -> Any:
-    return type(terms)(**{name: getattr(terms, name) for name in terms.__struct_fields__} | changes)
