@@ -17,7 +17,8 @@ A pure state machine: answers in, the next question out; no sockets and no clock
   are they high watermarks: what is not replicated yet has been placed, too.
 - A log may end sooner than it did, because its leader was lost with what was not replicated. What comes in
   that place comes later, and need not be waited for.
-- Positions are committed offsets as they are. One that a transaction is about to change counts as it was.
+- Positions are committed offsets as they are. One that a transaction is about to change counts as it was,
+  one in a topic that was deleted and created again since as none.
 - The question about the commands comes after the positions of the inputs have arrived: what intake sent home
   was in the command logs by then.
 - What is undecided below the ends may be decided in any order and by any worker of the group.

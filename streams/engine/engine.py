@@ -262,7 +262,8 @@ class Engine:
     async def _group_positions(self, partitions: Iterable[Partition]) -> Mapping[Partition, int | None]:
         self._write_down_drift()
         found = await self._coordinators.offsets(partitions, stable=False, within_s=POSITIONS_WITHIN_S)
-        return {partition: each.offset for partition, each in found.items()}
+        ids = self._ends.topic_ids
+        return {partition: each.offset_in(ids.get(partition[0], "")) for partition, each in found.items()}
 
     async def _write_drift(self) -> None:
         while True:

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaException
 
 from streams.engine.broker.coordinators import Coordinators, GroupOffset, Partition
 from streams.engine.broker.errors import Fenced, Refused, Unanswered
+from streams.engine.broker.topic_ids import differ
 from streams.engine.changelog import ChangelogReader, RestoreTimeout
 from streams.engine.database import Database
 from streams.engine.ownership import Membership, Ownership
@@ -176,7 +177,7 @@ class Takeover:
             now = (await self._ask_topic_ids({topic}, SOON_S))[topic]
         except (KafkaException, TimeoutError):
             return
-        if any(_differ(task.database.changelog_id, now) for task in tasks):
+        if any(differ(task.database.changelog_id, now) for task in tasks):
             raise Unrecoverable(LOST_CHANGELOG.format(topic=topic))
 
     async def register(self, positions: Mapping[str, int], owner: Ownership, member: Membership) -> None:
@@ -224,9 +225,8 @@ class Takeover:
 
     def _is_of_former_topic(self, partition: Partition, found: GroupOffset) -> bool:
         """Whether the group's offset is from a topic that was deleted; another of its name was created."""
-        known = "" if found.owner is None else found.owner.topic_id
         beyond = found.offset is not None and found.offset > self._logs[partition][1]
-        return beyond or _differ(known, self._topic_ids[partition[0]])
+        return beyond or found.is_of_another(self._topic_ids[partition[0]])
 
     def _check(self, source: str, row: Position | None, given_up: bool) -> None:
         partition = parse(source)
@@ -269,14 +269,9 @@ def _check_range(source: str, position: int, begin: int, end: int) -> None:
 
 
 def _check_topic(source: str, position: Position, topic_id: str) -> None:
-    if _differ(position.topic_id, topic_id):
+    if differ(position.topic_id, topic_id):
         cause = f"{ANEW}: it has another id, and its records are others"
         raise Unrecoverable(LOST_POSITION.format(source=source, position=position.offset, cause=cause))
-
-
-def _differ(known: str, now: str) -> bool:
-    """Whether two ids of a topic of the same name name two topics; empty: not known."""
-    return bool(known and now) and known != now
 
 
 async def _all(each: Iterable[Awaitable[None]]) -> None:

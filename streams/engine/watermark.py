@@ -22,7 +22,7 @@ log = get_logger("engine.watermark")
 
 APART_S = 0.25
 """A barrier begins so long after the one before it. With a second, sales that end soon after each other were
-released a second later than by the clock; a barrier costs the brokers five small requests."""
+released a second later than by the clock; a barrier costs a broker eight small requests."""
 
 AGAIN_S, AGAIN_AT_MOST_S, LONGER = 0.02, 1.0, 1.3
 """A blocked barrier asks for positions again after a while, which grows by LONGER each time."""

@@ -19,6 +19,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.engine.broker.errors import COORDINATOR_MOVED, PASSING, Refused, Unanswered, described, raise_for
 from streams.engine.broker.requests import OffsetFetch, by_topic
+from streams.engine.broker.topic_ids import differ
 from streams.engine.ownership import Membership, Ownership, ownership_in
 
 Partition = tuple[str, int]
@@ -37,6 +38,14 @@ class GroupOffset:
 
     offset: int | None
     owner: Ownership | None
+
+    def is_of_another(self, topic_id: str) -> bool:
+        """Whether it is known to be of another topic of that name, which was deleted."""
+        return self.owner is not None and differ(self.owner.topic_id, topic_id)
+
+    def offset_in(self, topic_id: str) -> int | None:
+        """Where the group stands in this topic: nowhere, if the offset is of another one of that name."""
+        return None if self.is_of_another(topic_id) else self.offset
 
 
 class Coordinators:

@@ -4,6 +4,9 @@ Consumers are told the high watermark in place of the end. That stands still whi
 sync is away (nine seconds, where a broker dies), and what is appended meanwhile carries its time already. A
 leader tells the end itself as that of its epoch (KIP-320). A record behind the high watermark may be lost
 with its leader, so that a log can end sooner than it did.
+
+With each end comes the id of the topic: one that was deleted and created again has the same name, and what
+the group has committed says nothing about it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from aiokafka.structs import TopicPartition
 
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.requests import EpochEnds, LeaderEpochs
+from streams.engine.broker.topic_ids import topic_ids
 
 WITHIN_S = 5.0
 
@@ -26,6 +30,8 @@ class LogEnds:
 
     def __init__(self, client: AIOKafkaClient) -> None:
         self._client = client
+        self.topic_ids: dict[str, str] = {}
+        """Which topic of its name a leader spoke of that said where a log ends; empty: it gave no id."""
         self._partitions: dict[str, set[int]] = {}
         self._epochs: dict[Partition, int] = {}
         """The newest epoch in which a partition was led. A leader of another one refuses to answer, so that
@@ -80,15 +86,19 @@ class LogEnds:
                 if unsure:
                     await self._learn_epochs(node, unsure)
                 epochs = {each: self._epochs[each] for each in partitions if each in self._epochs}
-                answer = await self._client.send(node, EpochEnds(epochs))
+                topics = {topic for topic, _ in partitions}
+                answer, ids = await asyncio.gather(
+                    self._client.send(node, EpochEnds(epochs)), topic_ids(self._client, node, topics)
+                )
         except (KafkaError, TimeoutError, OSError):
             return {}
         found = {
             (topic, number): end
             for topic, rows in answer.topics
             for code, number, _, end in rows
-            if code == 0 and end >= 0
+            if code == 0 and end >= 0 and topic in ids
         }
+        self.topic_ids |= ids
         self._doubtful -= found.keys()
         return found
 

@@ -131,7 +131,7 @@ LOST = (
     ),
     Bug(
         "the ids of topics are not compared",
-        ENGINE + "takeover:_differ",
+        ENGINE + "broker.topic_ids:differ",
         "bool(known and now) and known != now",
         "False",
     ),

@@ -17,6 +17,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.errors import Fenced, Refused
 from streams.engine.broker.requests import EpochEnds, LeaderEpochs, OffsetFetch
+from streams.engine.broker.topic_ids import TopicIds
 from streams.engine.ownership import Membership
 from streams.engine.partitioner import partition_of
 from streams.ledger.effects import Headers
@@ -83,6 +84,11 @@ class Client:
                 return SimpleNamespace(topics=topics)
             case EpochEnds():
                 return SimpleNamespace(topics=[self._ends(*asked) for asked in request.topics.items()])
+            case TopicIds():
+                ids = self._kafka.topic_ids
+                return SimpleNamespace(
+                    topics=[(self._code_of(each), each, ids.get(each, "")) for each in request.topics]
+                )
         raise NotImplementedError(request)
 
     def _ends(self, topic: str, asked: Any) -> Any:

@@ -185,6 +185,26 @@ async def test_a_take_over_waits_for_what_is_not_there_yet_and_says_so(
     await running(engine)
 
 
+async def test_a_position_in_a_topic_that_was_deleted_says_nothing_about_the_one_of_its_name(
+    bench: Bench, recorder: Recorder
+) -> None:
+    """Its worker has not noticed yet, and has just written down a position beyond the end of the new one."""
+    engine, topic = bench.engine("e", recorder), bench.prefix + ORDER_COMMANDS
+    await engine.open(bench.sources(0), await bench.member(), recorder.seek)
+    await running(engine)
+    for future in bench.admin.delete_topics([topic]).values():
+        future.result(20)
+    bench.create(ORDER_COMMANDS)
+    bench.fill(1)
+    await engine.offer(bench.fetched(0, [b"a", b"b", b"c"]))
+    await bench.until_durable(engine, 3)
+    async with asyncio.timeout(20):
+        while engine.watermark.behind != {(topic, 0): 1}:
+            engine.watermark.want(5_000)
+            await asyncio.sleep(0.01)
+            assert engine.watermark.ms == 0
+
+
 async def test_data_of_a_former_version_is_an_error_that_says_what_to_do(
     bench: Bench, recorder: Recorder
 ) -> None:

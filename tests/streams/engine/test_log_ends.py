@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from io import BytesIO
 
+import confluent_kafka as librdkafka
 import pytest
 from aiokafka.client import AIOKafkaClient
 from confluent_kafka import Producer
@@ -13,6 +15,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from rehearsal.kafka import KafkaCluster
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.logs import LogEnds
+from streams.engine.broker.topic_ids import Uuid
+from streams.engine.changelog import ChangelogReader
 from tests.support.deadlines import in_sync
 from tests.support.kafka import KafkaUnderTest
 from tests.support.system import wait_until
@@ -104,6 +108,20 @@ async def test_partitions_that_were_seen_once_are_unknown_when_a_broker_has_forg
     for future in admin.delete_topics([topic]).values():
         future.result(20)
     await settled(logs, [topic], {(topic, 0): None, (topic, 1): None})
+
+
+async def test_with_an_end_comes_the_id_of_the_topic_as_positions_have_it(
+    client: AIOKafkaClient, kafka: KafkaUnderTest, topic: str
+) -> None:
+    logs = LogEnds(client)
+    await settled(logs, [topic], {(topic, 0): 0, (topic, 1): 0})
+    assert logs.topic_ids == ChangelogReader({"bootstrap.servers": kafka.bootstrap}).topic_ids([topic])
+
+
+def test_an_id_is_spelt_in_the_letters_of_librdkafka() -> None:
+    found = Uuid.decode(BytesIO(bytes([0xFB, 0xFF] * 8)))
+    assert found == str(librdkafka.Uuid(-0x0400_0400_0400_0401, -0x0400_0400_0400_0401))
+    assert Uuid.decode(BytesIO(bytes(16))) == ""
 
 
 async def test_without_a_broker_nothing_is_known_and_nothing_raises() -> None:
