@@ -83,6 +83,10 @@ def hangs() -> None:
     signal.pause()
 
 
+def grows() -> None:
+    assert bytearray(2 * trial.SPARE_BYTES)
+
+
 MUTANT = next(
     each
     for each in mutants_of(MODULE)
@@ -95,6 +99,7 @@ MUTANT = next(
     [
         ([passes], passes, "survived"),
         ([passes, fails], passes, "tests"),
+        ([grows], passes, "tests"),
         ([passes], fails, "sales"),
         ([hangs], passes, "time"),
     ],

@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
+from hypothesis import Phase, settings
 
 from tests.proof.mutants.mutate import Mutant, function_of, plant
 
@@ -37,7 +38,15 @@ SPARE_S, TIMES = 5, 3
 """A change may take so many times as long as the tests do without it, and so many seconds more."""
 
 SALES_S = 60
+SPARE_BYTES = 2 << 30
+"""A change may take so much more memory than there was before it: some lists never end."""
+
+NO_SHRINKING = "mutants"
+"""The Hypothesis profile that is content with the first example that fails: ten times as fast."""
+
 ROOT = str(Path(__file__).parents[3])
+
+PHASES = (Phase.explicit, Phase.generate)
 
 Runs = Callable[[], None]
 """A test or a sale: raises when it fails."""
@@ -108,6 +117,7 @@ def _try(mutant: Mutant, tests: Collection[Known], sales: Collection[Runs], runn
     except Exception:
         return NOT_MADE
     try:
+        resource.setrlimit(resource.RLIMIT_AS, (_mapped() + SPARE_BYTES, resource.RLIM_INFINITY))
         _at_most(SPARE_S + TIMES * sum(test.seconds for test in tests))
         for number, test in enumerate(tests):
             running[:] = number.to_bytes(8, "big")
@@ -132,6 +142,12 @@ def _at_most(seconds: float) -> None:
     )
 
 
+def _mapped() -> int:
+    """Bytes of this process's address space."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
+
+
 def in_room(tests: Collection[str], sales: list[Runs], then: Callable[[Suite], None]) -> None:
     """Collect the tests, learn of each, and go on in this process. Raises RuntimeError where one fails."""
     learns = _Learns(Suite(sales), then)
@@ -147,6 +163,11 @@ class _Learns:
         self.suite = suite
         self.failed = ""
         self._then = then
+
+    def pytest_configure(self) -> None:
+        """See pytest. The tests are not imported yet."""
+        settings.register_profile(NO_SHRINKING, settings(), phases=PHASES, database=None)
+        settings.load_profile(NO_SHRINKING)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """See pytest. What it collected is known once each test has passed."""
