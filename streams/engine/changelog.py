@@ -36,6 +36,8 @@ PROGRESS_EVERY_S = 2.0
 OUTDATED = (
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
 )
 """A topic has grown, or a partition has a new leader or the same one anew, as after a restart of its broker:

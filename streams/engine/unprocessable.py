@@ -165,6 +165,8 @@ async def write_down(driver: Committing, task: Undecided, failed: RecordFailed) 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(WRITE_DOWN_S):
             await driver.settled(landed)
+            if protocol.tasks.get(task.name) is not state:
+                raise failed  # the task was taken away meanwhile, and its new owner tries the record
             state.forget()
             task.discard()  # what somebody read meanwhile was the store without what has landed now
             _remember_failure(task.rows, failed)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS
 from streams.engine.engine import Engine
+from streams.engine.ownership import Membership
+from streams.engine.protocol.actions import Action
+from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.stage import Record
 from streams.engine.store import StoreFailed
 from streams.engine.unprocessable import (
@@ -25,7 +29,9 @@ from streams.engine.unprocessable import (
     GivenUp,
     RecordFailed,
     TooManyGivenUp,
+    Undecided,
     decide,
+    write_down,
 )
 from streams.ledger.deadlines import Deadlines
 from streams.ledger.effects import Effects
@@ -129,6 +135,37 @@ def test_what_the_machine_lacks_is_no_fault_of_the_record(error: Exception) -> N
 def test_whatever_an_error_says_can_be_written_into_a_header() -> None:
     failed = RecordFailed(SOURCE, 6, ValueError("\ud800" + "x" * 10_000))
     assert len(failed.why.encode()) < 1_000
+
+
+@dataclass
+class Losing:
+    """A driver of which all tasks are taken away while it waits."""
+
+    protocol: WorkerProtocol = field(default_factory=WorkerProtocol)
+    failing: set[str] = field(default_factory=set)
+    tasks: dict[str, Undecided] = field(default_factory=dict)
+
+    def carry_out(self, actions: Iterable[Action]) -> None:
+        """Nothing is to be done without a task."""
+        assert not list(actions)
+
+    async def settled(self, condition: Callable[[], bool]) -> None:
+        self.protocol.rebalancing(0.0)
+        self.protocol.granted(Membership(2, "us"), {})
+        assert condition()
+
+
+async def test_the_failure_of_a_task_that_is_taken_away_meanwhile_is_told_and_not_written_down() -> None:
+    def rows_untouched() -> None:
+        assert rows.get(FAILURES, SOURCE.encode()) is None
+
+    driver, rows, failed = Losing(), Rows(MemoryStore()), RecordFailed(SOURCE, 6, ValueError("of no use"))
+    driver.protocol.granted(Membership(1, "us"), {"task-0": (SOURCE,)})
+    state = driver.protocol.tasks["task-0"]
+    task = SimpleNamespace(name="task-0", rows=rows, state=state, condemned={}, discard=rows_untouched)
+    with pytest.raises(RecordFailed, match=r"orders/0/6.*of no use"):
+        await write_down(driver, task, failed)
+    assert rows.get(FAILURES, SOURCE.encode()) is None
 
 
 @pytest.fixture
