@@ -36,7 +36,7 @@ class Client:
         self._network = network
 
     async def send(self, _node: int, request: Any, group: Any = None) -> Any:
-        """A request's answer. That for ids travels with that for ends, which are asked for at the same time."""
+        """A request's answer. That for ids travels with that for ends, which goes out at the same time."""
         if isinstance(request, TopicIds):
             return self._answer(request)
         return await self._network.ask(lambda: self._answer(request))
