@@ -85,11 +85,6 @@ class Task:
         """The same with the topics' ids."""
         return {source: Position(at, self.topic_ids.get(source, "")) for source, at in self.position.items()}
 
-    @property
-    def committed(self) -> Mapping[str, int]:
-        """Next offset after the last committed transaction, by source."""
-        return {} if self.state is None else self.state.committed
-
     def deadlines(self) -> Sequence[Deadlines]:
         """What its stages wait for, of those that wait; looked up again only after something was decided."""
         if self._deadlines is None:

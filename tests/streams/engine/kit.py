@@ -252,7 +252,7 @@ class Bench:
     async def until_durable(self, engine: Engine, offset: int, task: int = 0) -> None:
         """Wait until a task has committed up to `offset`."""
         async with asyncio.timeout(20):
-            while engine.tasks[f"task-{task}"].committed.get(self.source(task)) != offset:
+            while engine.protocol.tasks[f"task-{task}"].committed.get(self.source(task)) != offset:
                 await asyncio.sleep(0.005)
 
 

@@ -56,7 +56,7 @@ async def test_a_batch_is_decided_while_the_one_before_it_commits(bench: Bench, 
     task = engine.tasks["task-0"]
     row = task.rows.get(COUNTS, b"a")
     assert row is not None and row.units == 20
-    assert task.committed[bench.source()] == 0
+    assert engine.protocol.tasks["task-0"].committed[bench.source()] == 0
     await bench.until_durable(engine, 20)
     assert [value for _, value in bench.outcomes()] == [b"%d" % i for i in range(1, 21)]
 
@@ -239,12 +239,12 @@ async def test_a_task_that_can_not_commit_stands_still_alone_and_is_named(
             await engine.offer(bad)
             await engine.offer(pair.fetched(good, [b"a"], 0))
             await asyncio.sleep(0.02)
-            good = engine.tasks["task-0"].committed[pair.source(0)]
+            good = engine.protocol.tasks["task-0"].committed[pair.source(0)]
     assert set(recorder.still) == {"task-1"}
-    assert engine.tasks["task-1"].committed[pair.source(1)] == 0
+    assert engine.protocol.tasks["task-1"].committed[pair.source(1)] == 0
     stage.poison.clear()
     async with asyncio.timeout(30):
-        while engine.tasks["task-1"].committed[pair.source(1)] == 0:
+        while engine.protocol.tasks["task-1"].committed[pair.source(1)] == 0:
             await engine.offer(bad)
             await asyncio.sleep(0.02)
     assert (b"poison", b"1") in pair.outcomes()

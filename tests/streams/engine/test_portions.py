@@ -134,7 +134,7 @@ async def test_what_is_left_of_a_fetch_at_a_rebalance_is_decided_after_it(
     await engine.suspend()
     await offering
     task = engine.tasks["task-0"]
-    decided = task.committed[bench.source()]
+    decided = engine.protocol.tasks["task-0"].committed[bench.source()]
     assert A_PORTION <= decided < len(keys) and task.position[bench.source()] == decided
     still, _ = await bench.next_generation(consumer)
     await engine.open(bench.sources(0), still, recorder.seek)

@@ -137,11 +137,11 @@ async def test_a_fetch_that_waits_for_room_is_not_lost_in_a_rebalance(
     await engine.offer(bench.fetched(1, [b"a"] * 100))
     waits = asyncio.create_task(engine.offer(bench.fetched(101, [b"late"])))
     await asyncio.sleep(0)
-    task = engine.tasks["task-0"]
+    task = engine.protocol.tasks["task-0"]
     assert task.committed[bench.source()] == 0, "the first transaction is still in flight"
     await engine.suspend()
     await waits
-    assert task.committed[bench.source()] == task.position[bench.source()] == 101
+    assert task.committed[bench.source()] == task.expected[bench.source()] == 101
     still, _ = await bench.next_generation(consumer)
     await engine.open(bench.sources(0), still, recorder.seek)
     await engine.offer(bench.fetched(101, [b"late"]))
@@ -157,7 +157,7 @@ async def test_a_task_kept_across_a_rebalance_goes_on_without_a_restore(
     await running(engine)
     await engine.offer(bench.fetched(0, [b"a"]))
     await engine.suspend()
-    assert engine.tasks["task-0"].committed[bench.source()] == 1
+    assert engine.protocol.tasks["task-0"].committed[bench.source()] == 1
     await engine.offer(bench.fetched(1, [b"too early"]))
     still, _ = await bench.next_generation(consumer)
     with structlog.testing.capture_logs() as logs:

@@ -227,7 +227,7 @@ async def test_records_that_fail_side_by_side_are_turned_away_one_after_the_othe
         engine = await owner(bench, f"worker-{processes}", consumer, recorder)
         with suppress(RecordFailed):
             async with asyncio.timeout(20):
-                while engine.tasks["task-0"].committed[bench.source()] < 5:
+                while engine.protocol.tasks["task-0"].committed[bench.source()] < 5:
                     await engine.offer(fetched)
                     await asyncio.sleep(0.005)
         await bench.next_generation(consumer)
@@ -244,7 +244,7 @@ async def test_what_else_was_decided_before_the_record_failed_is_not_lost_and_no
     await engine.offer(bench.fetched(0, [b"a"]))
     with pytest.raises(RecordFailed):
         await engine.offer(bench.fetched(1, [b"b", BAD]))
-    committed = engine.tasks["task-0"].committed[bench.source()]
+    committed = engine.protocol.tasks["task-0"].committed[bench.source()]
     assert bench.outcomes() == [(b"a", b"1")][:committed]
     assert failures(bench).offset == 2
 
