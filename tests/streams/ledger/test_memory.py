@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 
 from streams.ledger import commands as c
-from streams.ledger.commands import Claim, Recall
+from streams.ledger.commands import Claim, LineRecalled, Recall, Tick
 from streams.ledger.orders.forgetting import MINUTE_MS
 from streams.ledger.terms import Terms
-from tests.streams.ledger.orders.support import Bench, asked, cancels, only_outcome
+from tests.streams.ledger.orders.support import PROMOTION, Bench, asked, cancels, only_outcome
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
     IDS,
+    SKU,
     TERMS,
     Ledger,
     cancelled,
     claim_of,
     decided,
+    of,
 )
 
 BOTH = (("A", 2), ("B", 1))
@@ -130,3 +132,40 @@ def test_such_an_order_is_forgotten_once_its_claim_must_be_decided() -> None:
     bench.accepted((("A", 2),))
     bench.tick(bench.terms.orders_kept_ms + MINUTE_MS)
     assert [type(command) for command in asked(bench.place((("A", 2),)))] == [Claim]
+
+
+def test_an_order_is_remembered_while_its_claim_waits_in_a_backlog_for_a_start_and_then_for_fluent() -> None:
+    """All three waits count, one after the other. Two changes to the sum that no test had noticed."""
+    bench = Bench()
+    bench.terms = Terms(
+        retention_ms=1_000,
+        max_backlog_ms=20 * MINUTE_MS,
+        claim_grace_ms=5 * MINUTE_MS,
+        hold_timeout_ms=7 * MINUTE_MS,
+    )
+    bench.answers_recalls = False
+    bench.place((("A", 2),))
+    bench.tick(32 * MINUTE_MS - 1)
+    assert [type(command) for command in asked(bench.place((("A", 2),)))] == [Recall]
+
+
+def test_a_repeat_that_is_decided_the_moment_before_its_order_is_forgotten_still_finds_the_claim() -> None:
+    """The order is forgotten by the minute, and later by as long a backlog as is waited for. Two changes to
+    `claims_kept_ms` that no test had noticed."""
+    terms = Terms(retention_ms=3 * HOUR_MS, max_backlog_ms=2 * HOUR_MS)
+    bench, ledger = Bench(terms), Ledger()
+    bench.now_ms = ledger.now_ms
+    bench.answers_recalls = False
+    ledger.open(5, terms=terms)
+    [claim] = asked(bench.place(((SKU, 2),)))
+    ledger.do(claim)
+    ledger.close()
+    ledger.verify()
+    known_ms = bench.now_ms + terms.orders_kept_ms + MINUTE_MS - 1
+    bench.now_ms = known_ms + terms.max_backlog_ms
+    bench.feed(Tick(known_ms - MINUTE_MS))
+    [recall] = asked(bench.place(((SKU, 2),)))
+    assert isinstance(recall, Recall)
+    ledger.at(bench.now_ms)
+    [answer] = of(LineRecalled, ledger.do(recall))
+    assert (answer.promotion_id, answer.quantity, answer.reason) == (PROMOTION, 2, "")
