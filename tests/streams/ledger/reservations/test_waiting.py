@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from streams.ledger import commands as c
+from streams.ledger.reservations import next_watermark_deadline_ms
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
     IDS,
@@ -13,6 +14,7 @@ from tests.streams.ledger.reservations.stage import (
     Ledger,
     cancelled,
     decided,
+    decode,
     figures_in,
     of,
 )
@@ -126,6 +128,18 @@ def test_a_reserve_in_time_adopts_the_claims_that_wait_in_their_order() -> None:
     assert of(c.LineDecided, ledger.after(30_000)) == []
     out = of(c.LineDecided, ledger.do(c.HoldConfirmed(*IDS, 1, 2)))
     assert out == [decided("O-0"), decided("O-1"), decided("O-2", "EXHAUSTED")]
+
+
+def test_a_start_amid_the_answers_to_an_unknown_promotions_claims_leaves_the_rest_to_fluent_alone() -> None:
+    """Else the partition would be told the time again and again until Fluent answers."""
+    ledger = Ledger()
+    ledger.claim("O-1")
+    ledger.now_ms += TERMS.claim_grace_ms
+    [go_on] = [decode(send) for send in ledger.step(c.Tick(ledger.now_ms)) if send.own]
+    ledger.reserve(1)
+    assert ledger.do(go_on) == []
+    assert next_watermark_deadline_ms(ledger.rows) == ledger.now_ms + HOUR_MS + TERMS.expiry_grace_ms
+    assert of(c.LineDecided, ledger.do(c.HoldConfirmed(*IDS, 1, 1))) == [decided("O-1")]
 
 
 def test_a_claim_that_had_no_reservation_stays_decided_when_the_promotion_starts() -> None:
