@@ -3,6 +3,9 @@
 The ledger settles units some time after it has decided their claim, because by then the shop has booked them.
 But the shop learns of an order with its outcome, and that waits for the last line: for Fluent, or a backlog.
 So while it waits, and once more when it is decided late, the ledger hears `Keep` about what was taken.
+
+And an order is remembered from its outcome on, a claim from its decision on, or from the close. Where the
+outcome comes long after those, a Recall has the claims remembered anew.
 """
 
 from __future__ import annotations
@@ -10,18 +13,21 @@ from __future__ import annotations
 import msgspec
 
 from schemas.topics import SKU_COMMANDS
-from streams.ledger.commands import Keep, encode
+from streams.ledger.commands import Keep, Recall, encode
 from streams.ledger.orders.pages import Shelf, page_key
 from streams.ledger.orders.state import BY_CLOCK, DECIDING, UNDECIDED, UNIT_EFFECTS, Order
 from streams.ledger.orders.turn import OrderTurn, take
 from streams.ledger.rows import Table
-from streams.ledger.terms import Terms
+from streams.ledger.terms import HOUR_MS, Terms
 from streams.ledger.turn import Turn
 
 KEEPS_PER_DELAY = 3
 """So often within the settle delay an undecided order renews it for what it has taken."""
 
 LEAST_MS = 1_000
+
+LONG_MS = HOUR_MS // 2
+"""Less than what `Terms.claims_kept_ms` has to spare."""
 
 _SHELF = Shelf(b"OL", b"OK", BY_CLOCK, UNDECIDED, LEAST_MS)
 
@@ -38,9 +44,9 @@ _CONCLUDED: Table[Concluded] = Table(b"OU", Concluded, hot=True)
 def begin(turn: OrderTurn, terms: Terms) -> None:
     """Look after an order from now on, where the shop books what was sold."""
     order = turn.row
+    order.changed_at_ms = turn.now_ms
     if order.pending > 1 and terms.settle_delay_ms and not terms.book_sale:
         order.keep_every_ms = max(terms.settle_delay_ms // KEEPS_PER_DELAY, LEAST_MS)
-        order.changed_at_ms = turn.now_ms
         order.kept_page = _SHELF.put(turn, turn.key, turn.now_ms + order.keep_every_ms)
 
 
@@ -57,10 +63,13 @@ def conclude(turn: OrderTurn) -> None:
 
 
 def end(turn: OrderTurn) -> None:
-    """The order is decided: where that took long, the shop needs its time from now on."""
+    """The order is decided: where that took long, the shop's time and that of its claims begin now."""
     order = turn.row
-    if order.keep_every_ms and turn.now_ms >= order.changed_at_ms + order.keep_every_ms:
+    undecided_ms = turn.now_ms - order.changed_at_ms
+    if order.keep_every_ms and undecided_ms >= order.keep_every_ms:
         _keep(turn)
+    if len(order.lines) > 1 and undecided_ms >= LONG_MS:
+        _recall(turn)
 
 
 def look_after(turn: Turn, page: bytes, budget: int) -> tuple[int, bool]:
@@ -91,6 +100,14 @@ def _keep(turn: OrderTurn) -> int:
     for sku in taken:
         turn.send(SKU_COMMANDS, sku.encode(), encode(Keep(promotion_id, sku, ref)))
     return len(taken)
+
+
+def _recall(turn: OrderTurn) -> None:
+    """Nobody waits for the answers."""
+    ref, promotion_id = turn.ids
+    for sku, line in turn.row.lines.items():
+        if line.left:
+            turn.send(SKU_COMMANDS, sku.encode(), encode(Recall(promotion_id, sku, ref)))
 
 
 def _taken(order: Order) -> list[str]:

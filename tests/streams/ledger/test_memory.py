@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from streams.ledger import commands as c
-from streams.ledger.commands import Claim, LineRecalled, Recall, Tick
+from streams.ledger.commands import Claim, Keep, LineCancelled, LineRecalled, Recall, Tick
 from streams.ledger.orders.forgetting import MINUTE_MS
 from streams.ledger.terms import Terms
-from tests.streams.ledger.orders.support import PROMOTION, Bench, asked, cancels, only_outcome
+from tests.streams.ledger.orders.support import PROMOTION, Bench, asked, cancels, only_outcome, outcomes
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
     IDS,
@@ -169,3 +169,28 @@ def test_a_repeat_that_is_decided_the_moment_before_its_order_is_forgotten_still
     ledger.at(bench.now_ms)
     [answer] = of(LineRecalled, ledger.do(recall))
     assert (answer.promotion_id, answer.quantity, answer.reason) == (PROMOTION, 2, "")
+
+
+@pytest.mark.parametrize("terms", [Terms(book_sale=True), Terms(settle_delay_ms=0), Terms()])
+def test_a_claim_is_remembered_as_long_as_an_order_that_is_decided_hours_later(terms: Terms) -> None:
+    """Seen by reading: another SKU's hold was asked for hours; meanwhile this one was closed, and its claims
+    forgotten with it, hours before the order was. A cancel was then told that nothing was left."""
+    bench, ledger = Bench(terms), Ledger()
+    bench.now_ms = ledger.now_ms
+    ledger.open(5, terms=terms)
+    claim, _ = asked(bench.place(((SKU, 2), ("SKU-2", 1))))
+    [taken] = ledger.do(claim)
+    bench.feed(taken)
+    ledger.close()
+    ledger.verify()
+    ledger.after(3 * HOUR_MS)
+    bench.now_ms = ledger.now_ms
+    for command in asked(bench.decided("SKU-2", 1)):
+        if isinstance(command, Keep | Recall) and command.sku == SKU:
+            ledger.do(command)
+    assert len(outcomes(bench.sent)) == 1
+    ledger.after(terms.orders_kept_ms)
+    bench.tick(terms.orders_kept_ms)
+    [cancel] = asked(bench.cancel(((SKU, 2),)))
+    [given_back] = of(LineCancelled, ledger.do(cancel))
+    assert given_back.quantity == 2
