@@ -5,12 +5,10 @@ from __future__ import annotations
 from streams.ledger.commands import LineCancelled, LineDecided
 from streams.ledger.effects import Effects
 from streams.ledger.inputs import PlaceOrder
-from streams.ledger.orders import decide as decide_order
-from streams.ledger.reservations import decide as decide_units
+from streams.ledger.orders import decide
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Source
 from tests.streams.ledger.orders.support import PROMOTION, START_MS, WHOLE, Bench
-from tests.streams.ledger.reservations.stage import NOON_MS, Ledger, claim_of
 
 
 def test_each_outcome_that_the_orders_stage_publishes_is_counted_and_a_repeat_is_none() -> None:
@@ -18,21 +16,11 @@ def test_each_outcome_that_the_orders_stage_publishes_is_counted_and_a_repeat_is
     for offset, ref in enumerate(("ORD-1", "ORD-2", "ORD-3", "ORD-1")):
         source = Source("order-placed", 0, offset)
         lines = (("SKU-1", 2), ("SKU-2", 1))
-        decide_order(rows, PlaceOrder(source, WHOLE, START_MS, ref, PROMOTION, lines, b""), START_MS, effects)
+        decide(rows, PlaceOrder(source, WHOLE, START_MS, ref, PROMOTION, lines, b""), START_MS, effects)
         for sku, quantity in lines:
             refused = "EXHAUSTED" if ref == "ORD-3" and sku == "SKU-2" else ""
-            decide_order(rows, LineDecided(PROMOTION, ref, sku, quantity, refused), START_MS, effects)
-    decide_order(rows, LineCancelled(PROMOTION, "ORD-3", "SKU-1", 1, 2), START_MS, effects)
-    assert effects.outcomes == {"ACCEPTED": 2, "REJECTED": 1}
-
-
-def test_each_outcome_that_the_ledger_publishes_is_counted() -> None:
-    ledger, effects = Ledger(), Effects()
-    ledger.open(2)
-    for number in range(3):
-        claim = claim_of(f"O-{number}")
-        claim.source = Source("order-placed", 0, number)
-        decide_units(ledger.rows, claim, NOON_MS, effects)
+            decide(rows, LineDecided(PROMOTION, ref, sku, quantity, refused), START_MS, effects)
+    decide(rows, LineCancelled(PROMOTION, "ORD-3", "SKU-1", 1, 2), START_MS, effects)
     assert effects.outcomes == {"ACCEPTED": 2, "REJECTED": 1}
 
 
@@ -44,7 +32,7 @@ def test_each_dead_letter_of_a_batch_is_counted() -> None:
         other = PlaceOrder(
             Source("order-placed", 0, offset), WHOLE, START_MS, "ORD-1", PROMOTION, (("SKU-1", 9),), b""
         )
-        decide_order(bench.rows, other, START_MS, effects)
+        decide(bench.rows, other, START_MS, effects)
     assert effects.dead_letters == {"CONFLICT": 2}
 
 

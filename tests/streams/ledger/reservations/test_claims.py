@@ -184,6 +184,16 @@ def test_claims_are_counted_by_reason() -> None:
     assert effects.reasons == {"": 1, "EXHAUSTED": 2}
 
 
+def test_claims_that_waited_are_counted_by_reason_once_they_are_decided() -> None:
+    ledger, effects = Ledger(), Effects()
+    ledger.reserve(1)
+    for order in ("O-1", "O-2", "O-3"):
+        decide(ledger.rows, claim_of(order), NOON_MS, effects)
+    assert effects.reasons == {}
+    decide(ledger.rows, c.HoldConfirmed(*IDS, 1, 1), NOON_MS, effects)
+    assert effects.reasons == {"": 1, "EXHAUSTED": 2}
+
+
 def test_a_repeat_begins_the_retention_of_its_claim_anew_as_it_does_for_the_order() -> None:
     """The orders stage has forgotten the order; its second life is as long as the first."""
     ledger = Ledger()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from streams.ledger import commands as c
 from streams.ledger.reservations.figures import EVERY_MS
 from streams.ledger.terms import Terms
@@ -120,10 +122,16 @@ def test_a_closed_verified_and_forgotten_reservation_keeps_its_row_and_has_no_de
     assert ledger.kept() == [b"RR"]
 
 
-def test_claims_are_kept_for_the_retention_after_the_close() -> None:
+@pytest.mark.parametrize("waits", [False, True])
+def test_claims_are_kept_for_the_retention_after_the_close(waits: bool) -> None:
     ledger = Ledger()
-    ledger.open(100)
-    ledger.claim("O-1")
+    ledger.reserve(100, expires_in_ms=10 * HOUR_MS)
+    if waits:
+        ledger.claim("O-1")
+    ledger.do(c.HoldConfirmed(*IDS, 1, 100))
+    if not waits:
+        ledger.claim("O-1")
+    ledger.now_ms += 9 * HOUR_MS
     ledger.close()
     ledger.verify()
     ledger.after(TERMS.claims_kept_ms - TERMS.verify_ms - 1)

@@ -96,6 +96,15 @@ def test_a_sku_that_is_refused_is_told_as_rejected(reason: str) -> None:
     ]
 
 
+def test_claims_that_are_told_that_fluent_does_not_answer_are_in_the_figures_a_second_later() -> None:
+    ledger = Ledger()
+    ledger.reserve(10)
+    ledger.claim("O-1", 3)
+    ledger.after(TERMS.hold_timeout_ms + SECOND_MS)
+    told = [(each["status"], each["rejectedUnits"]) for each in ledger.published]
+    assert told == [("PENDING", 0), ("PENDING", 3)]
+
+
 def test_what_comes_after_the_close_is_told_as_well() -> None:
     ledger = Ledger()
     ledger.open(10)

@@ -58,6 +58,15 @@ def test_the_outcome_answers_the_event_and_nothing_goes_to_the_orders_stage() ->
     assert dict(sent.headers or [])["source-offset"] == b"17"
 
 
+def test_an_order_that_waited_is_answered_to_its_event_alone_as_well() -> None:
+    ledger = Ledger()
+    ledger.reserve(10)
+    ledger.do(whole("O-1", 3))
+    out = ledger.do(c.HoldConfirmed(*IDS, 1, 10))
+    assert [parts(record) for record in out if isinstance(record, dict)] == [[(3, "")]]
+    assert "order-commands" not in [send.topic for send in ledger.sent]
+
+
 def test_outcomes_are_counted_as_they_are_published_repeats_as_well() -> None:
     ledger = Ledger()
     ledger.open(3)
