@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from streams.engine.store import RocksStore
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.watermark import raise_watermark, watermark_ms
 from tests.proof.mutants import mutate, trial
@@ -107,7 +110,7 @@ MUTANT = next(
 def test_it_is_told_who_notices_a_change(
     tests: list[Callable[[], None]], sale: Callable[[], None], verdict: str
 ) -> None:
-    touched = frozenset({raise_watermark.__code__})
+    touched = frozenset({trial.named(raise_watermark.__code__)})
     suite = trial.Suite([sale], [trial.Known(test, 0.0, touched) for test in tests])
     assert suite.verdict(MUTANT, 0.2 if verdict == "time" else 60.0) == verdict
 
@@ -118,7 +121,7 @@ def test_a_change_is_shown_only_to_tests_that_run_its_function() -> None:
 
 
 def test_a_change_is_first_shown_to_tests_that_have_noticed_others() -> None:
-    touched = frozenset({raise_watermark.__code__})
+    touched = frozenset({trial.named(raise_watermark.__code__)})
     quick, notices, slow = (trial.Known(run, 1.0, touched) for run in (passes, fails, fails))
     suite = trial.Suite([], [quick, notices, slow])
     assert suite.verdict(MUTANT, 60.0) == suite.verdict(MUTANT, 60.0) == "tests"
@@ -127,9 +130,32 @@ def test_a_change_is_first_shown_to_tests_that_have_noticed_others() -> None:
 
 
 def test_it_is_learnt_which_functions_a_test_runs() -> None:
-    known = trial._learnt(passes)
-    assert {passes.__code__, raise_watermark.__code__} <= known.functions
-    assert watermark_ms.__code__ not in trial._learnt(lambda: None).functions
+    known, other = trial._learnt(passes), trial._learnt(lambda: None)
+    assert {trial.named(each.__code__) for each in (passes, raise_watermark)} <= known.functions
+    assert trial.named(watermark_ms.__code__) not in other.functions
+
+
+def test_a_test_that_fails_without_any_change_is_told() -> None:
+    def fails() -> None:
+        raise AssertionError("as it should")
+
+    with pytest.raises(AssertionError, match="as it should"):
+        trial._learnt(fails)
+
+
+def test_threads_that_a_test_has_left_behind_are_not_missed_by_the_next(tmp_path: Path) -> None:
+    """Seen: a test that opened RocksDB waited for ever in each fork, because its threads were not there."""
+
+    def opens() -> None:
+        store = RocksStore(tmp_path / str(os.getpid()))
+        store.write({b"k": b"v"})
+        store.close()
+
+    known = trial._learnt(opens)
+    suite = trial.Suite(
+        [], [trial.Known(known.run, known.seconds, known.functions | trial._learnt(passes).functions)]
+    )
+    assert suite.verdict(MUTANT, 20.0) == "survived"
 
 
 def test_this_process_is_not_changed_by_a_trial() -> None:

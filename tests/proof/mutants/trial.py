@@ -7,6 +7,7 @@ or have noticed many others.
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import resource
@@ -51,6 +52,9 @@ PHASES = (Phase.explicit, Phase.generate)
 Runs = Callable[[], None]
 """A test or a sale: raises when it fails."""
 
+Function = tuple[str, str, int]
+"""File, qualified name and first line."""
+
 
 @dataclass
 class Known:
@@ -58,7 +62,7 @@ class Known:
 
     run: Runs
     seconds: float
-    functions: frozenset[CodeType]
+    functions: frozenset[Function]
     noticed: int = 0
     """So many changes up to now."""
 
@@ -73,7 +77,7 @@ class Suite:
     def verdict(self, mutant: Mutant, within_s: float) -> str:
         """Who notices a change: tests, sales, time, or nobody."""
         try:
-            function = function_of(mutant).__code__
+            function = named(function_of(mutant).__code__)
         except TypeError:
             return VERDICTS[NOT_MADE]
         tests = sorted((each for each in self.known if function in each.functions), key=_cost)
@@ -187,7 +191,26 @@ def _run(item: pytest.Item) -> None:
 
 
 def _learnt(run: Runs) -> Known:
+    """In a fork: what threads a test leaves behind (those of RocksDB), later forks would miss."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            with os.fdopen(writes, "w") as told:
+                json.dump(_profiled(run), told)
+        finally:
+            os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads) as told:
+        failure, seconds, functions = json.load(told)
+    os.waitpid(child, 0)
+    assert not failure, failure
+    return Known(run, seconds, frozenset(map(tuple, functions)))
+
+
+def _profiled(run: Runs) -> tuple[str, float, list[Function]]:
     functions: dict[int, CodeType] = {}
+    failure = ""
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         if event == "call":
@@ -198,11 +221,18 @@ def _learnt(run: Runs) -> Known:
     sys.setprofile(note)
     try:
         run()
+    except AssertionError as error:
+        failure = str(error)
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
     seconds = time.process_time() - began
-    return Known(run, seconds, frozenset(each for each in functions.values() if _is_ours(each)))
+    return failure, seconds, [named(each) for each in list(functions.values()) if _is_ours(each)]
+
+
+def named(code: CodeType) -> Function:
+    """Which function it is the code of."""
+    return code.co_filename, code.co_qualname, code.co_firstlineno
 
 
 def _is_ours(code: CodeType) -> bool:

@@ -218,7 +218,7 @@ async def a_driver(path: Path, pace: Pace) -> AsyncIterator[Bench]:
     async with asyncio.timeout(WITHIN_S):
         await driver.close()
     assert producers.closed and ("close", None) in group.asked
-    executor.shutdown(wait=False)
+    executor.shutdown()
 
 
 def fetch(start: int, *keys: bytes) -> Fetched:
