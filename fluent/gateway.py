@@ -174,11 +174,12 @@ class Gateway:
 
     async def _tried(self, request: FluentRequest, may_wait: bool) -> SkuCommand:
         """The answer, after as many tries as are sensible now. Raises what the last one raised."""
-        deadline = self.client.clock() + self.options.budget_s
+        began_at = self.client.clock()
+        deadline = began_at + self.options.budget_s
         attempt = 0
         while True:
             try:
-                return await self._once(request, deadline, may_wait)
+                return await self._once(request, began_at, deadline, may_wait)
             except (BudgetSpent, LeaseTooShort, LoginRefused, HeldByAnother):
                 raise
             except Unanswered as error:
@@ -227,9 +228,12 @@ class Gateway:
             recommendation="Run flashsale check; the ledger asks again by itself.",
         )
 
-    async def _once(self, request: FluentRequest, deadline: float, may_wait: bool) -> SkuCommand:
+    async def _once(
+        self, request: FluentRequest, began_at: float, deadline: float, may_wait: bool
+    ) -> SkuCommand:
         trace = "" if isinstance(request, VerifyRequest) else request.trace
         stock = self.stock(request.promotion_id, request.sku, request.reservation_ref, deadline, trace)
+        stock.began_at = began_at
         pause_s = self.options.read_back_pause_s
         match request:
             case HoldRequest():

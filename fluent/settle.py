@@ -24,43 +24,43 @@ from streams.ledger.fluent_requests import ReleaseRequest, SettleRequest
 MAX_ROUNDS = 12
 """Rounds in a row that may pass without a new booking."""
 
-Write = Coroutine[Any, Any, None]
+Booking = tuple[str, Coroutine[Any, Any, None]]
+"""A write, and the position whose booking it makes right."""
 
 
 async def settle(stock: Stock, request: SettleRequest, pause_s: float) -> SettleConfirmed | SettleFailed:
     """Makes the hold exactly `remaining` units. Writes quantities only, so it can revive nothing.
 
-    Raises Unanswered when it cannot be known now.
+    A part that seems to be right, or not to be there, may be so only in a look that lags behind the write
+    before: that is believed at a second look. Raises Unanswered when it cannot be known now.
     """
-    parts = await _settleable(stock, pause_s)
-    live = [part for part in parts if part.live]
-    held = sum(part.units for part in live)
-    if request.remaining and not live:
-        state = "is INACTIVE" if parts else "does not exist"
-        return _settle_failed(request, f"the hold {stock.stem} {state} in Fluent")
-    sizes = left_by_part([part.planned for part in live], request.remaining)
-    changes = [(part, size) for part, size in zip(live, sizes, strict=True) if part.units != size]
-    try:
-        await all_over([stock.resize(part, size) for part, size in changes if size > part.units])
-        if request.book_sale:
-            await book_sales(stock, parts, request.consumed, pause_s)
-        await all_over([stock.resize(part, size) for part, size in changes if size < part.units])
-    except Refused as refusal:
-        return _settle_failed(request, f"the hold {stock.stem} still has {held} units: {refusal}")
-    return SettleConfirmed(request.promotion_id, request.sku, request.number, request.remaining)
+    while True:
+        lag_s = stock.lag_s(pause_s)
+        parts = stock.ours(await stock.parts())
+        live = [part for part in parts if part.live]
+        if not live and lag_s:
+            await asyncio.sleep(lag_s)
+            continue
+        if request.remaining and not live:
+            state = "is INACTIVE" if parts else "does not exist"
+            return _settle_failed(request, f"the hold {stock.stem} {state} in Fluent")
+        sizes = left_by_part([part.planned for part in live], request.remaining)
+        changes = [(part, size) for part, size in zip(live, sizes, strict=True) if part.units != size]
+        try:
+            await all_over([stock.resize(part, size) for part, size in changes if size > part.units])
+            if request.book_sale:
+                await book_sales(stock, parts, request.consumed, pause_s)
+            await all_over([stock.resize(part, size) for part, size in changes if size < part.units])
+        except Refused as refusal:
+            held = sum(part.units for part in live)
+            return _settle_failed(request, f"the hold {stock.stem} still has {held} units: {refusal}")
+        if not lag_s or len(changes) == len(live):
+            return SettleConfirmed(request.promotion_id, request.sku, request.number, request.remaining)
+        await asyncio.sleep(stock.lag_s(pause_s))
 
 
 def _settle_failed(request: SettleRequest, error: str) -> SettleFailed:
     return SettleFailed(request.promotion_id, request.sku, request.number, error)
-
-
-async def _settleable(stock: Stock, pause_s: float) -> list[Part]:
-    """Our parts; looks twice before it believes that there is nothing to settle."""
-    parts = stock.ours(await stock.parts())
-    if not any(part.live for part in parts):
-        await asyncio.sleep(pause_s)
-        parts = stock.ours(await stock.parts())
-    return parts
 
 
 async def release(stock: Stock, request: ReleaseRequest, pause_s: float) -> ReleaseConfirmed | ReleaseFailed:
@@ -87,13 +87,16 @@ async def release(stock: Stock, request: ReleaseRequest, pause_s: float) -> Rele
 async def book_sales(stock: Stock, parts: list[Part], consumed: int, pause_s: float) -> None:
     """Makes the bookings say that `consumed` units are sold. Repeatable.
 
+    As with parts, a booking that seems to be right is believed at a second look, unless it was just written.
     Raises Refused where the profile cannot book or a ref is somebody else's, NotSettled, or what the writes
     raise.
     """
     if not stock.profile.books_sales:
         raise Refused(f'profile {stock.profile.name} cannot book sales: use settlement "order-flow"')
     rounds = known = 0
+    written: set[str] = set()
     while rounds < MAX_ROUNDS:
+        lag_s = stock.lag_s(pause_s)
         sales = await _own_sales(stock)
         rounds = 0 if len(sales) > known else rounds + 1
         known = len(sales)
@@ -103,9 +106,13 @@ async def book_sales(stock: Stock, parts: list[Part], consumed: int, pause_s: fl
             *_creations(stock, sales, wanted),
         ]
         if not writes:
-            return
+            if not lag_s or written == set(wanted):
+                return
+            await asyncio.sleep(lag_s)
+            continue
+        written.update(position for position, _ in writes)
         try:
-            await all_over(writes)
+            await all_over([write for _, write in writes])
         except Duplicate:
             await asyncio.sleep(pause_s)
     raise NotSettled(f"the SALE bookings of {stock.stem} keep changing")
@@ -142,8 +149,8 @@ async def _wanted(stock: Stock, parts: list[Part], sales: list[Part], consumed: 
     return wanted
 
 
-def _updates(stock: Stock, sales: list[Part], wanted: dict[str, int]) -> list[Write]:
-    writes: list[Write] = []
+def _updates(stock: Stock, sales: list[Part], wanted: dict[str, int]) -> list[Booking]:
+    writes: list[Booking] = []
     done: set[str] = set()
     for sale in sales:
         if not sale.live:
@@ -151,20 +158,21 @@ def _updates(stock: Stock, sales: list[Part], wanted: dict[str, int]) -> list[Wr
         units = 0 if sale.position in done else wanted[sale.position]
         done.add(sale.position)
         if sale.units != units:
-            writes.append(stock.update_sale(sale, units))
+            writes.append((sale.position, stock.update_sale(sale, units)))
         elif sale.status != stock.profile.active:
-            writes.append(stock.activate_sale(sale))
+            writes.append((sale.position, stock.activate_sale(sale)))
     return writes
 
 
-def _creations(stock: Stock, sales: list[Part], wanted: dict[str, int]) -> list[Write]:
+def _creations(stock: Stock, sales: list[Part], wanted: dict[str, int]) -> list[Booking]:
     live = {sale.position for sale in sales if sale.live}
     number = max((sale.number for sale in sales), default=0)
-    writes: list[Write] = []
+    writes: list[Booking] = []
     for position in sorted(wanted):
         # No further than this window of refs; the next round goes on when these are known to exist.
         if wanted[position] and position not in live and (number % WINDOW or not writes):
             number += 1
             attributes = sale_attributes(stock.promotion_id)
-            writes.append(stock.create_sale(number, position, wanted[position], attributes))
+            creation = stock.create_sale(number, position, wanted[position], attributes)
+            writes.append((position, creation))
     return writes

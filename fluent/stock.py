@@ -42,6 +42,13 @@ class Stock(Reading):
         self.promotion_id = promotion_id
         self.sku = sku
         self.stem = stem
+        self.began_at = client.clock()
+        """Since when its request is worked on: whatever a former one wrote was written before that."""
+
+    def lag_s(self, pause_s: float) -> float:
+        """For how long a look-up may still show what was there before a former request's last write, where
+        reads lag by `pause_s` at most."""
+        return max(0.0, self.began_at + pause_s - self._client.clock())
 
     # --- reading ----------------------------------------------------------------------------------
 

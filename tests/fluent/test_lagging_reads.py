@@ -7,9 +7,11 @@ sees them.
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from streams.ledger.commands import HoldConfirmed
+from streams.ledger.commands import HoldConfirmed, ReleaseConfirmed, SettleConfirmed
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Network, Requests, live
 from tests.support.fluent import FluentSimulator
@@ -60,3 +62,40 @@ async def test_units_that_came_back_a_moment_ago_are_found_by_a_second_look(
     simulator.control(stale_ms=STALE_MS)
     simulator.next("staleRead", match="Available", contains=two.sku, count=2)
     assert isinstance(await gateway.handle(two.hold(120)), HoldConfirmed)
+
+
+@pytest.mark.parametrize("remaining", [100, 95])
+async def test_a_hold_that_was_as_large_before_the_last_settle_is_not_taken_for_as_large_again(
+    simulator: FluentSimulator, new_gateway: NewGateway, two: Requests, remaining: int
+) -> None:
+    """Seen: 60 + 40 units were settled to 30, then cancelled. The settle back to 100 was confirmed, though
+    nothing was written. The ledger sold the units anew, and Fluent had them on sale as well."""
+    gateway = new_gateway(read_back_pause_s=LONGER_THAN_THE_LAG_S)
+    assert isinstance(await gateway.handle(two.hold(100)), HoldConfirmed)
+    await asyncio.sleep(LONGER_THAN_THE_LAG_S)  # the hold shows, whatever lags
+    assert isinstance(await gateway.handle(two.settle(30, 70)), SettleConfirmed)
+    simulator.control(stale_ms=STALE_MS)
+    simulator.next("staleRead", match="FindParts", contains=two.ref)
+    answer = await gateway.handle(two.settle(remaining, 100 - remaining))
+    assert answer == SettleConfirmed(two.promotion, two.sku, 3, remaining)
+    assert sum(live(simulator, two.sku).values()) == remaining
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_a_booking_that_was_as_large_before_the_last_one_is_not_taken_for_as_large_again(
+    simulator: FluentSimulator, new_gateway: NewGateway, two: Requests, closing: bool
+) -> None:
+    """Seen: of 20 sold units 10 were booked when the rest was released, so that 10 were on sale again."""
+    gateway = new_gateway(read_back_pause_s=LONGER_THAN_THE_LAG_S)
+    assert isinstance(await gateway.handle(two.hold(100)), HoldConfirmed)
+    assert isinstance(await gateway.handle(two.settle(80, 20, sale=True)), SettleConfirmed)
+    await asyncio.sleep(LONGER_THAN_THE_LAG_S)
+    assert isinstance(await gateway.handle(two.settle(90, 10, sale=True)), SettleConfirmed)
+    after = simulator.journal()["last"]
+    simulator.control(stale_ms=STALE_MS)
+    simulator.next("staleRead", match="FindParts", contains=two.ref, count=2)
+    request = two.release(20, sale=True) if closing else two.settle(80, 20, sale=True)
+    assert isinstance(await gateway.handle(request), ReleaseConfirmed if closing else SettleConfirmed)
+    assert simulator.truth(two.sku)["booked"] == 20
+    on_sale = [entry["available"] for entry in simulator.journal(after, two.sku)["entries"]]
+    assert max(on_sale) == (100 if closing else 20)
