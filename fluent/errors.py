@@ -19,12 +19,26 @@ from streams.log import get_logger
 log = get_logger("fluent")
 
 
+LONGEST_WORDS = 1_000
+"""Characters of what Fluent says: an answer to the ledger repeats it, and has to fit into a record."""
+
+_BEARER = re.compile(r"\bbearer\s+[^\s\"',;]+", re.IGNORECASE)
+
+
+def in_short(text: str) -> str:
+    """What was said, cut to what a person reads, and without a token that some page has repeated."""
+    if len(text) > LONGEST_WORDS:
+        text = f"{text[:LONGEST_WORDS]}…"
+    return _BEARER.sub("bearer [redacted]", text)
+
+
 class FluentError(Exception):
     """Anything that keeps Fluent from answering a call with data. `code` is Fluent's own, or empty."""
 
     code: str
 
     def __init__(self, message: str, *, code: str = "", wait_s: float = 0.0) -> None:
+        message = in_short(message)
         super().__init__(f"{message} ({code})" if code and code not in message else message)
         self.code = code
         self.exhausted = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 
-from fluent.errors import BrokenPaging, FluentError, NotSettled, NotUnderstood, Refused
+from fluent.errors import BrokenPaging, FluentError, NotSettled, NotUnderstood, Refused, in_short
 from fluent.hold import end_all
 from fluent.stock import Stock
 from schemas.reasons import Reason
@@ -70,6 +70,7 @@ async def refusal(
     """
     subject = (request.promotion_id, request.sku, request.number)
     said = f"given up after {FAILURES} failures of the same kind, the last: {type(cause).__name__}: {cause}"
+    said = in_short(said)
     match request:
         case HoldRequest():
             with contextlib.suppress(FluentError):

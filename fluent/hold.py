@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from fluent.errors import Duplicate, HeldByAnother, NotFound, NotSettled, Refused
+from fluent.errors import Duplicate, HeldByAnother, NotFound, NotSettled, Refused, in_short
 from fluent.parts import (
     WINDOW,
     Attributes,
@@ -224,7 +224,7 @@ class Hold:
 
     def _failed(self, reason: Reason, error: str) -> HoldFailed:
         request = self._request
-        return HoldFailed(request.promotion_id, request.sku, request.number, reason.value, error)
+        return HoldFailed(request.promotion_id, request.sku, request.number, reason.value, in_short(error))
 
     def _taken(self, part: Part) -> HoldFailed:
         owner = part.attributes.get("promotion_id") or "nobody known"

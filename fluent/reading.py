@@ -27,7 +27,7 @@ def readable(read: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any,
     async def checked(*given: P.args, **named: P.kwargs) -> T:
         try:
             return await read(*given, **named)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise UnreadableAnswer(f"{read.__name__}: {type(error).__name__}: {error}") from error
 
     return checked

@@ -12,15 +12,16 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 import httpx
 
 from fluent.client.limits import full_jitter_s
 from fluent.client.transport import Answer, fluents_json, may_be_fluents
-from fluent.errors import LoginFailed, LoginRefused
+from fluent.errors import LoginFailed, LoginRefused, UnreadableAnswer
 from fluent.meters import Meters
 from fluent.options import FluentOptions
-from streams.log import get_logger
+from streams.log import REDACTED, get_logger
 
 log = get_logger("fluent")
 
@@ -29,6 +30,8 @@ MARGIN_S = 60.0
 MARGIN_SHARE = 0.1
 """A token is renewed a minute, or a tenth of its life if that is less, before it expires."""
 MAX_SILENCE_S = 60.0
+SECRETS = ("client_secret", "password", "refresh_token")
+"""Fields of the form; some end points repeat in an error what they were sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class TokenSource:
                 await asyncio.sleep(self._pause_s(attempt - 1))
             try:
                 token = await self._ask_once(form)
-            except (httpx.HTTPError, TimeoutError, ValueError) as error:
+            except (httpx.HTTPError, TimeoutError, ValueError, UnreadableAnswer) as error:
                 failure = f"{type(error).__name__} {error}".strip()
                 self._meters.logins[f"{form['grant_type']} {type(error).__name__}"] += 1
                 continue
@@ -153,7 +156,7 @@ class TokenSource:
         refusing = 400 <= response.status_code < 500 and response.status_code not in (408, 429)
         if refusing and isinstance(answer.get("error"), str):
             self._meters.logins[f"{form['grant_type']} refused"] += 1
-            raise _Rejected(_why(response.status_code, answer))
+            raise _Rejected(_why(response.status_code, answer, form | client))
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"HTTP {response.status_code}")
         access = answer.get("access_token")
@@ -176,9 +179,11 @@ def _useful_s(expires_in: object) -> float:
     return lifetime_s - min(MARGIN_S, lifetime_s * MARGIN_SHARE)
 
 
-def _why(status: int, answer: Answer) -> str:
-    """The end point's own words, without anything that we sent."""
+def _why(status: int, answer: Answer, form: dict[str, str]) -> str:
+    """The end point's own words, without any secret that we sent."""
     told = ": ".join(str(answer[key]) for key in ("error", "error_description") if answer.get(key))
+    for secret in filter(None, map(form.get, SECRETS)):
+        told = told.replace(secret, REDACTED).replace(quote_plus(secret), REDACTED)
     return f"HTTP {status} {told}"
 
 

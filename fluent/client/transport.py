@@ -10,7 +10,11 @@ import asyncio
 import json
 import re
 import uuid
+import zlib
+from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
+from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -42,7 +46,11 @@ def http_client(
     options: FluentOptions, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
     """A client with a keep-alive pool. TLS is always verified; HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and
-    SSL_CERT_DIR of the environment count, but not for a Fluent on this machine."""
+    SSL_CERT_DIR of the environment count, but not for a Fluent on this machine.
+
+    No answer, of whatever status, is larger than `max_response_bytes`, and no cookie is kept: those of a load
+    balancer that gives a new one each time would fill every later request until it is refused for its size.
+    """
     limits = httpx.Limits(
         max_connections=options.max_in_flight + 2,
         max_keepalive_connections=options.max_in_flight + 2,
@@ -55,8 +63,42 @@ def http_client(
         trust_env=not options.is_loopback,
         follow_redirects=False,
         transport=transport,
-        headers={"user-agent": "flash-sale-reservations"},
+        headers={"user-agent": "flash-sale-reservations", "accept-encoding": "gzip"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        event_hooks={"response": [partial(_bound, options.max_response_bytes)]},
     )
+
+
+async def _bound(limit: int, response: httpx.Response) -> None:
+    """Puts a bound on an answer's body before anybody reads it: httpx itself reads that of a 401."""
+    packed = response.headers.pop("content-encoding", "").strip().lower() == "gzip"
+    if isinstance(response.stream, httpx.AsyncByteStream):
+        response.stream = _Bounded(response.stream, limit, packed)
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """A body that is unpacked here, so that a few kilobytes cannot become gigabytes of memory."""
+
+    def __init__(self, body: httpx.AsyncByteStream, limit: int, packed: bool) -> None:
+        self._body = body
+        self._limit = limit
+        self._packed = packed
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left, unpacking = self._limit, zlib.decompressobj(zlib.MAX_WBITS | 16) if self._packed else None
+        async for piece in self._body:
+            if unpacking is not None:
+                try:
+                    piece = unpacking.decompress(piece, left + 1)
+                except zlib.error as error:
+                    raise httpx.DecodingError(str(error)) from error
+            left -= len(piece)
+            if left < 0:
+                raise UnreadableAnswer(f"the answer is larger than {self._limit} bytes")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 class Transport:
@@ -94,20 +136,8 @@ class Transport:
             content=body,
             headers={"content-type": "application/json", **about},
         )
-        response = await self._http.send(request, auth=self._auth, stream=True)
-        try:
-            return response.status_code, response.headers, await self._content(response)
-        finally:
-            await response.aclose()
-
-    async def _content(self, response: httpx.Response) -> bytes:
-        limit, size, pieces = self._options.max_response_bytes, 0, []
-        async for piece in response.aiter_bytes():
-            size += len(piece)
-            if size > limit:
-                raise UnreadableAnswer(f"the answer is larger than {limit} bytes")
-            pieces.append(piece)
-        return b"".join(pieces)
+        response = await self._http.send(request, auth=self._auth)
+        return response.status_code, response.headers, response.content
 
 
 def _read(status: int, headers: httpx.Headers, content: bytes) -> Answer:

@@ -114,8 +114,10 @@ async def test_one_fault_of_any_kind_changes_no_result(
 
 
 async def test_an_answer_that_is_too_large_is_not_read(new_gateway: NewGateway, one: Requests) -> None:
-    gateway = new_gateway(max_response_bytes=20, max_retries=0)
-    assert await gateway.handle(one.hold(1)) is None
+    hold = one.hold(1, b'{"note":"%s"}' % (b"x" * 1_000))
+    await new_gateway().handle(hold)
+    gateway = new_gateway(max_response_bytes=1_000, max_retries=0)
+    assert await gateway.handle(hold) is None
     assert gateway.meters.http_requests == {("FindParts", "UnreadableAnswer"): 1}
 
 
