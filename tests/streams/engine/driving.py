@@ -37,6 +37,17 @@ MEMBER = Membership(4, "we")
 DEAD = Ownership(("dead-a", "dead-b"), 3)
 
 
+class Clock:
+    """Time passes while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s, self.pauses = 0.0, list[float]()
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now_s += seconds
+
+
 def row_of(offset: int) -> tuple[bytes, bytes]:
     """What the changelog says about the source."""
     return POSITIONS.prefix + SOURCE.encode(), msgspec.msgpack.encode(Position(offset, "id"))
@@ -69,10 +80,15 @@ class Group:
         self.refuses: set[str] = set()
         self.given_up: list[str] = []
         """What somebody has stopped to wait for."""
+        self.errors: list[Exception] = []
+        """What the next questions end with."""
+        self.found = GroupOffset(0, DEAD)
         self.topic_ids: dict[Partition, str] = {}
 
     async def _answer(self, step: str, about: Any) -> None:
         self.asked.append((step, about))
+        if self.errors:
+            raise self.errors.pop(0)
         if step in self.refuses:
             raise Refused(step)
         if step in self.silent:
@@ -86,7 +102,7 @@ class Group:
         self, partitions: Iterable[Partition], *, stable: bool, within_s: float
     ) -> dict[Partition, GroupOffset]:
         await self._answer("stable" if stable else "owners", list(partitions))
-        return dict.fromkeys(partitions, GroupOffset(0, DEAD))
+        return dict.fromkeys(partitions, self.found)
 
     async def check(self, member: Membership, within_s: float) -> None:
         await self._answer("check", member)

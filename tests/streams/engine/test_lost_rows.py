@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -10,32 +9,13 @@ from typing import Any
 
 import pytest
 
-from streams.engine import takeover as module
 from streams.engine.broker.coordinators import GroupOffset
 from streams.engine.ownership import Ownership
 from streams.engine.ports import Position
 from streams.engine.takeover import Takeover, Unrecoverable
+from tests.streams.engine.driving import Clock
 
 SOURCE = "order-placed/0"
-
-
-class Clock:
-    """Time passes while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now_s, self.pauses = 0.0, list[float]()
-
-    async def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now_s += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": made.sleep}))
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: made.now_s))
-    return made
 
 
 def takeover(offset: int) -> Takeover:

@@ -1,0 +1,20 @@
+"""What tests of the steps of taking over share."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from streams.engine import takeover
+from tests.streams.engine.driving import Clock
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Of the steps: time passes while one of them waits."""
+    made = Clock()
+    monkeypatch.setattr(takeover, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": made.sleep}))
+    monkeypatch.setattr(takeover, "time", SimpleNamespace(monotonic=lambda: made.now_s))
+    return made
