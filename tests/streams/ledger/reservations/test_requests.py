@@ -6,7 +6,13 @@ import pytest
 
 from schemas.drift import DriftKind
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import HoldRequest, VerifyPage, VerifyRequest, reservation_ref
+from streams.ledger.fluent_requests import (
+    HoldRequest,
+    ReleaseRequest,
+    VerifyPage,
+    VerifyRequest,
+    reservation_ref,
+)
 from streams.ledger.reservations import earliest_deadline_ms
 from streams.ledger.terms import Terms
 from tests.streams.ledger.reservations.stage import (
@@ -197,6 +203,20 @@ def test_thousands_of_due_deadlines_are_acted_on_in_bounded_steps() -> None:
     assert sorted(answer.sku for answer in of(c.LineDecided, out)) == sorted(skus)
     assert {answer.reason for answer in of(c.LineReserved, out)} == {"EXPIRED"}
     assert len(of(c.LineReserved, out)) == 1_000
+
+
+def test_deadlines_of_both_clocks_share_the_bound_of_a_command() -> None:
+    ledger = Ledger()
+    closes_at_ms = NOON_MS + TERMS.ask_again_ms
+    for n in range(150):
+        ledger.step(c.Reserve("FLASH-1", f"OVER-{n}", 5, closes_at_ms - TERMS.expiry_grace_ms, TERMS))
+        ledger.step(c.HoldConfirmed("FLASH-1", f"OVER-{n}", 1, 5))
+    for n in range(400):
+        ledger.step(c.Reserve("FLASH-1", f"ASKED-{n}", 5, NOON_MS + HOUR_MS, TERMS))
+    ledger.now_ms = closes_at_ms
+    out = ledger.do(c.Tick(ledger.now_ms))
+    assert len({request.sku for request in of(ReleaseRequest, out)}) == 150
+    assert len({request.sku for request in of(HoldRequest, out)}) == 400
 
 
 def test_each_request_is_keyed_by_its_sku_and_each_answer_by_its_own_log() -> None:

@@ -55,6 +55,18 @@ def test_after_the_hold_time_out_waiting_claims_and_new_ones_are_told_that_fluen
     assert ledger.row().state == "PENDING"
 
 
+def test_the_person_on_call_reads_how_many_claims_wait_for_a_hold_that_is_overdue() -> None:
+    ledger = Ledger()
+    ledger.claim("EARLY")
+    ledger.after(TERMS.claim_grace_ms)
+    ledger.reserve(3)
+    for n in range(2):
+        ledger.claim(f"O-{n}")
+    ledger.after(TERMS.hold_timeout_ms)
+    [notice] = [notice for notice in ledger.notices if notice.event == "hold_overdue"]
+    assert (notice.level, notice.fields["waiting"]) == ("warning", 2)
+
+
 def test_a_hold_confirmed_after_the_time_out_opens_the_sale_for_new_claims() -> None:
     ledger = Ledger()
     ledger.reserve(3)
