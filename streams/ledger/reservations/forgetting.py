@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from streams.ledger.effects import MAX_EFFECTS
 from streams.ledger.reservations.state import (
-    BY_CLOCK,
     BY_WATERMARK,
     CLAIMS,
     CLOSED_STATES,
@@ -16,7 +15,6 @@ from streams.ledger.reservations.state import (
     RESERVATIONS,
     UNKNOWN,
     WAITING,
-    WAKE,
     ClaimRow,
 )
 from streams.ledger.reservations.turn import ReservationTurn, Work, take_by_key
@@ -47,7 +45,7 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
     """A claim's own deadline has come. The placeholder of an unknown promotion goes with its last claim."""
     row, rows = turn.row, turn.rows
     decided = rows.get(CLAIMS, claim)
-    if decided is None or decided.reason == WAITING:
+    if decided is None:
         return
     if row.state is not UNKNOWN and row.state not in CLOSED_STATES:
         return  # the close sees to it, as to the sale's other claims
@@ -55,12 +53,10 @@ def forget_one(turn: ReservationTurn, claim: bytes) -> None:
     if row.state is not UNKNOWN or rows.get(CLAIMS, claim) is not None:
         return
     row.unknown_claims -= 1
-    if row.unknown_claims or row.head != row.tail:
+    if row.unknown_claims:
         turn.finish()
-        return
-    BY_CLOCK.move(rows, row.wake_at_ms, 0, WAKE, turn.key)
-    BY_WATERMARK.move(rows, row.mark_at_ms, 0, WAKE, turn.key)
-    rows.delete(RESERVATIONS, turn.key)
+    else:
+        rows.delete(RESERVATIONS, turn.key)
 
 
 def _forget(turn: Turn, key: bytes, claim: ClaimRow, kept_ms: int) -> None:

@@ -84,6 +84,35 @@ def test_a_reservation_is_never_forgotten_whatever_was_claimed_before_its_start_
     assert [answer.quantity for answer in ledger.reserve()] == [5]
 
 
+def test_a_claim_whose_order_was_asked_about_again_and_again_is_forgotten_once() -> None:
+    """It has two deadlines then, by the second of which it is gone already."""
+    ledger = Ledger()
+    ledger.claim("A", 5)
+    ledger.after(TERMS.claim_grace_ms)
+    ledger.open(5)
+    ledger.close()
+    ledger.verify()
+    for _ in range(2):
+        ledger.after(20 * HOUR_MS)
+        ledger.do(Recall(*IDS, "A"))
+    ledger.after(TERMS.claims_kept_ms - 30 * HOUR_MS)
+    assert ledger.claim_row("A") is not None
+    ledger.now_ms += 2 * TERMS.claims_kept_ms
+    ledger.do(Tick(ledger.now_ms))
+    assert ledger.claim_row("A") is None
+    assert ledger.due_ms() is None
+
+
+def test_claims_of_an_unknown_promotion_that_are_not_forgotten_yet_keep_its_figures() -> None:
+    ledger = Ledger()
+    ledger.claim("A", 2)
+    ledger.after(HOUR_MS)
+    ledger.claim("B", 3)
+    ledger.after(24 * HOUR_MS)
+    assert ledger.claim_row("A") is None
+    assert (ledger.row().rejected_orders, ledger.row().rejected_units) == (2, 5)
+
+
 def test_a_claim_that_waits_for_a_start_is_answered_although_an_earlier_one_is_forgotten_meanwhile() -> None:
     ledger = Ledger()
     ledger.do(claim_of("SHORT", grace_ms=0, retention_ms=HOUR_MS))
