@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ class Taking:
     """A takeover of one source, over what the group and the topics say."""
 
     def __init__(self, executor: ThreadPoolExecutor) -> None:
-        self.group, self.topics = Group(), Topics()
+        self.group, self.topics, self.executor = Group(), Topics(), executor
         self.takeover = Takeover(self.group, self.topics, executor)  # type: ignore[arg-type]
         self.rows: dict[str, Position] = {}
         self.task: Any = SimpleNamespace(
@@ -46,7 +47,7 @@ class Taking:
 
 @pytest.fixture
 def taking() -> Iterator[Taking]:
-    with ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(3) as executor:
         yield Taking(executor)
 
 
@@ -153,6 +154,32 @@ async def test_a_restore_whose_broker_is_silent_is_begun_again(taking: Taking, c
     await taking.stable(None, None)
     assert await taking.restore() == ({SOURCE: 5}, frozenset())
     assert clock.pauses == [1.0, 1.0]
+
+
+async def test_a_third_restore_waits_for_one_of_two(taking: Taking) -> None:
+    """Each may hold 128 MB of what was fetched for it."""
+    began, go = list[str](), threading.Event()
+
+    def restoring(name: str) -> Any:
+        def restore(_: threading.Event) -> dict[str, Position]:
+            began.append(name)
+            assert go.wait(10)
+            return {}
+
+        return SimpleNamespace(**{**vars(taking.task), "name": name, "restore": restore})
+
+    await taking.stable(None, None)
+    restores = [taking.takeover.restore(restoring(name), 0, threading.Event()) for name in ("a", "b", "c")]
+    waiting = asyncio.gather(*restores)
+    try:
+        async with asyncio.timeout(5):
+            while len(began) < 2:
+                await asyncio.sleep(0.001)
+            await asyncio.get_running_loop().run_in_executor(taking.executor, str)  # the third thread is free
+    finally:
+        go.set()
+    await waiting
+    assert began == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("error", [Refused("moved on"), Unanswered("away"), KafkaConnectionError("broken")])
