@@ -72,11 +72,12 @@ class Topics(Changelog):
 
 
 class Group:
-    """In place of Coordinators. Who asks what is `silent` waits; what it `refuses` is refused."""
+    """In place of Coordinators. Who asks what is `silent` waits until it `speaks`; some it `refuses`."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
         self.silent: set[str] = set()
+        self.speaks = asyncio.Event()
         self.refuses: set[str] = set()
         self.given_up: list[str] = []
         """What somebody has stopped to wait for."""
@@ -93,7 +94,7 @@ class Group:
             raise Refused(step)
         if step in self.silent:
             try:
-                await asyncio.Event().wait()
+                await self.speaks.wait()
             except asyncio.CancelledError:
                 self.given_up.append(step)
                 raise

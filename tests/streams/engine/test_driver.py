@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from schemas.topics import ORDER_OUTCOMES
 from streams.engine.broker.errors import Aborted, Fenced, OutcomeUnknown, Refused
 from streams.engine.protocol import actions as act
 from streams.engine.protocol.pace import Pace
 from streams.engine.protocol.worker import WorkerProtocol
 from streams.engine.unprocessable import RecordFailed
 from tests.streams.engine.driving import (
+    CHANGELOG,
     MEMBER,
     PLACE,
     SOURCE,
@@ -36,7 +38,12 @@ async def test_what_is_durable_is_told_and_is_in_the_database(bench: Bench) -> N
     async with asyncio.timeout(WITHIN_S):
         await bench.driver.settled(lambda: bench.protocol.in_flight is None)
     assert bench.seen.told == [("committed", "task-0", 2, 2), ("transaction", 1, True)]
-    assert [(each.offsets, each.member) for each in bench.producers.begun] == [({PLACE: 2}, MEMBER)]
+    [begun] = bench.producers.begun
+    assert (begun.offsets, begun.member) == ({PLACE: 2}, MEMBER)
+    assert [(at, batch.record_count()) for at, batch in begun.batches] == [
+        ((ORDER_OUTCOMES, 0), 2),
+        ((CHANGELOG, 0), 2),
+    ]
     store, mark = bench.task.database.store, bench.task.database.store.mark()
     assert store.get(COUNTS.prefix + b"a") is not None
     assert mark is not None and (mark.topic_id, mark.next_offset) == ("the topic", 10)

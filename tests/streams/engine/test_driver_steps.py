@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -45,6 +46,7 @@ async def test_a_task_is_taken_over_step_by_step_and_its_former_owner_is_fenced(
     ]
     await bench.until(lambda: bench.seen.seeks == {PLACE: 0})
     assert bench.group.topic_ids == {PLACE: "id"} and bench.task.taken_over_at is not None
+    await bench.until(lambda: not bench.driver._running and not bench.driver._steps)
 
 
 async def test_a_worker_that_the_group_does_not_know_takes_nothing_over(bench: Bench) -> None:
@@ -65,6 +67,30 @@ async def test_a_step_of_an_attempt_that_is_over_is_given_up(bench: Bench, step:
     bench.driver.carry_out(bench.protocol.rebalancing(0.0))
     await bench.until(lambda: step in bench.group.given_up)
     assert bench.steps()[-1] == step and bench.seen.deaths == []
+
+
+async def test_a_step_goes_on_whatever_else_happens_in_its_attempt(bench: Bench) -> None:
+    bench.group.silent = {"stable"}
+    bench.grant()
+    await bench.until(lambda: "stable" in bench.steps())
+    bench.driver.carry_out(bench.protocol.drifted(0.0))
+    bench.group.speaks.set()
+    await bench.until(lambda: bench.task.running)
+    assert bench.group.given_up == []
+
+
+async def test_clients_are_closed_after_what_still_uses_them(bench: Bench) -> None:
+    bench.group.silent = {"let go"}
+    await bench.running()
+    bench.driver.carry_out(bench.protocol.rebalancing(0.0))
+    await bench.until(lambda: "let go" in bench.steps())
+    closing = asyncio.create_task(bench.driver.close())
+    for waits in (True, False):
+        await asyncio.sleep(0)
+        assert (bench.protocol.letting_go, bench.producers.closed) == (waits, not waits)
+        bench.group.speaks.set()
+        if waits:
+            await closing
 
 
 async def test_a_restore_that_nobody_waits_for_any_more_is_told_so(
