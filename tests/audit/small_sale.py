@@ -94,10 +94,10 @@ def final(*lines: dict[str, Any], revision: int = 1) -> bytes:
     return encoded({"promotionId": "P", "kind": "FINAL", "lines": lines, "revision": revision})
 
 
-def release(sku: str, reserved: int, consumed: int, cause: str = "ENDED") -> bytes:
+def release(sku: str, reserved: int, consumed: int, cause: str = "ENDED", **more: str) -> bytes:
     """The end of a hold."""
     figures = {"reserved": reserved, "consumed": consumed, "released": reserved - consumed}
-    return encoded({"promotionId": "P", "sku": sku, "cause": cause, **figures})
+    return encoded({"promotionId": "P", "sku": sku, "cause": cause, **figures, **more})
 
 
 PLACED = (order("O-1", ("A", 1), ("B", 1)), order("O-2", ("A", 2)), order("O-2", ("A", 1)), b"{",

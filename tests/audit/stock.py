@@ -34,7 +34,11 @@ def each_hold_ends_exactly_once(sale: Sale) -> Iterator[str]:
 
 
 def a_hold_ends_for_what_came_first(sale: Sale) -> Iterator[str]:
-    """ENDED where an end was placed before the expiry, else EXPIRED; where some were before it, either."""
+    """ENDED where an end was placed before the expiry, else EXPIRED; where some were before it, either.
+
+    And either where the release came so late that nobody waited any more for an end that was undecided.
+    """
+    backlog_ms = sale.evidence.max_backlog_ms
     for release in sale.releases:
         line = sale.lines.get((release["promotionId"], release["sku"]))
         if release["cause"] == CANCELLED or line is None or not line["success"]:
@@ -42,7 +46,9 @@ def a_hold_ends_for_what_came_first(sale: Sale) -> Iterator[str]:
         expires_ms = time_ms(line["expiresAt"])
         first_ms, last_ms = sale.ended_ms.get((release["promotionId"],), (expires_ms + 1, expires_ms + 1))
         allowed = {"ENDED"} if last_ms <= expires_ms else {"EXPIRED"} if first_ms > expires_ms else None
-        if allowed is not None and release["cause"] not in allowed:
+        if allowed is None or release["cause"] in allowed:
+            continue
+        if backlog_ms is None or time_ms(release["releasedAt"]) < expires_ms + backlog_ms:
             yield f"{release} of a promotion that ended at {first_ms} and was to expire at {expires_ms}"
 
 

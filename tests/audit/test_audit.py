@@ -236,6 +236,14 @@ def test_who_is_undecided_when_nobody_waits_any_more_may_be_told_that_it_was_ove
     assert audit(replace(late, max_backlog_ms=100_001)).findings[in_time] != []
 
 
+def test_a_hold_may_expire_although_an_end_came_first_when_nobody_waits_for_that_end_any_more() -> None:
+    """The promotion was to expire at nine; seen when every transaction was refused for more than a minute."""
+    expired = release("A", 3, 2, "EXPIRED", releasedAt="2027-01-15T09:01:40.000Z")
+    late, came_first = instead(RIGHT, RELEASES, 0, *log(expired)), "a hold ends for what came first"
+    assert audit(replace(late, max_backlog_ms=100_000)).findings[came_first] == []
+    assert audit(replace(late, max_backlog_ms=100_001)).findings[came_first] != []
+
+
 @pytest.mark.parametrize(("seconds", "right"), [(61.8, True), (62, True), (62.1, False)])
 def test_who_came_after_an_end_gets_something_only_until_the_ledger_knows_of_it(
     seconds: float, right: bool
