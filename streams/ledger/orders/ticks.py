@@ -12,10 +12,13 @@ from streams.ledger.turn import Turn
 
 MAX_DUE = 500
 
+ONCE = 4
+"""Effects of a command, however many deadlines it acts on: the watermark, two open pages, the Continue."""
+
 
 def on_due(turn: Turn) -> None:
     """Act on the deadlines that have come; what exceeds the budget is left to a Continue."""
-    spent = 0
+    spent = ONCE
     by_watermark = BY_WATERMARK.due(turn.rows, turn.watermark_ms, MAX_DUE)
     by_clock = BY_CLOCK.due(turn.rows, turn.now_ms, MAX_DUE - len(by_watermark))
     found = [(BY_WATERMARK, *due) for due in by_watermark] + [(BY_CLOCK, *due) for due in by_clock]
