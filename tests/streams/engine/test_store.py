@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.engine.store import Mark, RocksStore, StoreFailed, StoreInUse
+from streams.engine.store import Mark, RocksStore, StoreFailed, StoreInUse, _shared_cache
 from streams.ledger.rows import Changes
 
 ROWS: Changes = {b"a%05d" % number: b"%d" % number * 40 for number in range(20_000)}
@@ -145,6 +145,54 @@ def test_a_store_that_was_closed_deletes_nothing_of_the_one_that_came_after_it(t
         former.get(b"a00001")
     assert store.mark() == MARK
     store.close()
+
+
+def test_a_row_that_was_deleted_is_gone(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "a directory" / "that is not there" / "db")
+    store.write({b"a": b"1", b"b": b"2"})
+    store.write_marked({b"a": None, b"c": b"3"}, MARK)
+    assert store.get(b"a") is None
+    assert store.scan(b"a", b"z", 10) == store.scan(b"b", b"c0", 2) == [(b"b", b"2"), (b"c", b"3")]
+    assert store.scan(b"a", b"z", 1) == store.scan(b"a", b"c", 10) == [(b"b", b"2")]
+    store.close()
+
+
+@pytest.mark.parametrize(("tasks", "buffer_mib", "open_files"), [(1, 16, 512), (16, 4, 32), (1_000, 1, 20)])
+def test_databases_share_memory_and_files_however_many_there_are(
+    tmp_path: Path, tasks: int, buffer_mib: int, open_files: int
+) -> None:
+    store = RocksStore(tmp_path / "db", tasks)
+    store.close()
+    options = options_of(tmp_path / "db")
+    assert {name: options[name] for name in SMALL} == SMALL
+    assert int(options["write_buffer_size"]) == buffer_mib << 20
+    assert int(options["max_total_wal_size"]) == 2 * buffer_mib << 20
+    assert int(options["max_open_files"]) == open_files
+    assert _shared_cache() is _shared_cache()
+
+
+SMALL = {
+    "max_write_buffer_number": "2",
+    "memtable_prefix_bloom_size_ratio": "0.050000",
+    "memtable_whole_key_filtering": "true",
+    "max_background_jobs": "1",
+    "keep_log_file_num": "2",
+    "compression": "kLZ4Compression",
+    "cache_index_and_filter_blocks": "true",
+    "index_type": "kTwoLevelIndexSearch",
+    "partition_filters": "true",
+    "metadata_block_size": "16384",
+    "pin_top_level_index_and_filter": "true",
+    "pin_l0_filter_and_index_blocks_in_cache": "true",
+    "filter_policy": "bloomfilter",
+}
+"""What keeps a database small and quick, as RocksDB has noted it."""
+
+
+def options_of(path: Path) -> dict[str, str]:
+    """The newest options that RocksDB has written down."""
+    lines = files(path, "OPTIONS-*")[-1].read_text().splitlines()
+    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
 
 
 @pytest.mark.slow

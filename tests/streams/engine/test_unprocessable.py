@@ -118,6 +118,15 @@ def test_where_it_failed_for_the_last_time_it_is_a_dead_letter_and_its_neighbour
     assert notice.fields["why"] == "ValueError: of no use" and notice.fields["recommendation"]
 
 
+def test_when_records_were_turned_away_lately_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as stop a worker, and none for longer than it takes to stop it."""
+    rows, now = rows_after(TRIES), 2 * WITHIN_MS
+    monkeypatch.setattr("streams.engine.unprocessable.now_ms", lambda: now)
+    rows.put(GIVEN_UP, b"*", GivenUp([now - WITHIN_MS, *range(now - LIMIT, now)]))
+    decide(STAGE, SOURCE, batch(b"a", BAD, b"b"), rows, Effects(), condemned=6)
+    assert rows.get(GIVEN_UP, b"*") == GivenUp([*range(now - LIMIT + 1, now), now])
+
+
 @pytest.mark.parametrize("offset", [4, 8])
 def test_failures_of_another_record_turn_nothing_away(offset: int) -> None:
     effects = Effects()
@@ -280,7 +289,7 @@ async def test_a_worker_that_gave_up_too_many_records_lately_stops_instead(
     rows.put(FAILURES, bench.source().encode(), Failures(2, TRIES - 1, ""))
     await engine.offer(bench.fetched(0, [b"a", b"b"]))
     await bench.until_durable(engine, 2)
-    with pytest.raises(TooManyGivenUp, match="20 others were given up") if stops else nullcontext():
+    with pytest.raises(TooManyGivenUp, match="in the last 10 min") if stops else nullcontext():
         await engine.offer(bench.fetched(2, [BAD]))
         await engine.offer(bench.fetched(2, [BAD]))
         await bench.until_durable(engine, 3)
