@@ -126,12 +126,14 @@ class Recall(_AboutReservation, tag=14):
 
 
 class Keep(_AboutReservation, tag=15):
-    """An order of several SKUs is undecided, or was until now: its units of this SKU are as if just sold.
+    """An order is remembered from now on, and so is what it has of this SKU.
 
-    Its outcome, and with it the shop's booking, comes later than this line's decision.
+    With `unripe` it is undecided, or was until now: its units are as if just sold. Its outcome, and with it
+    the shop's booking, comes later than this line's decision.
     """
 
     order_ref: str
+    unripe: bool = True
 
 
 class HoldConfirmed(_Answer, tag=20):

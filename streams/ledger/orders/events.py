@@ -96,9 +96,10 @@ def on_line_decided(turn: OrderTurn, answered: LineDecided) -> None:
     """The ledger answers a Claim."""
     order = turn.row
     if order.state is DECIDING:
+        sent = len(turn.effects.sends)
         placing.collect(turn, answered)
         if not order.pending:
-            drain(turn)
+            drain(turn, len(turn.effects.sends) - sent)
         turn.finish()
 
 
@@ -115,11 +116,12 @@ def on_line_cancelled(turn: OrderTurn, answered: LineCancelled) -> None:
     state = turn.row.state
     if state not in (COMPENSATING, CANCELLING) or turn.row.operation != answered.operation:
         return
+    sent = len(turn.effects.sends)
     if state is COMPENSATING:
         placing.collect_compensation(turn, answered)
     else:
         cancelling.collect(turn, answered)
-    drain(turn)
+    drain(turn, len(turn.effects.sends) - sent)
     turn.finish()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.reasons import RECOMMENDATIONS, Reason
 from schemas.structs import CancelResult, ConsumeResult, OrderOutcome
 from schemas.topics import ORDER_OUTCOMES, SKU_COMMANDS
-from streams.ledger.commands import Recall, encode
+from streams.ledger.commands import Keep, encode
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.effects import Send
 from streams.ledger.inputs import CancelOrder, PlaceOrder
@@ -27,7 +27,8 @@ def publish_order(turn: OrderTurn) -> None:
 def publish_cancel(turn: OrderTurn, cancellation: Cancellation) -> None:
     """The outcome after a cancel: CANCELLED when nothing of the order is left, otherwise PARTIAL.
 
-    From now on the order is remembered for longer, and with it the claims that the cancel did not touch.
+    From now on the order is remembered for longer, and with it the claims of which something is left: those
+    that the cancel has touched, too, for the ledger may have answered another one of them much later.
     """
     lines = turn.row.lines
     record = _record(turn, _consume_results(lines), cancellation)
@@ -35,9 +36,8 @@ def publish_cancel(turn: OrderTurn, cancellation: Cancellation) -> None:
     _publish(turn, cancellation.source, record)
     ref, promotion_id = turn.ids
     for sku, line in lines.items():
-        ask = cancellation.asks.get(sku)
-        if line.left and (ask is None or not ask.given):
-            turn.send(SKU_COMMANDS, sku.encode(), encode(Recall(promotion_id, sku, ref)))
+        if line.left:
+            turn.send(SKU_COMMANDS, sku.encode(), encode(Keep(promotion_id, sku, ref, False)))
 
 
 def publish_unknown(turn: OrderTurn, cancellation: Cancellation) -> None:

@@ -106,7 +106,7 @@ class Order(msgspec.Struct, array_like=True, gc=False, tag=0):
     withheld_all: bool = False
     cancellation: Cancellation | None = None
     keep_every_ms: int = 0
-    """So often an order of several SKUs renews what it has taken, while it is undecided (0: never)."""
+    """So often an order renews what it has taken, while it is undecided (0: never)."""
     kept_page: int = -1
     """The page by which it is looked after meanwhile."""
 

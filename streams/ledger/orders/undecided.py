@@ -1,11 +1,9 @@
-"""Orders of several SKUs that wait long for one of them: what they have taken must not be settled meanwhile.
+"""Orders that wait long for one of their SKUs: what they have taken must be neither settled nor forgotten.
 
-The ledger settles units some time after it has decided their claim, because by then the shop has booked them.
-But the shop learns of an order with its outcome, and that waits for the last line: for Fluent, or a backlog.
-So while it waits, and once more when it is decided late, the ledger hears `Keep` about what was taken.
-
-And an order is remembered from its outcome on, a claim from its decision on, or from the close. Where the
-outcome comes long after those, a Recall has the claims remembered anew.
+The ledger settles units some time after it has decided their claim, because by then the shop has booked them,
+and forgets the claim a retention and an hour after. But the shop learns of an order with its outcome, from
+which on the order is remembered, and that waits for the last line: for Fluent, or a backlog. So while it
+waits, and once more when it is decided late, the ledger hears `Keep` about what was taken.
 """
 
 from __future__ import annotations
@@ -13,9 +11,9 @@ from __future__ import annotations
 import msgspec
 
 from schemas.topics import SKU_COMMANDS
-from streams.ledger.commands import Keep, Recall, encode
+from streams.ledger.commands import Keep, encode
 from streams.ledger.orders.pages import Shelf, page_key
-from streams.ledger.orders.state import BY_CLOCK, DECIDING, UNDECIDED, UNIT_EFFECTS, Order
+from streams.ledger.orders.state import BY_CLOCK, DECIDING, UNDECIDED, UNIT_EFFECTS
 from streams.ledger.orders.turn import OrderTurn, take
 from streams.ledger.rows import Table
 from streams.ledger.terms import HOUR_MS, Terms
@@ -26,8 +24,8 @@ KEEPS_PER_DELAY = 3
 
 LEAST_MS = 1_000
 
-LONG_MS = HOUR_MS // 2
-"""Less than what `Terms.claims_kept_ms` has to spare."""
+MOST_MS = HOUR_MS // KEEPS_PER_DELAY
+"""Soon enough for the memory: a claim has an hour more than its order (`Terms.claims_kept_ms`)."""
 
 _SHELF = Shelf(b"OL", b"OK", BY_CLOCK, UNDECIDED, LEAST_MS)
 
@@ -42,12 +40,13 @@ _CONCLUDED: Table[Concluded] = Table(b"OU", Concluded, hot=True)
 
 
 def begin(turn: OrderTurn, terms: Terms) -> None:
-    """Look after an order from now on, where the shop books what was sold."""
-    order = turn.row
+    """Look after an order from now on: often where the shop books what was sold."""
+    order, every_ms = turn.row, MOST_MS
+    if terms.settle_delay_ms and not terms.book_sale:
+        every_ms = min(max(terms.settle_delay_ms // KEEPS_PER_DELAY, LEAST_MS), MOST_MS)
+    order.keep_every_ms = every_ms
     order.changed_at_ms = turn.now_ms
-    if order.pending > 1 and terms.settle_delay_ms and not terms.book_sale:
-        order.keep_every_ms = max(terms.settle_delay_ms // KEEPS_PER_DELAY, LEAST_MS)
-        order.kept_page = _SHELF.put(turn, turn.key, turn.now_ms + order.keep_every_ms)
+    order.kept_page = _SHELF.put(turn, turn.key, turn.now_ms + every_ms)
 
 
 def conclude(turn: OrderTurn) -> None:
@@ -63,13 +62,10 @@ def conclude(turn: OrderTurn) -> None:
 
 
 def end(turn: OrderTurn) -> None:
-    """The order is decided: where that took long, the shop's time and that of its claims begin now."""
+    """The order is decided: where that took long, shop and memory need their time from now on."""
     order = turn.row
-    undecided_ms = turn.now_ms - order.changed_at_ms
-    if order.keep_every_ms and undecided_ms >= order.keep_every_ms:
+    if order.keep_every_ms and turn.now_ms >= order.changed_at_ms + order.keep_every_ms:
         _keep(turn)
-    if len(order.lines) > 1 and undecided_ms >= LONG_MS:
-        _recall(turn)
 
 
 def look_after(turn: Turn, page: bytes, budget: int) -> tuple[int, bool]:
@@ -95,21 +91,9 @@ def look_after(turn: Turn, page: bytes, budget: int) -> tuple[int, bool]:
 
 
 def _keep(turn: OrderTurn) -> int:
+    """The shop has learned long ago of lines that were known before: those are only remembered."""
     ref, promotion_id = turn.ids
-    taken = _taken(turn.row)
-    for sku in taken:
-        turn.send(SKU_COMMANDS, sku.encode(), encode(Keep(promotion_id, sku, ref)))
+    taken = [(sku, line) for sku, line in turn.row.lines.items() if line.reason == "" and line.left]
+    for sku, line in taken:
+        turn.send(SKU_COMMANDS, sku.encode(), encode(Keep(promotion_id, sku, ref, not line.again)))
     return len(taken)
-
-
-def _recall(turn: OrderTurn) -> None:
-    """Nobody waits for the answers."""
-    ref, promotion_id = turn.ids
-    for sku, line in turn.row.lines.items():
-        if line.left:
-            turn.send(SKU_COMMANDS, sku.encode(), encode(Recall(promotion_id, sku, ref)))
-
-
-def _taken(order: Order) -> list[str]:
-    """Lines that were taken for this order; the shop has learned long ago of those that were known before."""
-    return [sku for sku, line in order.lines.items() if line.reason == "" and line.left and not line.again]

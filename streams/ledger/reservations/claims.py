@@ -94,16 +94,20 @@ def on_recall(turn: ReservationTurn, command: Recall) -> None:
 
 
 def on_keep(turn: ReservationTurn, command: Keep) -> None:
-    """Units that were taken are not to be settled before the whole delay has passed from now on."""
+    """What an order has taken is kept as long as the order, which is remembered from now on.
+
+    Nor is it to be settled before the whole delay has passed, where the order is only told of it now.
+    """
     row, key = turn.row, claim_key(turn.key, command.order_ref)
     claim = turn.rows.get(CLAIMS, key)
-    if claim is None or claim.reason != TAKEN or row.state not in (ACTIVE, RELEASING):
+    units = claim.quantity - claim.cancelled if claim is not None and claim.reason == TAKEN else 0
+    if claim is None or not units:
         return
-    units = claim.quantity - claim.cancelled
-    if units:
+    claim.order_changed_at_ms = turn.now_ms
+    if command.unripe and row.settle_delay_ms and row.state in (ACTIVE, RELEASING):
         claim.ripe_at_ms = ripen_again(turn, units, claim.ripe_at_ms)
-        turn.rows.put(CLAIMS, key, claim)
         turn.finish()
+    turn.rows.put(CLAIMS, key, claim)
 
 
 def _take_nothing(turn: ReservationTurn, command: Claim) -> None:

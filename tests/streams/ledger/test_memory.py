@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from streams.ledger import commands as c
 from streams.ledger.commands import Claim, Keep, LineCancelled, LineRecalled, Recall, Tick
+from streams.ledger.effects import Send
 from streams.ledger.orders.forgetting import MINUTE_MS
 from streams.ledger.terms import Terms
-from tests.streams.ledger.orders.support import PROMOTION, Bench, asked, cancels, only_outcome, outcomes
+from tests.streams.ledger.orders.support import PROMOTION, Bench, asked, cancels, outcomes
 from tests.streams.ledger.reservations.stage import (
     HOUR_MS,
     IDS,
@@ -24,25 +24,26 @@ from tests.streams.ledger.reservations.stage import (
 BOTH = (("A", 2), ("B", 1))
 
 
-def recalled(commands: list[c.SkuCommand]) -> list[str]:
-    return [command.sku for command in commands if isinstance(command, Recall)]
+def remembered(sends: list[Send]) -> list[str]:
+    """SKUs of which the ledger hears that the order is remembered anew, and nothing else."""
+    return [command.sku for command in asked(sends) if isinstance(command, Keep) and not command.unripe]
 
 
-def test_a_cancel_prolongs_the_memory_of_the_claims_that_it_does_not_touch() -> None:
+def test_a_cancel_prolongs_the_memory_of_the_claims_of_which_it_leaves_something() -> None:
     """Seen by reading: the order was remembered from its cancel on, the claim of its other SKU only from the
     close on, so that the next cancel was answered `cancelled: false` although the units were sold."""
     bench = Bench()
     bench.accepted(BOTH)
     bench.cancel((("A", 1),))
-    assert recalled(asked(bench.given_back("A", 1))) == ["B"]
+    assert remembered(bench.given_back("A", 1)) == ["A", "B"]
 
 
 def test_a_cancel_that_is_refused_as_a_whole_prolongs_all_claims_of_its_order() -> None:
     bench = Bench()
     bench.accepted(BOTH)
     sends = bench.cancel((("A", 3), ("C", 1)))
-    assert cancels(only_outcome(sends)) == [("A", 3, "NO_ORDER"), ("C", 1, "NO_ORDER")]
-    assert recalled(asked(sends)) == ["A", "B"]
+    assert cancels(outcomes(sends)[-1]) == [("A", 3, "NO_ORDER"), ("C", 1, "NO_ORDER")]
+    assert remembered(sends) == ["A", "B"]
 
 
 def test_a_claim_of_which_nothing_is_left_needs_no_memory() -> None:
@@ -51,7 +52,22 @@ def test_a_claim_of_which_nothing_is_left_needs_no_memory() -> None:
     bench.cancel((("B", 1),), "RMA-1")
     bench.given_back("B", 1)
     bench.cancel((("A", 1),), "RMA-2")
-    assert recalled(asked(bench.given_back("A", 1, operation=2))) == []
+    assert remembered(bench.given_back("A", 1, operation=2)) == ["A"]
+
+
+@pytest.mark.parametrize("unripe", [False, True])
+def test_what_an_order_keeps_is_kept_as_long_as_the_order(unripe: bool) -> None:
+    ledger = Ledger()
+    ledger.open(5)
+    ledger.claim("A", 5)
+    ledger.close()
+    ledger.verify()
+    ledger.after(TERMS.claims_kept_ms - HOUR_MS)
+    assert ledger.do(Keep(*IDS, "A", unripe)) == []
+    ledger.after(TERMS.claims_kept_ms - HOUR_MS)
+    assert cancelled("A", 3) in ledger.cancel("A", 3)
+    ledger.after(TERMS.claims_kept_ms + HOUR_MS)
+    assert ledger.claim_row("A") is None
 
 
 def test_a_recalled_claim_is_kept_as_long_as_its_order() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.ledger.commands import Cancel
+from streams.ledger.commands import Cancel, Lines
 from tests.streams.ledger.orders.support import (
     PROMOTION,
     WHOLE,
@@ -246,3 +246,21 @@ def test_many_waiting_cancels_of_a_long_order_stay_within_the_budget() -> None:
         bench.cancel(tuple((f"GONE-{number}-{line}", 1) for line in range(500)), f"RMA-{number}")
     sends = [send for sku, quantity in lines for send in bench.decided(sku, quantity)] + bench.settle()
     assert [outcome["revision"] for outcome in outcomes(sends)] == list(range(1, 32))
+
+
+@pytest.mark.parametrize("first", [(), (("SKU-0", 1),)])
+def test_what_a_long_order_keeps_counts_for_the_budget_of_what_waits_for_it(first: Lines) -> None:
+    """Each of these cancels has 500 lines to keep, as has the outcome or the first cancel before them."""
+    bench = Bench()
+    lines = tuple((f"SKU-{number}", 50) for number in range(500))
+    bench.place(lines)
+    for sku, quantity in lines[1:]:
+        bench.decided(sku, quantity)
+    bench.tick(bench.terms.settle_delay_ms)
+    if first:
+        bench.decided("SKU-0", 50)
+        bench.cancel(first)
+    for number in range(8):
+        bench.cancel(((f"GONE-{number}", 1),), f"RMA-{number}")
+    sends = bench.given_back("SKU-0", 1) if first else bench.decided("SKU-0", 50)
+    assert len(outcomes(sends + bench.settle())) == 9

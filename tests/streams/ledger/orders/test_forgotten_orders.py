@@ -112,9 +112,10 @@ def test_what_cancels_withheld_from_an_order_is_withheld_when_it_is_forgotten_an
 
 
 def test_nobody_renews_the_settle_delay_of_units_that_a_forgotten_order_has_had_for_long() -> None:
-    """Their hold in Fluent would grow again by what the shop has booked."""
+    """Their hold in Fluent would grow again by what the shop has booked. They are only remembered."""
     bench = Bench(TERMS)
     bench.place(TWO)
     known(bench, "SKU-1", 2)
     sends = bench.tick(TERMS.settle_delay_ms)
-    assert not [command for command in asked(sends) if isinstance(command, Keep)]
+    keeps = [command for command in asked(sends) if isinstance(command, Keep)]
+    assert [(keep.sku, keep.unripe) for keep in keeps] == [("SKU-1", False)]

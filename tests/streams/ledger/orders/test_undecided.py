@@ -1,15 +1,15 @@
-"""Orders of several SKUs that wait long for one: nothing of them is settled before the shop knows."""
+"""Orders that wait long for one of their SKUs: nothing of them is forgotten, nor settled too early."""
 
 from __future__ import annotations
 
 import pytest
 
-from streams.ledger.commands import Keep, Recall
+from streams.ledger.commands import Keep
 from streams.ledger.effects import Send
 from streams.ledger.orders import earliest_deadline_ms
 from streams.ledger.orders.pages import PAGE_KEYS
 from streams.ledger.orders.state import ORDERS
-from streams.ledger.orders.undecided import LONG_MS
+from streams.ledger.orders.undecided import MOST_MS
 from streams.ledger.terms import Terms
 from tests.streams.ledger.orders.support import Bench, asked
 
@@ -20,11 +20,6 @@ THIRD_MS = Terms().settle_delay_ms // 3
 def kept(sends: list[Send]) -> list[str]:
     """SKUs whose units are kept."""
     return [command.sku for command in asked(sends) if isinstance(command, Keep)]
-
-
-def recalled(sends: list[Send]) -> list[str]:
-    """SKUs whose claims are remembered anew."""
-    return [command.sku for command in asked(sends) if isinstance(command, Recall)]
 
 
 def waiting(terms: Terms | None = None) -> Bench:
@@ -60,31 +55,37 @@ def test_a_line_that_was_refused_has_nothing_to_keep() -> None:
 
 
 @pytest.mark.parametrize("terms", [Terms(book_sale=True), Terms(settle_delay_ms=0)])
-def test_where_nobody_else_books_nothing_is_kept(terms: Terms) -> None:
+def test_where_nobody_else_books_it_is_only_kept_from_being_forgotten(terms: Terms) -> None:
     bench = waiting(terms)
-    assert kept(bench.tick(10 * THIRD_MS)) == []
-    assert kept(bench.decided("SKU-2", 1)) == []
+    assert kept(bench.tick(MOST_MS - 1)) == []
+    assert [kept(bench.tick(MOST_MS + 1_000)) for _ in range(3)] == [["SKU-1"]] * 3
+    assert kept(bench.decided("SKU-2", 1)) == ["SKU-1", "SKU-2"]
 
 
-@pytest.mark.parametrize("terms", [Terms(), Terms(book_sale=True)])
+def test_a_long_settle_delay_does_not_let_the_ledger_forget() -> None:
+    bench = waiting(Terms(settle_delay_ms=86_400_000))
+    assert kept(bench.tick(MOST_MS + 1_000)) == ["SKU-1"]
+
+
 @pytest.mark.parametrize("reason", ["", "EXHAUSTED"])
 def test_what_an_order_holds_that_was_undecided_for_long_is_remembered_from_its_outcome_on(
-    terms: Terms, reason: str
+    reason: str,
 ) -> None:
-    soon, late = waiting(terms), waiting(terms)
-    soon.tick(LONG_MS - 1)
-    assert recalled(soon.decided("SKU-2", 1, reason)) == []
-    late.tick(LONG_MS)
-    assert recalled(late.decided("SKU-2", 1, reason)) == (["SKU-1"] if reason else ["SKU-1", "SKU-2"])
+    soon, late = waiting(Terms(book_sale=True)), waiting(Terms(book_sale=True))
+    soon.now_ms += MOST_MS - 1
+    assert kept(soon.decided("SKU-2", 1, reason)) == []
+    late.now_ms += MOST_MS
+    assert kept(late.decided("SKU-2", 1, reason)) == (["SKU-1"] if reason else ["SKU-1", "SKU-2"])
 
 
-def test_an_order_of_one_line_has_no_claim_that_is_older_than_its_outcome() -> None:
+def test_an_order_of_one_line_that_is_decided_late_is_remembered_from_its_outcome_on_too() -> None:
+    """Nobody may have owned the SKU's partition: it decides a claim as of when that was written."""
     bench = Bench()
     bench.cancel((("SKU-1", 1),))
     bench.tick(bench.terms.claim_grace_ms)
     bench.place((("SKU-1", 2),))
-    bench.tick(LONG_MS)
-    assert recalled(bench.decided("SKU-1", 1)) == []
+    bench.now_ms += MOST_MS
+    assert kept(bench.decided("SKU-1", 1)) == ["SKU-1"]
 
 
 def test_an_incomplete_order_gives_its_units_back_and_keeps_none() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.topics import FLUENT_REQUESTS, ORDER_COMMANDS, ORDER_OUTCOMES, SKU_COMMANDS
 from streams.ledger import reservations
 from streams.ledger.commands import (
+    End,
     HoldConfirmed,
     Lines,
     PageVerified,
+    ReleaseConfirmed,
     Reserve,
     SettleConfirmed,
     Tick,
@@ -25,6 +28,7 @@ from streams.ledger.effects import Effects
 from streams.ledger.fluent_requests import (
     AnyRequest,
     HoldRequest,
+    ReleaseRequest,
     SettleRequest,
     VerifyPage,
     VerifyRequest,
@@ -35,7 +39,7 @@ from streams.ledger.reservations.state import RESERVATIONS
 from streams.ledger.rows import MemoryStore, Rows
 from streams.ledger.terms import Source, Terms
 from tests.streams.ledger.orders import audit
-from tests.streams.ledger.orders.support import HOUR_MS, PROMOTION, START_MS
+from tests.streams.ledger.orders.support import HOUR_MS, PROMOTION, START_MS, cancels, outcomes
 from tests.streams.ledger.orders.world import Log
 
 STOCK = {"A": 4, "B": 3, "C": 1}
@@ -51,13 +55,17 @@ cancelling = st.tuples(st.just("order-cancelled"), refs, contents | st.just(()),
 class Sale:
     """One partition of both stages; the gateway confirms each hold in full."""
 
-    def __init__(self) -> None:
+    def __init__(self, terms: Terms | None = None, lasts_ms: int = HOUR_MS) -> None:
+        self.terms = terms or Terms()
+        self.away: set[str] = set()
+        """SKUs whose partition nobody owns: what they are asked waits."""
+        self.waiting: list[Any] = []
         self.log = Log(START_MS)
         self.ledger = Rows(MemoryStore())
         self.register = audit.Register()
         self.settled: list[SettleRequest] = []
         for sku, quantity in STOCK.items():
-            self.tell(Reserve(PROMOTION, sku, quantity, START_MS + HOUR_MS, Terms()))
+            self.tell(Reserve(PROMOTION, sku, quantity, START_MS + lasts_ms, self.terms))
 
     def tell(self, command: Any) -> None:
         """Let the ledger decide a command, and everything that follows from it."""
@@ -85,6 +93,8 @@ class Sale:
             case SettleRequest():
                 self.settled.append(request)
                 self.tell(SettleConfirmed(*ids, request.remaining))
+            case ReleaseRequest():
+                self.tell(ReleaseConfirmed(*ids))
             case VerifyRequest():
                 self.tell(Verified(*ids, request.held))
 
@@ -95,13 +105,24 @@ class Sale:
             self.log.begin_commit()
             for send in self.log.end_commit():
                 if send.topic == SKU_COMMANDS:
-                    self.tell(decode_sku_command(send.value or b""))
+                    command: Any = decode_sku_command(send.value or b"")
+                    if command.sku in self.away:
+                        self.waiting.append(command)
+                    else:
+                        self.tell(command)
+
+    def come_back(self) -> None:
+        """All partitions have owners again."""
+        self.away, waiting, self.waiting = set(), self.waiting, []
+        for command in waiting:
+            self.tell(command)
+        self.run()
 
     def event(self, topic: str, ref: str, lines: Lines, whole: bool) -> None:
         """An input event."""
         offset = len(self.register.events)
         source = Source(topic, 0, offset, b"key")
-        terms = Terms(all_or_nothing=whole)
+        terms = msgspec.structs.replace(self.terms, all_or_nothing=whole)
         command: PlaceOrder | CancelOrder
         if topic == "order-placed":
             command = PlaceOrder(source, terms, self.log.now_ms, ref, PROMOTION, lines, b"original")
@@ -110,10 +131,10 @@ class Sale:
         self.register.enter(command)
         self.log.append(command)
 
-    def pass_time(self, passed_ms: int, *, watermark: bool) -> None:
+    def pass_time(self, passed_ms: int, *, watermark: bool, step_ms: int = 1_000) -> None:
         """Ticks for both stages each second; the watermark goes along or not. All is committed."""
-        for _ in range(passed_ms // 1_000):
-            self.log.now_ms += 1_000
+        for _ in range(passed_ms // step_ms):
+            self.log.now_ms += step_ms
             tick = Tick(self.log.now_ms if watermark else 0, decided_ms=self.log.now_ms)
             self.log.append(tick)
             self.tell(tick)
@@ -121,7 +142,7 @@ class Sale:
 
     def outcomes(self) -> int:
         """How many were published."""
-        return sum(send.topic == ORDER_OUTCOMES for send in self.log.published)
+        return len(outcomes(self.log.published))
 
     def consumed(self, sku: str) -> int:
         """What the ledger counts."""
@@ -168,3 +189,61 @@ def test_a_line_taken_long_before_its_order_was_decided_is_settled_a_delay_after
     assert sale.settled == []
     sale.pass_time(Terms().settle_interval_ms + 1_000, watermark=True)
     assert [(request.sku, request.consumed) for request in sale.settled] == [("A", 1)]
+
+
+SHORT = Terms(retention_ms=60_000, max_backlog_ms=1_000, hold_timeout_ms=1_000, book_sale=True)
+MINUTE_MS = 60_000
+
+
+def test_a_claim_is_remembered_as_long_as_an_order_that_was_decided_hours_later() -> None:
+    """Seen by reading: nobody owned the partition of the second SKU for hours. The first one was closed, and
+    its claim forgotten before the order had its outcome: of an accepted order the next cancel was told
+    `cancelled: false` for that line, and the units stayed sold."""
+    sale = Sale(SHORT, lasts_ms=10 * HOUR_MS)
+    sale.away.add("B")
+    sale.event("order-placed", "ORD-1", (("A", 2), ("B", 1)), False)
+    sale.run()
+    sale.tell(End(PROMOTION, "A", START_MS))
+    sale.pass_time(4 * HOUR_MS, watermark=True, step_ms=MINUTE_MS)
+    sale.come_back()
+    assert outcomes(sale.log.published)[-1]["outcome"] == "ACCEPTED"
+    sale.event("order-cancelled", "ORD-1", (), False)
+    sale.run()
+    assert cancels(outcomes(sale.log.published)[-1]) == [("A", 2, ""), ("B", 1, "")]
+    assert sale.consumed("A") == sale.consumed("B") == 0
+
+
+def test_a_cancel_that_takes_hours_leaves_the_memory_of_all_that_it_has_left() -> None:
+    sale = Sale(msgspec.structs.replace(SHORT, retention_ms=10 * HOUR_MS), lasts_ms=MINUTE_MS)
+    sale.event("order-placed", "ORD-1", (("A", 2), ("B", 2)), False)
+    sale.run()
+    sale.pass_time(2 * MINUTE_MS, watermark=True, step_ms=MINUTE_MS)
+    sale.away.add("B")
+    sale.event("order-cancelled", "ORD-1", (("A", 1), ("B", 1)), False)
+    sale.run()
+    sale.pass_time(4 * HOUR_MS, watermark=True, step_ms=MINUTE_MS)
+    sale.come_back()
+    sale.pass_time(9 * HOUR_MS, watermark=True, step_ms=MINUTE_MS)
+    sale.event("order-cancelled", "ORD-1", (), False)
+    sale.run()
+    assert cancels(outcomes(sale.log.published)[-1]) == [("A", 1, ""), ("B", 1, "")]
+
+
+def test_what_a_forgotten_order_has_asked_is_not_answered_to_another_under_its_ref() -> None:
+    """Seen by reading: a cancel asked the ledger for the record of the line that it left, only so that the
+    ledger would remember it. The answer came when the order was forgotten, and another one under its ref,
+    with another SKU, waited for its own: the core ended with a KeyError."""
+    sale = Sale(SHORT, lasts_ms=10 * HOUR_MS)
+    sale.event("order-placed", "ORD-1", (("A", 2), ("B", 1)), False)
+    sale.run()
+    sale.away |= {"B", "C"}
+    sale.event("order-cancelled", "ORD-1", (("A", 1),), False)
+    sale.run()
+    sale.pass_time(5 * MINUTE_MS, watermark=True, step_ms=MINUTE_MS)
+    for _ in range(2):
+        sale.event("order-placed", "ORD-1", (("C", 1),), False)
+    sale.run()
+    sale.come_back()
+    first, second = outcomes(sale.log.published)[-2:]
+    assert first == second
+    assert first["consumeResults"] == [{"sku": "C", "quantity": 1, "consumed": True}]

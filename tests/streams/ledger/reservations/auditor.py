@@ -41,7 +41,7 @@ class Auditor:
             self._claimed(command)
         elif isinstance(command, c.Keep):
             taken = self.accounts[command.promotion_id, command.sku].taken.get(command.order_ref)
-            if taken is not None:
+            if taken is not None and command.unripe:
                 taken.at_ms, taken.out_at_ms = now_ms, None
         elif isinstance(command, c.Reserve):
             account = self.accounts[command.promotion_id, command.sku]

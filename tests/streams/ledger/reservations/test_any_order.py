@@ -84,9 +84,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def recall(self, subject: tuple[str, str], order: str) -> None:
         self.partition.decide(c.Recall(*subject, order))
 
-    @rule(subject=subjects, order=orders)
-    def keep(self, subject: tuple[str, str], order: str) -> None:
-        self.partition.decide(c.Keep(*subject, order))
+    @rule(subject=subjects, order=orders, unripe=st.booleans())
+    def keep(self, subject: tuple[str, str], order: str, unripe: bool) -> None:
+        self.partition.decide(c.Keep(*subject, order, unripe))
 
     @rule(subject=subjects, order=orders, quantity=st.integers(0, 3), compensation=st.booleans())
     def cancel(self, subject: tuple[str, str], order: str, quantity: int, compensation: bool) -> None:
