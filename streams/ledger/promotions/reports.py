@@ -96,7 +96,7 @@ def _report_line(promotion_id: str, sku: str, line: Line) -> ReportLine:
         fluent,
         figures.drift_units,
     )
-    if figures.drift_kind is not None:
+    if figures.drift_kind is not None and figures.drift_units:
         report_line.drift_kind = figures.drift_kind
         report_line.drift_action = REMEDIES[figures.drift_kind]
     return report_line

@@ -86,3 +86,12 @@ def test_the_totals_are_the_sums_of_the_newest_figures_however_often_they_change
     row = stage.rows.get(PROMOTIONS, PROMOTION.encode())
     assert row is not None
     assert list(msgspec.structs.astuple(row.totals)) == [2 * (30 + at) for at, _ in enumerate(columns)]
+
+
+def test_where_nothing_differs_a_report_names_no_kind_of_drift() -> None:
+    """Seen by reading: a release was refused when Fluent held nothing any more, and the line said `drift` 0
+    with a kind and what to do about it."""
+    stage = active_stage()
+    stage.take(closed("SKU-1", 1, 7, 3, drift_kind=DriftKind.RELEASE_REFUSED), closed("SKU-2", 1, 0, 5))
+    (report,) = reports(stage.wait(TERMS.claim_grace_ms))
+    assert [line.keys() & {"driftKind", "driftAction"} for line in report["lines"]] == [set(), set()]
