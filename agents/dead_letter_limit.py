@@ -69,10 +69,11 @@ class DeadLetterLimit:
         if not self._per_minute or self.stopped or not records:
             return
         counted = self._counted.get(log, 0)
-        fresh = sum(record.offset >= counted for record in records)
+        taken = records[: len(records)]  # a portion is shorter than the fetch whose records it has
+        fresh = sum(record.offset >= counted for record in taken)
         if not fresh:
             return
-        self._counted[log] = records[-1].offset + 1
+        self._counted[log] = taken[-1].offset + 1
         self._note(fresh, round(letters * fresh / len(records)))
 
     def _note(self, records: int, letters: int) -> None:

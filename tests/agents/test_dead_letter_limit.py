@@ -9,8 +9,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from agents.dead_letter_limit import DeadLetterLimit
+from agents.intake import Intake
+from streams.engine import portion
 from streams.engine.fetched import Fetched
-from tests.agents.test_intake import Rec
+from streams.ledger.effects import Effects
+from streams.ledger.rows import MemoryStore, Rows
+from streams.ledger.terms import Terms
+from tests.agents.test_intake import ORDER, STAGES, TASKS, Rec, elsewhere
 
 
 @dataclass
@@ -61,6 +66,22 @@ def test_what_an_abort_has_decided_again_counts_once() -> None:
         assert not poisoned.take(8, 8, again=poisoned.following)
     assert not poisoned.take(10, 10, again=8)
     assert poisoned.take(9, 9, again=8)
+
+
+def test_a_fetch_that_is_decided_in_portions_is_counted_as_they_are() -> None:
+    """Seen: the dead letters of the first portion stood for all of its fetch, and intake was stopped."""
+    limit, size = DeadLetterLimit(1_000), portion.MAX_BYTES // portion.LOOK_EVERY
+    intake = Intake("order-placed", "order-placed", Terms(), STAGES["order-commands"], TASKS, limit=limit)
+    bad, good = b"?" * size, ORDER.ljust(size)
+    records: list[Rec] = [Rec(bad if at < 300 else good, offset=at) for at in range(1_000)]
+    rows = Rows(MemoryStore())
+    while records:
+        effects = Effects()
+        some = portion.Portion(records, rows, effects)
+        intake.decide(elsewhere("order-placed"), some, rows, effects)
+        assert 0 < len(some) < 1_000
+        records = records[len(some) :]
+    assert "300 of the last 1,000 messages" in limit.sentence
 
 
 def test_it_stays_stopped_until_a_person_starts_the_worker_again() -> None:
