@@ -167,18 +167,22 @@ INVALID_DOCUMENT = frozenset({"ValidationError", "InvalidSyntax", "GRAPHQL_VALID
 """What GraphQL servers call a document that the schema does not allow."""
 
 
-def code_of(error: Mapping[str, Any]) -> str:
-    """Fluent's code without its E or W, from the extensions or else the message; empty if none."""
+def code_of(error: Mapping[str, Any], asked: str = "") -> str:
+    """Fluent's code without its E or W, from the extensions or else the message; empty if none.
+
+    A word of the message that is in `asked`, the call's own variables, is none: a SKU may have such a name.
+    """
     extensions = error.get("extensions")
     given = extensions.get("code") if isinstance(extensions, Mapping) else None
-    found = CODE.search(str(given or "")) or CODE.search(str(error.get("message", "")))
+    said = (word for word in CODE.finditer(str(error.get("message", ""))) if word[0] not in asked)
+    found = CODE.search(str(given or "")) or next(said, None)
     return f"{found[1]}{found[2]}" if found else ""
 
 
-def error_from(errors: Sequence[Mapping[str, Any]]) -> FluentError:
+def error_from(errors: Sequence[Mapping[str, Any]], asked: str = "") -> FluentError:
     """The exception for the errors of one call (at least one): the first that has a code decides."""
-    chosen = next((error for error in errors if code_of(error)), errors[0])
-    code, message = code_of(chosen), str(chosen.get("message", "Fluent gave no message"))[:500]
+    chosen = next((error for error in errors if code_of(error, asked)), errors[0])
+    code, message = code_of(chosen, asked), str(chosen.get("message", "Fluent gave no message"))[:500]
     extensions = chosen.get("extensions")
     details = extensions if isinstance(extensions, Mapping) else {}
     if {str(details.get("classification")), str(details.get("code"))} & INVALID_DOCUMENT:

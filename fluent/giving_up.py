@@ -11,8 +11,7 @@ import contextlib
 from collections import OrderedDict
 
 from fluent.errors import BrokenPaging, FluentError, NotSettled, NotUnderstood, Refused, in_short
-from fluent.hold import end_all
-from fluent.stock import Stock
+from fluent.stock import Stock, end_all
 from schemas.reasons import Reason
 from streams.ledger.commands import HoldFailed, ReleaseFailed, SettleFailed, SkuCommand, Verified
 from streams.ledger.fluent_requests import (
@@ -64,7 +63,8 @@ async def refusal(
 ) -> SkuCommand | None:
     """The answer that ends the request. None for a release whose units cannot be read: it is asked again.
 
-    None for a verify of an open hold, too: nothing waits for it, and nobody has seen that Fluent agrees.
+    None for a verify of an open hold, too, and where a difference is known: nothing waits for it, and nobody
+    has seen that Fluent agrees.
 
     What a hold has created is ended as far as that is possible.
     """
@@ -85,4 +85,4 @@ async def refusal(
                 return ReleaseFailed(*subject, held, f"the release is {said}")
             return None
         case VerifyRequest():
-            return Verified(*subject, request.held) if request.closed else None
+            return Verified(*subject, request.held) if request.closed and not request.differed else None

@@ -22,7 +22,6 @@ from fluent.parts import (
     WINDOW,
     Attributes,
     Part,
-    by_number,
     hold_attributes,
     iso_time,
     owed_by_part,
@@ -31,7 +30,7 @@ from fluent.parts import (
     spread,
     total_free,
 )
-from fluent.stock import Stock, all_over
+from fluent.stock import Stock, all_over, end_all
 from schemas.reasons import Reason
 from streams.ledger.commands import HoldConfirmed, HoldFailed
 from streams.ledger.fluent_requests import HoldRequest
@@ -61,6 +60,7 @@ class Hold:
         self._elsewhere: dict[str, int] = {}
         self._duplicates = 0
         self._found_short = False
+        self._found_taken = False
 
     async def run(self) -> HoldConfirmed | HoldFailed:
         """Raises Unanswered when it cannot be known now."""
@@ -68,11 +68,11 @@ class Hold:
         while rounds < MAX_ROUNDS:
             parts = await self._stock.parts()
             ours = self._stock.ours(parts)
-            if len(ours) < len(parts):
+            if len(ours) < len(parts) and not await self._looks_again():
                 return self._taken(next(part for part in parts if part not in ours))
             rounds = 0 if len(ours) > known else rounds + 1
             known = len(ours)
-            answer = await self._round(ours)
+            answer = await self._round(ours) if len(ours) == len(parts) else None
             if answer is not None:
                 return answer
         raise NotSettled(f"the hold {self._stock.stem} keeps changing")
@@ -83,7 +83,7 @@ class Hold:
             return await self._given_up(parts)
         answer = self._found(parts)
         if answer is not None:
-            return answer
+            return None if isinstance(answer, HoldFailed) and await self._looks_again() else answer
         missing = self._request.quantity - sum(part.planned for part in parts)
         if missing < 0:
             await self._trim(parts, -missing)
@@ -96,6 +96,14 @@ class Hold:
             if sum(part.planned for part in parts) < self._request.quantity:
                 return None
         return await self._read_back(parts)
+
+    async def _looks_again(self) -> bool:
+        """Whether to look again before what is there is taken for somebody else's: it may not show whole."""
+        if self._found_taken:
+            return False
+        self._found_taken = True
+        await asyncio.sleep(self._pause_s)
+        return True
 
     # --- planning and creating ----------------------------------------------------------------------
 
@@ -284,17 +292,3 @@ class Hold:
 
     async def _end_all(self, parts: list[Part]) -> None:
         await end_all(self._stock, parts, self._pause_s)
-
-
-async def end_all(stock: Stock, parts: list[Part], pause_s: float) -> None:
-    """Ends our live parts until a read-back shows none. Raises NotSettled, or what the writes raise."""
-    for attempt in range(4):
-        live = [part for part in by_number(parts) if part.live]
-        if not live:
-            return
-        if attempt > 1:
-            await asyncio.sleep(pause_s)
-        await all_over([stock.end(part) for part in live])
-        parts = stock.ours(await stock.parts())
-    if any(part.live for part in parts):
-        raise NotSettled(f"parts of {stock.stem} are still live after they were ended")

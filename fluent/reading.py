@@ -66,12 +66,13 @@ class Reading:
         """All rows. Raises BrokenPaging where `at_most` pages do not lead to the end."""
         about = self._fixed.get("sku") or "several SKUs"
         rows: list[Mapping[str, Any]] = []
-        after, seen = None, set()
+        after: Any = None
+        seen: set[Any] = set()
         for _ in range(at_most):
             page = await self.read(name, **({"first": self.profile.page_size} | values), after=after) or {}
             nodes = page.get("nodes")
-            if nodes is None and name == names.POSITION_HOLDS:
-                return rows  # a position that Fluent does not know has no page at all
+            if nodes is None and name == names.POSITION_HOLDS and not seen:
+                return []  # a position that Fluent does not know has no page at all
             rows += listed(nodes)
             if not decided(page.get("more")):
                 return rows

@@ -15,9 +15,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from fluent.errors import Duplicate, NotSettled, Refused
-from fluent.hold import end_all
 from fluent.parts import WINDOW, Part, left_by_part, sale_attributes, sold_by_part
-from fluent.stock import Stock, all_over
+from fluent.stock import Stock, all_over, end_all
 from streams.ledger.commands import ReleaseConfirmed, ReleaseFailed, SettleConfirmed, SettleFailed
 from streams.ledger.fluent_requests import ReleaseRequest, SettleRequest
 

@@ -75,6 +75,8 @@ class Stock(Reading):
             refs = [ref(self.stem, number) for number in range(first, first + WINDOW)]
             rows = listed(await self.read(names.FIND_PARTS, refs=refs, first=WINDOW))
             found += [_asked(self.part(row), refs) for row in rows]
+            if len({part.ref for part in found}) < len(found):
+                raise LookupError("a ref is there twice")
             if len(rows) < WINDOW:
                 break
         return by_number(found)
@@ -106,6 +108,8 @@ class Stock(Reading):
         answer = await self.read(names.CHECK_PART, ref=part.ref, position=part.position)
         row = answer["part"]
         seen = None if row is None else _asked(self.part({"position": part.position, **row}), [part.ref])
+        if seen is not None and seen.live and answer["available"] is None:
+            raise TypeError(f"nothing is said of the position of {part.ref}, though the part is there")
         return seen, whole(answer["available"])
 
     @readable
@@ -144,7 +148,7 @@ class Stock(Reading):
     async def resize(self, part: Part, units: int) -> None:
         """Sets what the part holds; its status stays what it is, whatever that is by then."""
         answer = await self._write(names.RESIZE_PART, ref=part.ref, quantity=self.profile.sign * units)
-        if answer.get("quantity") not in (None, self.profile.sign * units):
+        if answer.get("quantity") is not None and whole(answer["quantity"]) != self.profile.sign * units:
             raise UnreadableAnswer(f"{part.ref} has {answer['quantity']} after it was set to {units} units")
 
     async def replan(self, part: Part, units: int, attributes: Attributes) -> None:
@@ -186,6 +190,8 @@ class Stock(Reading):
         answer = await self.read(name, **values)
         if not isinstance(answer, Mapping):
             raise UnreadableAnswer(f"{name} of {values['ref']} answers nothing")
+        if answer.get("ref", values["ref"]) != values["ref"]:
+            raise UnreadableAnswer(f"{name} of {values['ref']} answers for {answer['ref']!r:.100}")
         return answer
 
 
@@ -202,3 +208,17 @@ async def all_over(writes: Sequence[Awaitable[None]]) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result
+
+
+async def end_all(stock: Stock, parts: list[Part], pause_s: float) -> None:
+    """Ends our live parts until a read-back shows none. Raises NotSettled, or what the writes raise."""
+    for attempt in range(4):
+        live = [part for part in by_number(parts) if part.live]
+        if not live:
+            return
+        if attempt > 1:
+            await asyncio.sleep(pause_s)
+        await all_over([stock.end(part) for part in live])
+        parts = stock.ours(await stock.parts())
+    if any(part.live for part in parts):
+        raise NotSettled(f"parts of {stock.stem} are still live after they were ended")

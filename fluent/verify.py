@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 
 from fluent.errors import Refused
-from fluent.hold import end_all
 from fluent.parts import Part
 from fluent.settle import sold_units
-from fluent.stock import Stock
+from fluent.stock import Stock, end_all
 from schemas.drift import DriftKind
 from streams.ledger.commands import Verified
 from streams.ledger.fluent_requests import VerifyRequest

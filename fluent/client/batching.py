@@ -35,10 +35,11 @@ Send = Callable[[Operation, list[dict[str, Any]], str], Awaitable[Results]]
 
 
 class _Call:
-    __slots__ = ("future", "sent", "size", "trace", "variables")
+    __slots__ = ("deadline", "future", "sent", "size", "trace", "variables")
 
-    def __init__(self, variables: dict[str, Any], trace: str) -> None:
+    def __init__(self, variables: dict[str, Any], trace: str, deadline: float) -> None:
         self.variables = variables
+        self.deadline = deadline
         self.trace = trace
         self.size = len(msgspec.json.encode(variables))
         self.sent = False
@@ -74,13 +75,16 @@ class Batcher:
         """
         if self._closed:
             raise BudgetSpent(f"{operation.name}: the client is closed")
-        call = _Call(variables, trace)
+        call = _Call(variables, trace, deadline)
         if call.size > self._max_bytes:
             raise Refused(f"{operation.name}: {call.size} bytes are more than a request may have")
         self._waiting.setdefault(operation.name, deque()).append(call)
         self._wake(operation)
         try:
             await asyncio.wait({call.future}, timeout=max(0.0, deadline - self._clock()))
+        except asyncio.CancelledError:
+            call.future.cancel()  # nobody waits for it any more, so it is not sent again either
+            raise
         finally:
             if not call.sent:
                 self._withdraw(operation, call)
@@ -99,12 +103,11 @@ class Batcher:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), *self._sending, return_exceptions=True)
         for call in [call for waiting in self._waiting.values() for call in waiting]:
-            if not call.future.done():
-                call.future.set_exception(BudgetSpent("the client was closed before the call could be sent"))
+            _spend(call, "the client was closed before the call could be sent")
 
     def _wake(self, operation: Operation) -> None:
         task = self._tasks.get(operation.name)
-        if task is None or task.done():
+        if not self._closed and (task is None or task.done()):
             self._tasks[operation.name] = asyncio.create_task(self._drain(operation))
 
     async def _drain(self, operation: Operation) -> None:
@@ -154,10 +157,22 @@ class Batcher:
                 call.future.set_result(result)
 
     def _shrink(self, operation: Operation, batch: list[_Call]) -> None:
-        """Too complex for Fluent, or too large for something on the way: from now on half as many calls."""
+        """Too complex for Fluent, or too large for something on the way: from now on half as many calls.
+
+        A call whose time is over meanwhile is not sent again: nobody would look at the clock for it any more.
+        """
         self._limits[operation.name] = max(1, len(batch) // 2)
         for call in reversed(batch):
-            if not call.future.done():
+            if self._closed or self._clock() >= call.deadline:
+                _spend(
+                    call, f"{operation.name} could not be sent again in the time that the request may take"
+                )
+            elif not call.future.done():
                 call.sent = False
                 self._waiting[operation.name].appendleft(call)
         self._wake(operation)
+
+
+def _spend(call: _Call, why: str) -> None:
+    if not call.future.done():
+        call.future.set_exception(BudgetSpent(why))

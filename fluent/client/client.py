@@ -62,6 +62,7 @@ class FluentClient:
 
     async def aclose(self) -> None:
         """Sends nothing more, waits for the calls under way and closes the connections."""
+        self._tokens.close()
         await self._batcher.close()
         await self._http.aclose()
 
@@ -129,7 +130,7 @@ class FluentClient:
         await self._tokens.current()
         self._lease.check(operation)
         answer = await self._transport.post(msgspec.json.encode(operation.request(calls)), trace)
-        return _results(answer, len(calls))
+        return _results(answer, calls)
 
     def _report(self, error: FluentError | None) -> None:
         """Tells the gate how it went."""
@@ -167,7 +168,7 @@ class FluentClient:
             )
 
 
-def _results(answer: Answer, calls: int) -> Results:
+def _results(answer: Answer, calls: list[dict[str, Any]]) -> Results:
     """What each call got. Raises the error of the request as a whole, where it has one."""
     errors = answer.get("errors") or []
     if not isinstance(errors, list) or not all(isinstance(error, Mapping) for error in errors):
@@ -180,15 +181,22 @@ def _results(answer: Answer, calls: int) -> Results:
         path = error.get("path")
         alias = split_alias(path[0]) if isinstance(path, list) and path else None
         if alias is None:
-            raise error_from([error])
+            raise error_from([error], _words(calls))
         own.setdefault(alias[0], []).append(error)
-    fields: list[Data] = [{} for _ in range(calls)]
+    fields: list[Data] = [{} for _ in calls]
     for name, value in data.items():
         alias = split_alias(name)
-        if alias is None or alias[0] >= calls:
+        if alias is None or alias[0] >= len(calls):
             raise UnreadableAnswer(f"the answer has a field {name!r} that was not asked for")
         fields[alias[0]][alias[1]] = value
-    return [error_from(own[index]) if index in own else _complete(fields[index]) for index in range(calls)]
+    return [
+        error_from(own[index], _words(call)) if index in own else _complete(fields[index])
+        for index, call in enumerate(calls)
+    ]
+
+
+def _words(variables: object) -> str:
+    return msgspec.json.encode(variables).decode()
 
 
 def _complete(fields: Data) -> Data | FluentError:

@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote_plus
 
@@ -67,6 +68,11 @@ class TokenSource:
         self._refusals = 0
         self._silent_until = 0.0
         self._last_refusal = ""
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """Begins no further try: a client that is closed waits for the request under way only."""
+        self._closed.set()
 
     async def current(self) -> str:
         """A token that is valid for a while yet. Raises LoginFailed."""
@@ -128,7 +134,9 @@ class TokenSource:
         failure = ""
         for attempt in range(tries):
             if attempt:
-                await asyncio.sleep(self._pause_s(attempt - 1))
+                await self._pause(attempt - 1)
+            if self._closed.is_set():
+                raise LoginFailed("the client was closed before it could log in")
             try:
                 token = await self._ask_once(form)
             except (httpx.HTTPError, TimeoutError, ValueError, UnreadableAnswer) as error:
@@ -139,8 +147,11 @@ class TokenSource:
             return token
         raise LoginFailed(f"Fluent's token end point gives no answer: {failure}")
 
-    def _pause_s(self, attempt: int) -> float:
-        return full_jitter_s(attempt, base_s=self._options.backoff_base_s, cap_s=self._options.backoff_cap_s)
+    async def _pause(self, attempt: int) -> None:
+        base_s, cap_s = self._options.backoff_base_s, self._options.backoff_cap_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout(full_jitter_s(attempt, base_s=base_s, cap_s=cap_s)):
+                await self._closed.wait()
 
     async def _ask_once(self, form: dict[str, str]) -> _Token:
         """Raises _Rejected for a 4xx in Fluent's own words (RFC 6749, 5.2: JSON with `error`), ValueError for

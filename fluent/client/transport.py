@@ -178,7 +178,7 @@ def _excerpt(content: bytes) -> str:
 
 def may_be_fluents(headers: httpx.Headers) -> bool:
     """Fluent answers JSON; where there is no content type, the content decides."""
-    return "json" in headers.get("content-type", "json")
+    return "json" in headers.get("content-type", "json").lower()
 
 
 def fluents_json(headers: httpx.Headers, content: bytes) -> Answer | None:

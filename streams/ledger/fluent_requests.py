@@ -54,7 +54,7 @@ class ReleaseRequest(_Request, tag=3):
 class VerifyRequest(_Request, tag=4):
     """Compare Fluent with `held` (and `consumed`, with `book_sale`); `closed` also undoes what came late.
 
-    In a page, `differed` says that a difference is known, so that agreement is news.
+    `differed` says that a difference is known, so that agreement is news.
     """
 
     held: int

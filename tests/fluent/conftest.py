@@ -16,6 +16,8 @@ from tests.support.fluent import FluentSimulator, at_rest
 SKUS = 600
 ALIKE = ("A", "24-A", "B", "B-sale")
 """SKUs whose names run together with those of a promotion, or of a booking."""
+LIKE_CODES = ("S0012", "C0121", "C0020", "C0011", "T1234")
+"""SKUs whose names look like Fluent's codes."""
 AT_REST = Controls(strict_credentials=True, activation_delay_ms=10, hang_ms=5_000)
 
 NewGateway = Callable[..., Gateway]
@@ -27,6 +29,7 @@ def shared_fluent() -> Iterator[FluentSimulator]:
     stock |= {f"TWO-{number:03d}": {"LOC-1": 60, "LOC-2": 60} for number in range(SKUS)}
     stock |= {f"PAGE-{number:03d}": {"LOC-1": 60, "LOC-2": 60} for number in range(500)}
     stock |= {sku: {"LOC-1": 8, "LOC-2": 100} for sku in ALIKE}
+    stock |= {sku: {"LOC-1": 100} for sku in LIKE_CODES}
     stock["MANY"] = {f"STORE-{number:03d}": 2 for number in range(120)}
     with FluentSimulator(stock) as simulator:
         yield simulator

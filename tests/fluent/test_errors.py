@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from fluent.errors import (
@@ -24,8 +25,8 @@ from fluent.errors import (
     error_from,
 )
 from streams.ledger.commands import HoldConfirmed, SettleConfirmed
-from tests.fluent.conftest import NewGateway
-from tests.fluent.support import Requests, live
+from tests.fluent.conftest import LIKE_CODES, NewGateway
+from tests.fluent.support import Network, Requests, live
 from tests.support.fluent import FluentSimulator
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "fluent.md").read_text()
@@ -138,3 +139,26 @@ async def test_fluent_that_cannot_be_reached_is_no_answer(new_gateway: NewGatewa
     gateway = new_gateway(base_url="http://127.0.0.1:9", max_retries=0)
     assert await gateway.handle(one.hold(1)) is None
     assert gateway.meters.logins == {"password ConnectError": 1}
+
+
+@pytest.mark.parametrize("sku", LIKE_CODES)
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_sku_that_is_named_like_a_code_is_not_taken_for_one(
+    new_gateway: NewGateway, sku: str, whole: bool
+) -> None:
+    """Seen: "S0012:LOC-1 is locked" was a permanent failure, and the hold was refused for good."""
+    said: dict[str, Any] = {"message": f"Exception while fetching data: {sku}:LOC-1:DEFAULT is locked"}
+    errors = [said if whole else said | {"path": ["c0_part"]}]
+    busy = [httpx.Response(200, json={"data": {"c0_part": None}, "errors": errors})]
+    network = Network(
+        instead=lambda request: busy.pop() if busy and b"CreatePart" in request.content else None
+    )
+    gateway = new_gateway(transport=network)
+    one = Requests(sku, f"NAMED-{whole}")
+    assert await gateway.handle(one.hold(10)) == HoldConfirmed(one.promotion, sku, 1, 10)
+    assert gateway.meters.calls["CreatePart", "NotUnderstood"] == 1 and gateway.client.gate.share == 1.0
+
+
+def test_a_code_is_found_behind_a_sku_that_is_named_like_one() -> None:
+    found = error_from([{"message": "position of S0012: C0121E, there is one"}], '{"sku":"S0012"}')
+    assert isinstance(found, Duplicate)

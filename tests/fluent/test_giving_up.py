@@ -114,6 +114,16 @@ async def test_an_open_hold_that_cannot_be_read_is_not_said_to_agree(
         assert await blind.verify_page(VerifyPage(number, 0, [line])) == []
 
 
+async def test_a_closed_hold_that_differs_and_cannot_be_read_is_not_said_to_agree(
+    gateway: Gateway, new_gateway: NewGateway, one: Requests
+) -> None:
+    """Seen: of a release that Fluent had refused the drift was gone, and the units were told as released."""
+    await gateway.handle(one.hold(100))
+    blind = new_gateway(transport=strange("FindParts", "C0140"), max_retries=0)
+    verify = msgspec.structs.replace(one.verify(closed=True), differed=True)
+    assert await asked(blind, verify, FAILURES + 2) == [None] * (FAILURES + 2)
+
+
 async def test_a_release_whose_units_cannot_be_read_is_asked_again_and_again(
     gateway: Gateway, new_gateway: NewGateway, one: Requests
 ) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any
 
 import httpx
 import pytest
 
-from fluent.client.limits import Breaker, Gate
 from fluent.errors import BudgetSpent, UnreadableAnswer
 from fluent.parts import Part
-from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, decode_sku_command, encode
+from streams.ledger.commands import (
+    HoldConfirmed,
+    HoldFailed,
+    ReleaseConfirmed,
+    decode_sku_command,
+    encode,
+)
 from tests.fluent.conftest import NewGateway
-from tests.fluent.support import Network, Requests, live
+from tests.fluent.support import Network, Requests
 from tests.support.fluent import FluentSimulator
 
 JSON = {"content-type": "application/json"}
@@ -107,86 +111,6 @@ async def test_a_page_that_does_not_say_whether_it_is_the_last_is_not_taken_for_
         await gateway.stock(one.promotion, one.sku, one.ref).free()
 
 
-class Edited(Network):
-    """Edits what each look-up shows of parts, where it shows any."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
-        answer = json.loads(await response.aread())
-        edges = answer.get("data", {}).get("c0_parts", {}).get("edges")
-        if not edges:
-            return response
-        self.edit(edges)
-        return httpx.Response(200, content=json.dumps(answer), headers=JSON)
-
-    def edit(self, edges: list[Any]) -> None:
-        """Change the edges of one look-up."""
-        raise NotImplementedError
-
-
-class Garbled(Edited):
-    """Changes the first part of the first look-up that shows one."""
-
-    def __init__(self, change: dict[str, Any]) -> None:
-        super().__init__()
-        self.change = change
-
-    def edit(self, edges: list[Any]) -> None:
-        edges[0]["node"].update(self.change)
-        self.change = {}
-
-
-class Hidden(Edited):
-    """Shows nothing of the first part in any look-up, only that there is something."""
-
-    def __init__(self, edge: dict[str, Any] | None) -> None:
-        super().__init__()
-        self.edge = edge
-
-    def edit(self, edges: list[Any]) -> None:
-        edges[0] = self.edge
-
-
-@pytest.mark.parametrize("edge", [None, {"node": None}], ids=str)
-async def test_a_part_that_fluent_does_not_show_is_not_taken_for_none(
-    new_gateway: NewGateway, simulator: FluentSimulator, one: Requests, edge: dict[str, Any] | None
-) -> None:
-    """Seen: the release was confirmed, and the units stayed held."""
-    assert isinstance(await new_gateway().handle(one.hold(10)), HoldConfirmed)
-    gateway = new_gateway(transport=Hidden(edge), max_retries=0)
-    assert await gateway.handle(one.release()) is None
-    assert list(live(simulator, one.sku).values()) == [10]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"status": True},
-        {"status": None},
-        {"quantity": []},
-        {"quantity": True},
-        {"quantity": 2**64},
-        {"quantity": float("inf")},
-        {"ref": "FS-ANOTHER-1"},
-    ],
-    ids=str,
-)
-async def test_a_part_of_an_odd_shape_is_not_taken_for_one_that_has_ended(
-    new_gateway: NewGateway, simulator: FluentSimulator, one: Requests, change: dict[str, Any]
-) -> None:
-    hold = one.hold(10)
-    assert isinstance(await new_gateway().handle(hold), HoldConfirmed)
-    network = Garbled(change)
-    gateway = new_gateway(transport=network)
-    repeated = await gateway.handle(hold)
-    assert repeated == HoldConfirmed(one.promotion, one.sku, 1, 10)
-    assert list(live(simulator, one.sku).values()) == [10]
-    network.change = change
-    released = one.release()
-    assert await gateway.handle(released) == ReleaseConfirmed(one.promotion, one.sku, 2)
-    assert live(simulator, one.sku) == {}
-
-
 @pytest.mark.parametrize(
     "token",
     [
@@ -226,30 +150,6 @@ async def test_a_lifetime_that_makes_no_sense_costs_no_login_at_each_call(
     for _ in range(3):
         await gateway.client.log_in()
     assert len(logins) == 1
-
-
-async def test_a_client_that_is_closed_leaves_no_call_waiting(new_gateway: NewGateway) -> None:
-    gateway = new_gateway(requests_per_second=0.1)
-    operation = gateway.profile.operations["catalogue"].operation
-    calls = [asyncio.create_task(gateway.client.call(operation, {"ref": "DEFAULT:1"})) for _ in range(4)]
-    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    await gateway.aclose()
-    results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 2)
-    assert sum(isinstance(result, BudgetSpent) for result in results) >= 2
-    with pytest.raises(BudgetSpent):
-        await gateway.client.call(operation, {"ref": "DEFAULT:1"})
-
-
-async def test_a_caller_that_gives_up_keeps_no_slot_and_no_turn() -> None:
-    gate = Gate(1_000.0, 1, Breaker(time.monotonic), time.monotonic)
-    await gate.enter()
-    waiting = asyncio.create_task(gate.enter())
-    await asyncio.sleep(0.01)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    gate.leave()
-    await asyncio.wait_for(gate.enter(), 2)
-    assert gate.in_flight == 1
 
 
 async def test_a_message_that_was_cut_within_an_emoji_can_be_told_to_the_ledger(

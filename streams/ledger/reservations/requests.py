@@ -60,4 +60,5 @@ def _request(turn: ReservationTurn) -> FluentRequest:
     if row.request == RELEASE:
         return ReleaseRequest(*subject, row.asked_consumed, book_sale, details.trace)
     closed = row.state in CLOSED_STATES
-    return VerifyRequest(*subject, row.asked_remaining, row.asked_consumed, book_sale, closed)
+    figures = (row.asked_remaining, row.asked_consumed)
+    return VerifyRequest(*subject, *figures, book_sale, closed, row.drift_units > 0)
