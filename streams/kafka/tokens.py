@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import re
 import threading
@@ -33,9 +34,12 @@ ASK_AGAIN_S = 5.0
 """After a provider that gave no token: whoever connects meanwhile does not wait for the next time-out."""
 
 TIMEOUT_S = 10.0
+"""Of each wait for the provider, and of its whole answer from the first byte on."""
 MOST_BYTES = 256 * 1024
 UNKNOWN_LIFE_S = 300.0
 """Of a token of which neither the answer nor the token itself says how long it lasts."""
+LONGEST_LIFE_S = 86_400.0
+"""A token is renewed each day at least, whatever is said of its life: JSON's readers know Infinity."""
 
 
 class TokenRefused(ConfigurationError):
@@ -112,7 +116,8 @@ def _from_provider(kafka: KafkaEnvironment) -> Token:
     if kafka.oauth_scope is not None:
         form["scope"] = kafka.oauth_scope
     try:
-        with httpx.stream("POST", url, data=form, auth=login, timeout=TIMEOUT_S) as answer:
+        plain = {"accept-encoding": "identity"}
+        with httpx.stream("POST", url, data=form, auth=login, timeout=TIMEOUT_S, headers=plain) as answer:
             body = b"".join(_bounded(answer))
     except httpx.HTTPError as error:
         why = str(error) or type(error).__name__
@@ -126,9 +131,11 @@ def _from_provider(kafka: KafkaEnvironment) -> Token:
 
 
 def _bounded(answer: Response) -> Iterator[bytes]:
-    size = 0
-    for chunk in answer.iter_bytes():
+    size, ends_at = 0, time.monotonic() + TIMEOUT_S
+    for chunk in answer.iter_raw():  # what is packed nevertheless is not unpacked: it may become any size
         size += len(chunk)
+        if time.monotonic() > ends_at:
+            raise TokenRefused(f"{answer.url} takes more than {TIMEOUT_S:.0f} s for its answer.")
         if size > MOST_BYTES:
             raise TokenRefused(f"{answer.url} answers with more than {MOST_BYTES} bytes, which is no token.")
         yield chunk
@@ -138,7 +145,7 @@ def _error_in(body: bytes) -> str:
     """The provider's error code (RFC 6749, 5.2), as far as it is one."""
     try:
         code = str(json.loads(body).get("error", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return "without a reason"
     return code if re.fullmatch(r"[a-z_]{1,40}", code) else "without a reason"
 
@@ -147,24 +154,26 @@ def _token_in(body: bytes, url: str) -> Token:
     try:
         fields = json.loads(body)
         text, life_s = fields["access_token"], fields.get("expires_in")
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         text, life_s = None, None
     if not isinstance(text, str) or not text:
         raise TokenRefused(
             f"KAFKA_OAUTH_TOKEN_URL {url} answers without an access_token; is it the right URL?"
         )
+    now_s = time.time()
     if isinstance(life_s, int | float) and life_s > 0:
-        return Token(text, time.time() + life_s)
-    return Token(text, _end_in(text) or time.time() + UNKNOWN_LIFE_S)
+        return Token(text, now_s + min(life_s, LONGEST_LIFE_S))
+    return Token(text, min(_end_in(text) or now_s + UNKNOWN_LIFE_S, now_s + LONGEST_LIFE_S))
 
 
 def _end_in(token: str) -> float | None:
     """The claim `exp` of a JSON Web Token, None where there is none."""
     try:
         claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-        return float(claims["exp"])
-    except (ValueError, IndexError, KeyError, TypeError):
+        end_s = float(claims["exp"])
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         return None
+    return None if math.isnan(end_s) else end_s
 
 
 def _from_aws(kafka: KafkaEnvironment) -> Token:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import socket
 import sys
+import threading
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +18,7 @@ import pytest
 from faust.auth import OAuthCredentials
 
 from streams.kafka import aiokafka_config, check_broker, client_config, faust_broker
-from streams.kafka.tokens import MOST_BYTES, Token, TokenRefused, Tokens, tokens_of
+from streams.kafka.tokens import LONGEST_LIFE_S, MOST_BYTES, Token, TokenRefused, Tokens, tokens_of
 from streams.settings import Settings, load_settings
 from tests.support.token_endpoint import CLIENT, SCOPE, SECRET, TokenEndpoint, token
 
@@ -121,7 +127,74 @@ def test_an_end_that_only_the_token_knows_is_found_in_it(endpoint: TokenEndpoint
     assert 200 < opaque.expires_at_s - time.time() < 301
 
 
+def of_life(expires_in: str) -> bytes:
+    return b'{"access_token": "opaque", "expires_in": %s}' % expires_in.encode()
+
+
+def that_ends(exp: str) -> bytes:
+    claims = base64.urlsafe_b64encode(b'{"exp": %s}' % exp.encode()).decode().rstrip("=")
+    return b'{"access_token": "e30.%s."}' % claims.encode()
+
+
+STRANGE = ["Infinity", "NaN", "1e999", "1" + "0" * 400]
+
+
+@pytest.mark.parametrize("body", [*map(of_life, STRANGE), *map(that_ends, [*STRANGE, '"nan"'])], ids=range(9))
+def test_a_life_without_end_does_not_make_a_token_the_last_one(endpoint: TokenEndpoint, body: bytes) -> None:
+    """Seen: no token was ever asked for again, or the exception left the source."""
+    endpoint.body = body
+    tokens = source(settings(endpoint))
+    assert 200 < tokens.current().expires_at_s - time.time() <= LONGEST_LIFE_S
+    tokens._clock = lambda: time.time() + LONGEST_LIFE_S
+    tokens.current()
+    assert len(endpoint.asked) == 2
+
+
+def serve_once(listening: socket.socket, pieces: Iterable[bytes], pause_s: float) -> None:
+    with listening.accept()[0] as client, suppress(OSError):
+        client.recv(65_536)
+        for piece in pieces:
+            client.sendall(piece)
+            time.sleep(pause_s)
+
+
+@contextmanager
+def strange_provider(*pieces: bytes, pause_s: float = 0.0) -> Iterator[dict[str, str]]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=serve_once, args=(listening, pieces, pause_s))
+        serving.start()
+        yield {"KAFKA_OAUTH_TOKEN_URL": f"http://127.0.0.1:{listening.getsockname()[1]}/token"}
+        serving.join()
+
+
+def test_a_provider_that_drips_does_not_keep_whoever_connects_waiting(
+    endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: a byte in time for each time-out, and every client of the process waited for hours."""
+    monkeypatch.setattr("streams.kafka.tokens.TIMEOUT_S", 0.3)
+    drip = [b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", *[b" "] * 100]
+    with strange_provider(*drip, pause_s=0.05) as environment:
+        began = time.monotonic()
+        assert "takes more than" in refused(settings(endpoint, **environment))
+        assert time.monotonic() - began < 2
+
+
+def test_a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked(endpoint: TokenEndpoint) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb)
+    with strange_provider(head, bomb) as environment:
+        read = settings(endpoint, **environment)
+        tracemalloc.start()
+        try:
+            assert "access_token" in refused(read)
+            assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        finally:
+            tracemalloc.stop()
+
+
 ANSWERS: dict[str, tuple[int, bytes, str]] = {
+    "nested too deep": (200, b"[" * 200_000, "answers without an access_token"),
+    "a reason that is nested too deep": (400, b"[" * 200_000, r"gives no token \(400 without a reason\)"),
     "a reason": (
         400,
         b'{"error": "invalid_scope"}',
