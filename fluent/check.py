@@ -7,7 +7,7 @@ named before the sale.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from graphql import GraphQLError, GraphQLSchema, build_client_schema, get_introspection_query, parse, validate
@@ -95,6 +95,8 @@ def _catalogue(gateway: Gateway) -> Attempt:
         found = mapped.read(await gateway.client.call(mapped.operation, mapped.bind({"catalogue": ref})))
         if not found:
             raise _Bad(f"there is no catalogue {ref}")
+        if not isinstance(found, Mapping):
+            raise _Bad(f"what is said of catalogue {ref} is no catalogue: {found!r:.100}")
         return f"{ref}, status {found.get('status')}"
 
     return attempt

@@ -44,6 +44,30 @@ REQUIRED = (FIND_PARTS, POSITIONS, CREATE_PART, RESIZE_PART, REPLAN_PART, CONFIR
 SALES = (CREATE_SALE, UPDATE_SALE, ACTIVATE_SALE)
 OPTIONAL = (AVAILABLE, HELD_ROWS, CHECK_PART, *SALES, POSITION_HOLDS, HOLDS, CATALOGUE, WHO_AM_I)
 
+_ACCOUNT = ("catalogue", "retailerId")
+_PAGE = (*_ACCOUNT, "sku", "first", "after")
+_PART = (*_ACCOUNT, "sku", "ref")
+VALUES: Mapping[str, tuple[str, ...]] = {
+    FIND_PARTS: (*_ACCOUNT, "sku", "refs", "first"),
+    POSITIONS: _PAGE,
+    AVAILABLE: (*_ACCOUNT, "sku", "position"),
+    HELD_ROWS: _PAGE,
+    CREATE_PART: (*_PART, "position", "quantity", "attributes"),
+    CHECK_PART: (*_PART, "position"),
+    RESIZE_PART: (*_PART, "quantity"),
+    REPLAN_PART: (*_PART, "quantity", "attributes"),
+    CONFIRM_PART: (*_PART, "attributes"),
+    END_PART: _PART,
+    CREATE_SALE: (*_PART, "position", "quantity", "attributes"),
+    UPDATE_SALE: (*_PART, "quantity"),
+    ACTIVATE_SALE: _PART,
+    POSITION_HOLDS: (*_PAGE, "position"),
+    HOLDS: (*_ACCOUNT, "refs", "skus", "first", "after"),
+    CATALOGUE: ("catalogue",),
+    WHO_AM_I: (),
+}
+"""Our values that an operation's variables may name, each as `$name`."""
+
 
 class ProfileError(ValueError):
     """A profile cannot be used: one sentence that names the file and what is wrong in it."""
@@ -108,6 +132,14 @@ def _binder(template: Any) -> Binder | None:
     return lambda values: fixed | {name: binder(values) for name, binder in bound}
 
 
+def _named(template: Any) -> set[str]:
+    """The values that a template stands for."""
+    if isinstance(template, str):
+        return {template[1:]} if template.startswith("$") else set()
+    inner = template.values() if isinstance(template, dict) else template
+    return set().union(*map(_named, inner)) if isinstance(template, list | dict) else set()
+
+
 def _constant(value: Any, _: Mapping[str, Any]) -> Any:
     return value
 
@@ -162,6 +194,8 @@ def _read(file: Path) -> _ProfileSpec:
     unknown = [name for name in spec.operations if name not in REQUIRED + OPTIONAL]
     if unknown:
         raise ProfileError(f"{file}: unknown operations {', '.join(unknown)}")
+    if not spec.live or not spec.ended or set(spec.live) & set(spec.ended):
+        raise ProfileError(f"{file}: live and ended need statuses, and none may be in both")
     if spec.sign not in (-1, 1) or not 1 <= spec.page_size <= 5000:
         raise ProfileError(f"{file}: sign must be -1 or 1, pageSize from 1 to 5000")
     return spec
@@ -181,4 +215,8 @@ def _operation(folder: Path, name: str, spec: _OperationSpec) -> MappedOperation
         raise ProfileError(
             f"{name}: variables {', '.join(sorted(foreign))} are not in both {file} and mapping"
         )
+    unknown = _named(spec.variables).difference(VALUES[name])
+    if unknown:
+        known = ", ".join(f"${value}" for value in VALUES[name]) or "none"
+        raise ProfileError(f"{name}: ${', $'.join(sorted(unknown))} is no value of ours; there are {known}")
     return MappedOperation(operation, spec.variables, result)

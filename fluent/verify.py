@@ -48,19 +48,26 @@ def _verified(request: VerifyRequest, held: int, drift: Drift, corrected: int = 
 
 
 async def _verify_closed(stock: Stock, request: VerifyRequest, pause_s: float) -> Verified:
-    parts = stock.ours(await stock.parts())
-    late = [part for part in parts if part.live]
-    units = sum(part.units for part in late)
+    parts, drift = await _closed_drift(stock, request)
+    if drift[0]:
+        await asyncio.sleep(pause_s)
+        parts, drift = await _closed_drift(stock, request)
+    units = sum(part.units for part in parts if part.live)
     try:
         await end_all(stock, parts, pause_s)
     except Refused:
         return _verified(request, units, (units, DriftKind.RELEASE_REFUSED))
-    if units:
-        return _verified(request, 0, (units, DriftKind.LATE_ACTIVATION), corrected=units)
-    drift = await _others(stock, parts, DriftKind.ORPHAN_HOLD)
+    return _verified(request, 0, drift, corrected=units)
+
+
+async def _closed_drift(stock: Stock, request: VerifyRequest) -> tuple[list[Part], Drift]:
+    parts = stock.ours(await stock.parts())
+    drift: Drift = sum(part.units for part in parts if part.live), DriftKind.LATE_ACTIVATION
+    if not drift[0]:
+        drift = await _others(stock, parts, DriftKind.ORPHAN_HOLD)
     if not drift[0]:
         drift = await _sales_drift(stock, request)
-    return _verified(request, 0, drift)
+    return parts, drift
 
 
 async def _open_drift(stock: Stock, request: VerifyRequest) -> tuple[int, Drift]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import httpx
+import pytest
 
 from fluent.check import check_fluent, warn_of_misfits
 from tests.fluent.conftest import NewGateway
@@ -93,3 +94,15 @@ async def test_a_schema_that_breaks_a_rule_of_graphqls_somewhere_is_compared_all
     gateway = new_gateway(transport=WithAnEmptyType())
     assert await warn_of_misfits(gateway.client, gateway.profile) == []
     assert all(line.ok for line in await check_fluent(gateway))
+
+
+@pytest.mark.parametrize("said", [["DEFAULT:1"], "DEFAULT:1", 5], ids=str)
+async def test_a_catalogue_of_an_odd_shape_is_a_line_of_the_check(
+    new_gateway: NewGateway, said: object
+) -> None:
+    """Seen: the check ended with a trace."""
+    odd = httpx.Response(200, json={"data": {"c0_catalogue": said}})
+    network = Network(instead=lambda request: odd if b"inventoryCatalogue(" in request.content else None)
+    lines = await check_fluent(new_gateway(transport=network))
+    catalogue = next(line for line in lines if line.name == "Fluent catalogue")
+    assert not catalogue.ok and "is no catalogue" in catalogue.detail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,17 @@ async def test_a_profile_of_ones_own_needs_no_code(
             lambda spec: spec["operations"]["endPart"]["variables"].update(x=1),
             "endPart: variables x are not in both",
         ),
+        (
+            lambda spec: spec["operations"]["endPart"]["variables"].update(input={"ref": ["$reference"]}),
+            "endPart: $reference is no value of ours; there are $catalogue, $retailerId, $sku, $ref",
+        ),
+        (
+            lambda spec: spec["operations"]["holds"]["variables"].update(refs="$sku"),
+            "holds: $sku is no value of ours",
+        ),
+        (lambda spec: spec.update(live=[]), "live and ended need statuses"),
+        (lambda spec: spec.update(ended=[]), "live and ended need statuses"),
+        (lambda spec: spec.update(ended=["ACTIVE"]), "none may be in both"),
         (lambda spec: spec.update(sign=2), "sign must be -1 or 1"),
         (lambda spec: spec.update(colour="red"), "colour"),
     ],
@@ -110,7 +122,7 @@ def test_a_profile_that_cannot_work_says_why(break_it: object, said: str, tmp_pa
     spec = json.loads((folder / "profile.json").read_text())
     break_it(spec)  # type: ignore[operator]
     (folder / "profile.json").write_text(json.dumps(spec))
-    with pytest.raises(ProfileError, match=said.replace("[", r"\[")):
+    with pytest.raises(ProfileError, match=re.escape(said)):
         load_profile("inventory-quantity", folder)
 
 

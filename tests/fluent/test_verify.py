@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from fluent import Gateway
 from streams.ledger.commands import Verified
+from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests, live
 from tests.support.fluent import FluentSimulator
 
@@ -72,6 +75,22 @@ async def test_sales_that_are_booked_wrong_are_drift(
     await gateway.handle(one.settle(40, 60, sale=True))
     simulator.quantity(f"{one.ref}-sale", quantity=-50)
     assert drift(await gateway.handle(one.verify(40, 60, sale=True))) == (40, 10, "WRONG_QUANTITY")
+
+
+async def test_a_stale_read_after_the_close_is_no_late_activation(
+    simulator: FluentSimulator, new_gateway: NewGateway, one: Requests
+) -> None:
+    """Seen: the person on call was told to look for a worker that had frozen."""
+    gateway = new_gateway(read_back_pause_s=0.6)
+    await gateway.handle(one.hold(100))
+    await gateway.handle(one.settle(90, 10, sale=True))
+    await asyncio.sleep(0.6)  # so that a stale read shows the hold
+    await gateway.handle(one.release(30, sale=True))
+    simulator.control(stale_ms=500)
+    simulator.next("staleRead", match="FindParts", contains=one.ref)
+    verified = await gateway.handle(one.verify(0, 30, closed=True, sale=True))
+    assert isinstance(verified, Verified) and drift(verified) == (0, 0, None)
+    assert verified.corrected_units == 0
 
 
 async def test_one_stale_read_is_no_drift(
