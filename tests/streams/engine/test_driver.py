@@ -169,6 +169,23 @@ async def test_nothing_of_a_task_is_taken_in_while_a_failure_of_it_is_written_do
         await failing
 
 
+async def test_what_was_decided_before_a_failure_is_not_committed_with_the_position_behind_it(
+    bench: Bench,
+) -> None:
+    """The record that failed, and those behind it in its fetch, would be left out."""
+    await bench.running()
+    bench.producers.open.clear()
+    await bench.offer(0, b"in flight")
+    await bench.offer(1, b"decided")
+    failing = asyncio.create_task(bench.offer(2, b"bad", b"behind it"))
+    await asyncio.sleep(0)
+    bench.producers.open.set()
+    with pytest.raises(RecordFailed, match="order-commands/0/2"):
+        await failing
+    assert [each.offsets for each in bench.producers.begun] == [{PLACE: 1}, {PLACE: 1}]
+    assert bench.units(b"in flight") == 1 and bench.units(b"decided") is None
+
+
 async def test_a_record_that_is_turned_away_is_committed_before_anything_behind_it_is_tried(
     bench: Bench,
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from schemas.topics import DEAD_LETTERS, ORDER_COMMANDS, ORDER_OUTCOMES
 from streams.engine.portion import MAX_BYTES, MAX_ROWS
 from streams.engine.stage import Record
-from streams.engine.unprocessable import TRIES, decide
+from streams.engine.unprocessable import TRIES, RecordFailed, decide
 from streams.ledger.effects import Effects, Send
 from streams.ledger.rows import MemoryStore, Rows
 from tests.streams.engine.kit import COUNTS, Bench, Count, Counting, Rec, Recorder, membership, running
@@ -53,6 +53,16 @@ class Heavy(Counting):
 
 
 @dataclass
+class Refusing(Counting):
+    """Fails before it has looked at any record."""
+
+    topic: str = ORDER_COMMANDS
+
+    def decide(self, partition: int, records: Sequence[Record], rows: Rows, effects: Effects) -> None:
+        raise ValueError("of no use")
+
+
+@dataclass
 class Talkative(Counting):
     """Each record makes a megabyte of output."""
 
@@ -84,6 +94,12 @@ def test_a_portion_ends_with_the_record_by_which_it_has_enough_rows() -> None:
 
 def test_bytes_count_as_well() -> None:
     assert decide(Talkative(), SOURCE, batch(16), Rows(MemoryStore()), Effects()) == MAX_BYTES >> 20
+
+
+def test_a_stage_that_fails_before_it_has_looked_at_a_record_has_failed_at_the_first() -> None:
+    with pytest.raises(RecordFailed) as failed:
+        decide(Refusing(), SOURCE, batch(3), Rows(MemoryStore()), Effects())
+    assert (failed.value.offset, failed.value.why) == (5, "ValueError: of no use")
 
 
 @pytest.mark.parametrize(("before", "decided"), [(A_PORTION - 1, A_PORTION), (A_PORTION + 1, A_PORTION)])
