@@ -10,6 +10,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.engine import partitioner
 from streams.engine.broker.producer import BATCH_BYTES
 from streams.engine.outbox import Outbox
 from streams.engine.partitioner import FEW, learn, murmur2, partition_of
@@ -49,6 +50,36 @@ def test_keys_of_any_length_are_hashed_together(length: int) -> None:
     keys = [chance.randbytes(length) for _ in range(4 * FEW)] + [b"\xff" * length, b"\0" * length]
     learn(keys)
     assert [partition_of(key, 2**31) for key in keys] == [murmur2(key) & 0x7FFFFFFF for key in keys]
+
+
+def test_a_key_that_was_hashed_is_not_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[bytes, int] = {}
+    monkeypatch.setattr(partitioner, "_known", known)
+    learn([b"%03d" % number for number in range(FEW)])
+    assert known == {}, "so few are hashed when somebody asks"
+    keys = [b"%03d" % number for number in range(FEW + 1)]
+    learn([*keys, b"of another length"])
+    assert known.keys() == {*keys}
+    partition_of(b"of another length", 12)
+    monkeypatch.setattr(partitioner, "murmur2", None)
+    monkeypatch.setattr(partitioner, "_murmur2_of_all", None)
+    learn(keys)
+    assert [partition_of(key, 12) for key in [*keys, b"of another length"]]
+
+
+def test_no_more_keys_are_known_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[bytes, int] = {}
+    monkeypatch.setattr(partitioner, "_known", known)
+    monkeypatch.setattr(partitioner, "MAX_KNOWN", 10)
+    counts = []
+    for number in range(21):
+        partition_of(b"%d" % number, 12)
+        counts.append(len(known))
+    assert counts == [*range(1, 11), *range(1, 11), 1]
+    learn([b"%03d" % number for number in range(20)])
+    assert len(known) == 21
+    learn([b"%03d" % number for number in range(FEW + 1)])
+    assert len(known) == FEW + 1
 
 
 def test_records_go_to_their_keys_partition_in_order_and_rows_to_the_tasks() -> None:
