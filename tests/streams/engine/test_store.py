@@ -162,6 +162,8 @@ def test_databases_share_memory_and_files_however_many_there_are(
     tmp_path: Path, tasks: int, buffer_mib: int, open_files: int
 ) -> None:
     store = RocksStore(tmp_path / "db", tasks)
+    assert store._db is not None
+    assert store._db.property_int_value("rocksdb.block-cache-capacity") == 64 << 20
     store.close()
     options = options_of(tmp_path / "db")
     assert {name: options[name] for name in SMALL} == SMALL
