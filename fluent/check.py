@@ -14,7 +14,7 @@ from graphql import GraphQLError, GraphQLSchema, build_client_schema, get_intros
 
 from fluent import profile as names
 from fluent.client import FluentClient, Operation
-from fluent.errors import FluentError, NotFound, NotPermitted, Refused, Unanswered, UnreadableAnswer
+from fluent.errors import FluentError, NotPermitted, NotSettled, Refused, Unanswered, UnreadableAnswer
 from fluent.gateway import Gateway
 from fluent.parts import Part, part_ref, total_free
 from fluent.profile import Profile
@@ -124,7 +124,7 @@ def _rights(gateway: Gateway) -> Attempt:
         nobodys = Part(part_ref(stock.stem, 1), "", "", gateway.profile.hold_type, 0, live=True)
         try:
             await stock.end(nobodys)
-        except (NotFound, UnreadableAnswer):
+        except (NotSettled, UnreadableAnswer):  # the first says that it is not found
             return "may update inventory quantities"
         except (NotPermitted, Unanswered):
             raise

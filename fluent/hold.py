@@ -68,11 +68,10 @@ class Hold:
         while rounds < MAX_ROUNDS:
             parts = await self._stock.parts()
             ours = self._stock.ours(parts)
-            if len(ours) < len(parts) and not await self._looks_again():
-                return self._taken(next(part for part in parts if part not in ours))
             rounds = 0 if len(ours) > known else rounds + 1
             known = len(ours)
-            answer = await self._round(ours) if len(ours) == len(parts) else None
+            other = next((part for part in parts if part not in ours), None)
+            answer = await (self._conflict(parts, self._taken(other)) if other else self._round(ours))
             if answer is not None:
                 return answer
         raise NotSettled(f"the hold {self._stock.stem} keeps changing")
@@ -82,8 +81,10 @@ class Hold:
         if any(not part.live for part in parts):
             return await self._given_up(parts)
         answer = self._found(parts)
+        if isinstance(answer, HoldFailed):
+            return await self._conflict(parts, answer)
         if answer is not None:
-            return None if isinstance(answer, HoldFailed) and await self._looks_again() else answer
+            return answer
         missing = self._request.quantity - sum(part.planned for part in parts)
         if missing < 0:
             await self._trim(parts, -missing)
@@ -97,13 +98,18 @@ class Hold:
                 return None
         return await self._read_back(parts)
 
-    async def _looks_again(self) -> bool:
-        """Whether to look again before what is there is taken for somebody else's: it may not show whole."""
-        if self._found_taken:
-            return False
-        self._found_taken = True
-        await asyncio.sleep(self._pause_s)
-        return True
+    async def _conflict(self, parts: list[Part], answer: HoldFailed) -> HoldFailed | None:
+        """At a second look, for the first may not show it whole: what is somebody else's is left alone. What
+        this run has made beside it ends, because nobody verifies it after this."""
+        if not self._found_taken:
+            self._found_taken = True
+            await asyncio.sleep(self._pause_s)
+            return None
+        expires_at = iso_time(self._request.expires_at_ms)
+        own = [part for part in self._stock.ours(parts) if part.live and part.expires_at == expires_at]
+        if len(own) < len(parts):
+            await all_over([self._stock.end(part) for part in own])
+        return answer
 
     # --- planning and creating ----------------------------------------------------------------------
 

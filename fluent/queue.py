@@ -118,7 +118,7 @@ class RequestQueue:
         if known is None or known.number < number:
             return False
         if known.number == number and known.answer is not None:
-            entry.on_answer(known.answer)
+            self._tell(entry, (known.answer,))
             return True
         return known.number > number
 
@@ -196,6 +196,11 @@ class RequestQueue:
             self._answer(entry, answers)
 
     def _answer(self, entry: Entry, answers: Sequence[SkuCommand]) -> None:
+        self._tell(entry, answers)
+        entry.done()
+
+    def _tell(self, entry: Entry, answers: Sequence[SkuCommand]) -> None:
+        """What cannot be sent holds up nobody, and ends no worker: the ledger asks again."""
         try:
             for answer in answers:
                 self._answered += 1
@@ -207,8 +212,6 @@ class RequestQueue:
                 sku=entry.request.sku,
                 recommendation="Nothing: the ledger asks again. Report it with the trace.",
             )
-        finally:
-            entry.done()
 
     def _wait(self, entry: Entry) -> None:
         """Other requests of the SKU go first: it is their units that are waited for."""

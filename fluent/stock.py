@@ -12,7 +12,7 @@ from typing import Any
 
 from fluent import profile as names
 from fluent.client import FluentClient
-from fluent.errors import NotSettled, UnreadableAnswer
+from fluent.errors import NotFound, NotSettled, UnreadableAnswer
 from fluent.parts import (
     WINDOW,
     Attributes,
@@ -147,25 +147,25 @@ class Stock(Reading):
 
     async def resize(self, part: Part, units: int) -> None:
         """Sets what the part holds; its status stays what it is, whatever that is by then."""
-        answer = await self._write(names.RESIZE_PART, ref=part.ref, quantity=self.profile.sign * units)
+        answer = await self._change(names.RESIZE_PART, ref=part.ref, quantity=self.profile.sign * units)
         if answer.get("quantity") is not None and whole(answer["quantity"]) != self.profile.sign * units:
             raise UnreadableAnswer(f"{part.ref} has {answer['quantity']} after it was set to {units} units")
 
     async def replan(self, part: Part, units: int, attributes: Attributes) -> None:
         """Sets what a part of an unconfirmed hold holds, and what its plan gives it."""
-        await self._write(
+        await self._change(
             names.REPLAN_PART, ref=part.ref, quantity=self.profile.sign * units, attributes=attributes
         )
 
     async def confirm(self, part: Part, attributes: Attributes) -> None:
         """Marks the hold as confirmed. Raises NotSettled where the part has ended meanwhile."""
-        answer = await self._write(names.CONFIRM_PART, ref=part.ref, attributes=attributes)
+        answer = await self._change(names.CONFIRM_PART, ref=part.ref, attributes=attributes)
         if answer.get("status") in self.profile.ended:
             raise NotSettled(f"{part.ref} had ended when the hold was confirmed")
 
     async def end(self, part: Part) -> None:
         """Ends a part for good."""
-        await self._write(names.END_PART, ref=part.ref)
+        await self._change(names.END_PART, ref=part.ref)
 
     async def create_sale(self, number: int, position: str, units: int, attributes: Attributes) -> None:
         """Books sold units at a position. Raises Duplicate where the ref is taken."""
@@ -179,11 +179,18 @@ class Stock(Reading):
 
     async def update_sale(self, sale: Part, units: int) -> None:
         """Sets what a booking takes."""
-        await self._write(names.UPDATE_SALE, ref=sale.ref, quantity=self.profile.sign * units)
+        await self._change(names.UPDATE_SALE, ref=sale.ref, quantity=self.profile.sign * units)
 
     async def activate_sale(self, sale: Part) -> None:
         """Makes a booking count everywhere, where no workflow does."""
-        await self._write(names.ACTIVATE_SALE, ref=sale.ref)
+        await self._change(names.ACTIVATE_SALE, ref=sale.ref)
+
+    async def _change(self, name: str, **values: Any) -> Mapping[str, Any]:
+        """Writes to what was read a moment ago. NotSettled where it is not found: one of both lags."""
+        try:
+            return await self._write(name, **values)
+        except NotFound as missing:
+            raise NotSettled(f"{values['ref']} was read, and then not found: {missing}") from missing
 
     @readable
     async def _write(self, name: str, **values: Any) -> Mapping[str, Any]:

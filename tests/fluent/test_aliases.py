@@ -7,7 +7,17 @@ import asyncio
 import pytest
 
 from fluent import Gateway
-from streams.ledger.commands import HoldConfirmed, HoldFailed, ReleaseConfirmed, ReleaseFailed, SettleFailed
+from fluent.giving_up import FAILURES
+from streams.ledger.commands import (
+    HoldConfirmed,
+    HoldFailed,
+    ReleaseConfirmed,
+    ReleaseFailed,
+    SettleConfirmed,
+    SettleFailed,
+    Verified,
+)
+from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests, live
 from tests.support.fluent import FluentSimulator
 
@@ -44,6 +54,45 @@ async def test_what_fluent_will_not_settle_or_end_is_answered_with_what_is_still
     released = await gateway.handle(one.release(40))
     assert isinstance(released, ReleaseFailed) and released.held == 100
     assert isinstance(await gateway.handle(one.release(40)), ReleaseConfirmed)
+
+
+@pytest.mark.parametrize("sale", [False, True])
+async def test_a_part_that_is_not_found_for_a_moment_is_settled_and_released_all_the_same(
+    simulator: FluentSimulator, gateway: Gateway, one: Requests, sale: bool
+) -> None:
+    """Seen: the part had just been read, and the settle and the release were refused for good."""
+    await gateway.handle(one.hold(100))
+    simulator.refuse(f"{one.ref}-1", "C0120E")
+    settled = await gateway.handle(one.settle(60, 40, sale=sale))
+    assert settled == SettleConfirmed(one.promotion, one.sku, 2, 60)
+    simulator.refuse(f"{one.ref}-1", "C0120E")
+    if sale:
+        simulator.refuse(f"{one.ref}-sale", "C0120E")
+    released = await gateway.handle(one.release(50, sale=sale))
+    assert released == ReleaseConfirmed(one.promotion, one.sku, 3)
+    assert live(simulator, one.sku) == {} and simulator.truth(one.sku)["booked"] == (50 if sale else 0)
+
+
+async def test_a_late_part_that_is_not_found_for_a_moment_is_ended_all_the_same(
+    simulator: FluentSimulator, gateway: Gateway, one: Requests
+) -> None:
+    await gateway.handle(one.hold(100))
+    simulator.refuse(f"{one.ref}-1", "C0120E")
+    verified = await gateway.handle(one.verify(closed=True))
+    assert isinstance(verified, Verified) and verified.drift_kind == "LATE_ACTIVATION"
+    assert live(simulator, one.sku) == {}
+
+
+async def test_a_part_that_is_never_found_is_refused_in_the_end(
+    simulator: FluentSimulator, new_gateway: NewGateway, one: Requests
+) -> None:
+    gateway = new_gateway(max_retries=0)
+    await gateway.handle(one.hold(100))
+    settle = one.settle(60, 40)
+    for _ in range(FAILURES):
+        simulator.refuse(f"{one.ref}-1", "C0120E")
+        answer = await gateway.handle(settle)
+    assert isinstance(answer, SettleFailed) and "C0120" in answer.error
 
 
 async def test_a_sku_that_is_refused_does_not_stop_its_neighbours(

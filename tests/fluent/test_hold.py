@@ -93,6 +93,20 @@ async def test_a_ref_of_another_promotion_is_a_conflict_and_left_alone(
     assert live(simulator, one.sku) == {f"{one.ref}-1": 5}
 
 
+async def test_what_was_made_beside_another_promotions_ref_ends_with_the_conflict(
+    simulator: FluentSimulator, gateway: Gateway, two: Requests
+) -> None:
+    theirs = {"name": "promotion_id", "type": "STRING", "value": "OTHER"}
+    simulator.next("staleRead", match="FindParts", contains=two.ref)
+    simulator.control(stale_ms=60_000)
+    simulator.quantity(
+        f"{two.ref}-2", sku=two.sku, location="LOC-2", type="SOFT_RESERVE", quantity=-5, attributes=[theirs]
+    )
+    answer = await gateway.handle(two.hold(100))
+    assert isinstance(answer, HoldFailed) and answer.reason == "CONFLICT"
+    assert live(simulator, two.sku) == {f"{two.ref}-2": 5}
+
+
 @pytest.mark.parametrize("profile", ["inventory-quantity", "template"])
 async def test_a_hold_of_another_quantity_is_a_conflict_that_names_both_figures(
     simulator: FluentSimulator, new_gateway: NewGateway, two: Requests, profile: str

@@ -234,11 +234,13 @@ async def test_an_answer_that_cannot_be_sent_holds_up_nobody(new_gateway: NewGat
     def fails(_: object) -> None:
         raise BufferError("the producer's queue is full")
 
-    queue.submit(one.hold(10), fails, partial(done.append, 1))
+    hold = one.hold(10)
+    queue.submit(hold, fails, partial(done.append, 1))
     queue.submit(Requests(one.sku, "FLASH-2").hold(10), fails, partial(done.append, 2))
     await queue.drain()
+    assert queue.submit(hold, fails, partial(done.append, 3)), "nor does a repeat of its answer"
     await queue.close()
-    assert done == [1, 2] and queue.meters.skus_in_flight == 0
+    assert done == [1, 2, 3] and queue.meters.skus_in_flight == 0
 
 
 async def test_fluent_away_is_no_answer_and_the_next_ask_recovers(

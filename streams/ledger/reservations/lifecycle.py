@@ -27,6 +27,7 @@ from streams.ledger.reservations.settling import follow_up, let_go, ripen
 from streams.ledger.reservations.state import (
     ACTIVE,
     CLOSED,
+    CONFLICT,
     DETAILS,
     ENDED,
     HOLD,
@@ -105,7 +106,8 @@ def fail_hold(turn: ReservationTurn, command: HoldFailed) -> None:
         reason = command.reason if command.reason in Reason.__members__ else Reason.FLUENT_UNAVAILABLE.value
         turn.row.close_at_ms = 0
         turn.row.close_waits = False
-        turn.row.verify_at_ms = turn.now_ms + turn.row.terms.verify_ms
+        if reason != CONFLICT:  # what is live under the refs is somebody else's, and is left alone
+            turn.row.verify_at_ms = turn.now_ms + turn.row.terms.verify_ms
         _never_held(turn, REJECTED, reason, command.error)
 
 

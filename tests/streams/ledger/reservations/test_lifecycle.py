@@ -229,16 +229,6 @@ def test_a_refused_release_is_closed_with_drift_and_no_release_record() -> None:
     assert ledger.notices[-1].fields["error"] == "forbidden"
 
 
-@pytest.mark.parametrize("held", [0, 70])
-def test_the_verify_after_a_refused_release_says_that_a_difference_is_known(held: int) -> None:
-    ledger = Ledger()
-    ledger.open(100)
-    ledger.end()
-    ledger.do(c.ReleaseFailed(*IDS, 2, held, "forbidden"))
-    [verify] = of(VerifyRequest, ledger.after(TERMS.verify_ms))
-    assert (verify.closed, verify.differed) == (True, held > 0)
-
-
 def test_a_refused_release_is_published_once_a_verify_finds_nothing_held() -> None:
     ledger = Ledger()
     ledger.open(100)
