@@ -69,7 +69,7 @@ class Gateway:
     ) -> None:
         """`lease_expires_at()` and `clock()` are monotonic seconds; promotions end by `now_ms()`.
 
-        Raises ProfileError.
+        Raises ProfileError; ConfigurationError where the way to Fluent cannot be used.
         """
         self._now_ms = now_ms
         self.options = options
@@ -88,7 +88,7 @@ class Gateway:
         *,
         lease_expires_at: Callable[[], float] = no_lease_needed,
     ) -> Self:
-        """From the project's settings. Raises ProfileError; ValueError when the login is not set."""
+        """From the project's settings. Raises as the constructor, and ValueError without a login."""
         return cls(options_from(login, config), lease_expires_at=lease_expires_at)
 
     @property

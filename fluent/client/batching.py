@@ -34,6 +34,10 @@ Send = Callable[[Operation, list[dict[str, Any]], str], Awaitable[Results]]
 """With the trace context of the calls, empty where they have none."""
 
 
+SMALLER_FOR_S = 600.0
+"""After that the whole size is tried again: a moment of trouble must not slow down every later sale."""
+
+
 class _Call:
     __slots__ = ("deadline", "future", "sent", "size", "trace", "variables")
 
@@ -60,7 +64,8 @@ class Batcher:
         self._max_bytes = max_bytes
         self._clock = clock
         self._waiting: dict[str, deque[_Call]] = {}
-        self._limits: dict[str, int] = {}
+        self._limits: dict[str, tuple[int, float]] = {}
+        """By operation: so many calls at most in a request, and until when."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -125,7 +130,9 @@ class Batcher:
     def _take(self, operation: Operation) -> list[_Call]:
         waiting, size = self._waiting[operation.name], 0
         batch: list[_Call] = []
-        limit = self._limits.get(operation.name, operation.batch)
+        limit, until = self._limits.get(operation.name, (operation.batch, 0.0))
+        if self._clock() >= until:
+            limit = operation.batch
         while waiting and len(batch) < limit and size + waiting[0].size <= self._max_bytes:
             call = waiting.popleft()
             call.sent = True
@@ -157,11 +164,11 @@ class Batcher:
                 call.future.set_result(result)
 
     def _shrink(self, operation: Operation, batch: list[_Call]) -> None:
-        """Too complex for Fluent, or too large for something on the way: from now on half as many calls.
+        """Too complex for Fluent, or too large for something on the way: half as many calls for a while.
 
         A call whose time is over meanwhile is not sent again: nobody would look at the clock for it any more.
         """
-        self._limits[operation.name] = max(1, len(batch) // 2)
+        self._limits[operation.name] = max(1, len(batch) // 2), self._clock() + SMALLER_FOR_S
         for call in reversed(batch):
             if self._closed or self._clock() >= call.deadline:
                 _spend(

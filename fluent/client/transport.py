@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import uuid
 import zlib
@@ -33,8 +34,11 @@ from fluent.errors import (
     code_of,
 )
 from fluent.options import FluentOptions
+from streams.settings import ConfigurationError
 
 KEEP_ALIVE_S = 30.0
+OF_THE_WAY = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables of the environment that say how Fluent is reached."""
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of an emoji, which is two such escapes in JSON. Where a text was cut between them there is one, which
 UTF-8 cannot say: what repeats that text could not be sent to Kafka."""
@@ -50,7 +54,19 @@ def http_client(
 
     No answer, of whatever status, is larger than `max_response_bytes`, and no cookie is kept: those of a load
     balancer that gives a new one each time would fill every later request until it is refused for its size.
+
+    Raises ConfigurationError where the environment names a proxy or certificates that cannot be used.
     """
+    try:
+        return _client(options, transport)
+    except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        given = [name for name in OF_THE_WAY if os.environ.get(name) or os.environ.get(name.lower())]
+        raise ConfigurationError(
+            f"Fluent cannot be reached as {', '.join(given)} of the environment says: {error}. Correct that."
+        ) from None
+
+
+def _client(options: FluentOptions, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
     limits = httpx.Limits(
         max_connections=options.max_in_flight + 2,
         max_keepalive_connections=options.max_in_flight + 2,

@@ -119,7 +119,10 @@ def _from_provider(kafka: KafkaEnvironment) -> Token:
         plain = {"accept-encoding": "identity"}
         with httpx.stream("POST", url, data=form, auth=login, timeout=TIMEOUT_S, headers=plain) as answer:
             body = b"".join(_bounded(answer))
-    except httpx.HTTPError as error:
+    except TokenRefused:
+        raise
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        # The last four are about a proxy or certificates that the environment names.
         why = str(error) or type(error).__name__
         raise TokenRefused(f"KAFKA_OAUTH_TOKEN_URL {url} does not answer ({why}).") from None
     if not answer.is_success:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from fluent import FluentOptions, Gateway
 from fluent.errors import LoginFailed
 from streams.ledger.commands import HoldConfirmed
+from streams.settings import ConfigurationError
 from tests.fluent.conftest import NewGateway
 from tests.fluent.support import Requests
 from tests.support.fluent import FluentSimulator
@@ -91,6 +94,28 @@ async def test_bad_credentials_are_not_hammered(
     with pytest.raises(LoginFailed, match="invalid_grant"):
         await gateway.client.log_in()
     assert token_calls(simulator) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTPS_PROXY", "foo://user:hunter2@proxy"),
+        ("HTTPS_PROXY", "http://[::1"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("SSL_CERT_FILE", __file__),
+    ],
+)
+def test_a_way_that_the_environment_names_and_nobody_can_go_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Seen: the worker, and flashsale check, ended with a trace that named no variable."""
+    monkeypatch.setenv(name, value)
+    far = FluentOptions(base_url="https://fluent.example", account="A", client_id="c", client_secret="s")
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        Gateway(far)
+    assert "hunter2" not in str(caught.value)
+    Gateway(replace(far, base_url="http://127.0.0.1:1"))
 
 
 def test_secrets_are_not_shown(new_gateway: NewGateway) -> None:

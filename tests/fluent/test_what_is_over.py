@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from fluent.client import Operation
-from fluent.client.batching import Batcher, Results
+from fluent.client.batching import SMALLER_FOR_S, Batcher, Results
 from fluent.client.limits import Breaker, Gate
 from fluent.errors import BudgetSpent, TooComplex
 from fluent.meters import Meters
@@ -83,6 +83,28 @@ async def test_calls_that_are_to_be_sent_again_in_smaller_batches_are_not_when_i
         await asyncio.sleep(0)  # nothing here waits for more than its turn
     assert send.sent == [1, 2]
     await (closing or sender.close())
+
+
+async def test_a_batch_that_was_too_large_for_a_moment_is_tried_as_large_again_some_time_later() -> None:
+    """Seen: one 413 of a proxy halved the batches until the worker was started again."""
+    now, send, gate = [0.0], Refusing(), Gate(1_000.0, 1, Breaker(time.monotonic), time.monotonic)
+    send.may.set()
+    sender = Batcher(send, gate, Meters(), 1_000_000, lambda: now[0])
+
+    async def two_at_once() -> list[int]:
+        send.sent.clear()
+        await gate.enter()
+        calls = [asyncio.create_task(sender.call(TWO_CALLS, {"a": a}, 1e9)) for a in (1, 2)]
+        await asyncio.sleep(0)
+        gate.leave()
+        await asyncio.wait_for(asyncio.gather(*calls), 5)
+        return list(send.sent)
+
+    assert await two_at_once() == [2, 1, 1]
+    assert await two_at_once() == [1, 1]
+    now[0] = SMALLER_FOR_S
+    assert await two_at_once() == [2, 1, 1]
+    await sender.close()
 
 
 async def _until(true: Callable[[], bool]) -> None:

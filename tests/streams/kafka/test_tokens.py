@@ -192,6 +192,15 @@ def test_a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked(endpoint: To
             tracemalloc.stop()
 
 
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "HTTP_PROXY"])
+def test_a_way_that_the_environment_names_and_nobody_can_go_is_one_sentence(
+    endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Seen: a trace, which named neither the variable nor the address."""
+    monkeypatch.setenv(name, "foo://nowhere")
+    assert "KAFKA_OAUTH_TOKEN_URL" in refused(settings(endpoint))
+
+
 ANSWERS: dict[str, tuple[int, bytes, str]] = {
     "nested too deep": (200, b"[" * 200_000, "answers without an access_token"),
     "a reason that is nested too deep": (400, b"[" * 200_000, r"gives no token \(400 without a reason\)"),
