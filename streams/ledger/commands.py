@@ -66,7 +66,8 @@ class Continue(_Command, tag=2):
 class Reserve(_AboutReservation, tag=10):
     """Set `quantity` units of a SKU aside for a promotion until `expires_at_ms`.
 
-    With `ended_at_ms` the promotion's end is known already: it was decided before the start.
+    With `ended_at_ms` the promotion's end is known already: it was decided before the start. With
+    `ended_first` it was placed before the start, too: nothing is ever held.
     """
 
     quantity: int
@@ -75,6 +76,7 @@ class Reserve(_AboutReservation, tag=10):
     attributes: bytes = b""
     ended_at_ms: int = 0
     trace: str = ""
+    ended_first: bool = False
 
 
 class Claim(_AboutReservation, tag=11):

@@ -95,12 +95,13 @@ def answers_amiss() -> Iterator[tuple[str, Evidence]]:
     yield whole, replace(instead(RIGHT, OUTCOMES, 0, answer(FIRST, part)), all_or_nothing=True)
 
 
-def results(quantity: int = 3, **more: object) -> bytes:
+def results(quantity: int = 3, refused: str = "", **more: object) -> bytes:
     expires = {"expiresAt": "2027-01-15T09:00:00.000Z"}
-    lines = [
+    lines: list[dict[str, object]] = [
         {"sku": sku, "success": True, "quantity": units, **expires}
         for sku, units in (("A", quantity), ("B", 5))
     ]
+    lines += [{"sku": sku, "success": False} for sku in refused]
     return encoded({"promotionId": "P", "reservations": lines, **more})
 
 
@@ -133,6 +134,10 @@ def units_amiss() -> Iterator[tuple[str, Evidence]]:
         {"fluent": {"held": 1}},
     ):
         yield says, instead(RIGHT, REPORTS, 0, *log(final({**first, **wrong}, second)))
+    with_refused = replace(RIGHT.records[RESULTS][0], value=results(refused="C"))
+    refused = instead(RIGHT, RESULTS, 0, with_refused)
+    turned_away = line("C", 0, 0, rejectedUnits=1, rejectedOrders=1)
+    yield says, instead(refused, REPORTS, 0, *log(final(first, second, turned_away)))
     sells = "fluent sells what was not sold"
     for wrong_truth in ({"held": 1, "available": 8}, {"held": 0, "available": 9}):
         yield sells, replace(RIGHT, truth={**(RIGHT.truth or {}), "A": wrong_truth})

@@ -16,7 +16,7 @@ from streams.ledger.commands import Reserve, encode, reservation_key
 from streams.ledger.dead_letters import dead_letter
 from streams.ledger.inputs import StartPromotion
 from streams.ledger.promotions.ends import take_early_end
-from streams.ledger.promotions.publishing import answer_repeat, answer_start, publish_refused
+from streams.ledger.promotions.publishing import answer_repeat
 from streams.ledger.promotions.state import LINES, Line, Promotion
 from streams.ledger.promotions.turn import PromotionTurn, await_close, begin_closing, note_change
 
@@ -89,36 +89,32 @@ def _start_new(turn: PromotionTurn, command: StartPromotion) -> None:
     early = take_early_end(turn)
     if early is not None:
         promotion.ended = True
+        promotion.ended_at_ms = early.ended_at_ms
         promotion.end_reason = early.reason
         begin_closing(turn)
+    elif command.terms.auto_release:
+        await_close(turn, promotion.expires_at_ms + command.terms.expiry_grace_ms)
     note_change(turn)
-    if early is not None and early.ended_at_ms < command.placed_at_ms:
-        _refuse(turn, command)
-    else:
-        promotion.ended_at_ms = 0 if early is None else early.ended_at_ms
-        _reserve(turn, command, promotion.ended_at_ms)
-        if command.terms.auto_release and early is None:
-            await_close(turn, promotion.expires_at_ms + command.terms.expiry_grace_ms)
+    _reserve(turn, command)
     turn.finish()
 
 
-def _reserve(turn: PromotionTurn, command: StartPromotion, ended_at_ms: int) -> None:
-    promotion_id, expires_at_ms, terms = turn.promotion_id, turn.row.expires_at_ms, turn.row.terms
-    attributes, trace = command.attributes, command.source.trace
+def _reserve(turn: PromotionTurn, command: StartPromotion) -> None:
+    """Where the end was placed before the start, nothing is held; the ledgers answer that, too, because they
+    count what is refused."""
+    promotion_id, ended_at_ms = turn.promotion_id, turn.row.ended_at_ms
+    ended_first = turn.row.ended and ended_at_ms < command.placed_at_ms
     for index, (sku, quantity) in enumerate(command.lines):
         turn.rows.put(LINES, reservation_key(promotion_id, sku), Line(index, quantity))
-        wish = Reserve(promotion_id, sku, quantity, expires_at_ms, terms, attributes, ended_at_ms, trace)
+        wish = Reserve(
+            promotion_id,
+            sku,
+            quantity,
+            turn.row.expires_at_ms,
+            turn.row.terms,
+            command.attributes,
+            ended_at_ms,
+            command.source.trace,
+            ended_first,
+        )
         turn.send(SKU_COMMANDS, sku.encode(), encode(wish))
-
-
-def _refuse(turn: PromotionTurn, command: StartPromotion) -> None:
-    """It was ended before it was started: it holds nothing."""
-    promotion, promotion_id = turn.row, turn.promotion_id
-    promotion.decided = promotion.refused = promotion.closed = promotion.line_count
-    error = f"Promotion {promotion_id} was ended before it was started."
-    for index, (sku, quantity) in enumerate(command.lines):
-        line = Line(index, quantity, decided=True, refused=True)
-        turn.rows.put(LINES, reservation_key(promotion_id, sku), line)
-        publish_refused(turn, index, sku, Reason.ENDED, error)
-    note_change(turn)
-    answer_start(turn)

@@ -86,8 +86,8 @@ class Promotion(msgspec.Struct, array_like=True):
     `repeats_head` to `repeats_tail` number the repeats that wait for the decision.
     A deadline that is 0 is not set; `closed_at_ms` is 0 while a line is open. Until `of_age_at_ms` the units
     that were sold last stay held, as the ledgers have said so far. `ended_at_ms` is what the ledgers know of
-    its end (0: none, or it was ended before it was started, and they know nothing of it). `shown_at_ms` is
-    the moment of the newest figures. Until the first report, `reported_at_ms` is the start's.
+    its end (0: none). `shown_at_ms` is the moment of the newest figures. Until the first report,
+    `reported_at_ms` is the start's.
     """
 
     digest: bytes = b""

@@ -48,13 +48,16 @@ MAX_UNRIPE = 32
 
 
 def begin(turn: ReservationTurn, command: Reserve) -> None:
-    """Ask Fluent for the hold, unless the number of units is invalid or nothing can come in time any more."""
+    """Ask Fluent for the hold, unless there is nothing to hold or nothing can come in time any more."""
     row = turn.row
     _adopt(turn, command)
     row.no_reservation_at_ms = 0
     if command.quantity < 1:
         error = f"{command.quantity} is not a number of units that can be reserved."
         _never_held(turn, REJECTED, INVALID, error)
+    elif command.ended_first:
+        error = f"Promotion {turn.promotion_id} was ended before it was started."
+        _never_held(turn, REJECTED, ENDED, error)
     elif _close_at_ms(turn) <= turn.watermark_ms:
         cause = row.cause = cause_of(row)
         _never_held(turn, CLOSED, cause, _unanswered(turn, cause))

@@ -20,6 +20,7 @@ from tests.streams.ledger.promotions.stage import (
     Stage,
     dead_letters,
     end_before_the_start,
+    refused,
     sku_results,
     start_of,
 )
@@ -218,7 +219,7 @@ def test_a_reserve_that_is_invalid_and_expired_is_invalid() -> None:
 
 def test_a_repeat_of_a_promotion_that_ended_is_answered_and_another_content_is_a_conflict() -> None:
     stage = Stage()
-    stage.take(end_before_the_start(), start_of())
+    stage.take(end_before_the_start(), start_of(), refused("SKU-1", "ENDED"), refused("SKU-2", "ENDED"))
     assert sku_results(stage.take(start_of(offset=1))) == []
     [(_, headers)] = dead_letters(stage.take(start_of((("SKU-9", 1),), offset=2)))
     assert headers["reason"] == first(Reason.CONFLICT, Reason.ENDED)

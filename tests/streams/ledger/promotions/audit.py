@@ -86,11 +86,10 @@ def _audit_results(history: History, published: list[Send], ledgers: Ledgers) ->
     assert len(results) == len(by_sku) == len(history.lines)
     for sku, quantity in history.lines:
         result = by_sku[sku]
-        reservation = ledgers.reservations.get((history.promotion, sku))
+        reservation = ledgers.reservations[history.promotion, sku]
+        assert reservation.ended_first is history.overtaken
         if history.overtaken:
-            assert (reservation, result["reason"]) == (None, "ENDED")
-            continue
-        assert reservation is not None
+            assert result["reason"] == "ENDED"
         assert result["success"] is not reservation.refused
         assert result["success"] is False or result["quantity"] == quantity
         assert reservation.ended_at_ms == history.ended_at_ms

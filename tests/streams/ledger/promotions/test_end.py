@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.ledger.commands import End, LineReserved, Tick
+from streams.ledger.commands import End, LineReserved, Reserve, Tick
+from streams.ledger.effects import Send
 from streams.ledger.promotions import next_watermark_deadline_ms
 from streams.ledger.promotions.state import EARLY_ENDS
 from tests.streams.ledger.promotions.stage import (
@@ -26,6 +27,8 @@ from tests.streams.ledger.promotions.stage import (
 )
 
 GRACE_MS = TERMS.claim_grace_ms
+OVERTAKEN = refused("SKU-1", "ENDED"), refused("SKU-2", "ENDED")
+"""What the ledgers answer to a start that was placed after its end."""
 ENDS = [End(PROMOTION, sku, NOON_MS) for sku in ("SKU-1", "SKU-2")]
 
 
@@ -33,6 +36,11 @@ def active() -> Stage:
     stage = Stage()
     stage.take(start_of(), held("SKU-1"), held("SKU-2", 5))
     return stage
+
+
+def reserves(sends: list[Send]) -> list[Reserve]:
+    """What the ledgers are asked to set aside."""
+    return [command for command in sku_commands(sends) if isinstance(command, Reserve)]
 
 
 def test_an_end_goes_to_every_sku() -> None:
@@ -64,14 +72,14 @@ def test_of_several_ends_the_one_that_was_placed_soonest_counts() -> None:
 def test_of_several_ends_before_the_start_is_known_the_soonest_counts_too() -> None:
     stage = Stage()
     stage.take(end_of(placed_at_ms=NOON_MS + 3_600_000), end_of(offset=1, placed_at_ms=NOON_MS + 9))
-    reserves = sku_commands(stage.take(end_of(offset=2, placed_at_ms=NOON_MS + 10), start_of()))
-    assert [one.ended_at_ms for one in reserves] == [NOON_MS + 9] * 2
+    asked = reserves(stage.take(end_of(offset=2, placed_at_ms=NOON_MS + 10), start_of()))
+    assert [one.ended_at_ms for one in asked] == [NOON_MS + 9] * 2
 
 
 def test_a_promotion_that_was_ended_before_its_start_is_not_ended_again() -> None:
     stage = Stage()
-    stage.take(end_before_the_start(), start_of())
-    assert sku_commands(stage.take(end_of(offset=1, placed_at_ms=NOON_MS - 1_000))) == []
+    stage.take(end_before_the_start(), start_of(), *OVERTAKEN)
+    assert sku_commands(stage.take(end_of(offset=1, placed_at_ms=NOON_MS - 1))) == []
 
 
 def test_skus_that_are_ended_before_they_are_held_are_answered_as_their_ledger_says() -> None:
@@ -112,8 +120,8 @@ def test_a_start_that_was_placed_after_its_end_is_answered_ended_for_every_sku_a
     stage = Stage()
     stage.take(end_before_the_start())
     stage.wait(wait_ms)
-    sent = stage.take(start_of())
-    assert sku_commands(sent) == []
+    assert [one.ended_first for one in reserves(stage.take(start_of()))] == [True, True]
+    sent = stage.take(*OVERTAKEN)
     assert [(one["sku"], one["reason"]) for one in sku_results(sent)] == [
         ("SKU-1", "ENDED"),
         ("SKU-2", "ENDED"),
@@ -140,10 +148,10 @@ def test_a_start_whose_later_end_was_decided_first_has_it_as_its_deadline(
     stage = Stage()
     stage.take(end_of(placed_at_ms=NOON_MS + after_ms))
     stage.wait(GRACE_MS if given_up else 0)
-    reserves = sku_commands(stage.take(start_of()))
-    assert [(one.sku, one.ended_at_ms) for one in reserves] == [
-        ("SKU-1", NOON_MS + after_ms),
-        ("SKU-2", NOON_MS + after_ms),
+    asked = reserves(stage.take(start_of()))
+    assert [(one.sku, one.ended_at_ms, one.ended_first) for one in asked] == [
+        ("SKU-1", NOON_MS + after_ms, False),
+        ("SKU-2", NOON_MS + after_ms, False),
     ]
     assert stage.take(end_of(offset=1, placed_at_ms=NOON_MS + after_ms)) == []
     stage.take(held("SKU-1"), held("SKU-2", 5), closed("SKU-1", 1, 2, 8), closed("SKU-2", 1, 0, 5))
@@ -183,7 +191,7 @@ def test_a_start_whose_end_was_decided_first_is_expected_to_close_in_time() -> N
 
 def test_an_overtaken_start_that_holds_nothing_is_not_waited_for() -> None:
     stage = Stage()
-    stage.take(end_before_the_start(), start_of())
+    stage.take(end_before_the_start(), start_of(), *OVERTAKEN)
     stage.wait(GRACE_MS)
     assert stage.deadline_ms() is None
 
@@ -197,18 +205,20 @@ def test_an_end_is_reported_within_the_interval() -> None:
 
 def test_the_repeats_of_an_overtaken_start_and_its_end_are_repeats() -> None:
     stage = Stage()
-    first = stage.take(end_before_the_start(), start_of())
+    first = stage.take(end_before_the_start(), start_of(), *OVERTAKEN)
     assert results(stage.take(start_of(offset=1))) == results(first)
     assert stage.take(end_of(offset=1)) == []
     assert len(dead_letters(stage.take(start_of((("SKU-1", 1),), offset=2)))) == 1
 
 
-def test_an_overtaken_start_gets_a_final_report_with_nothing_in_it() -> None:
+def test_an_overtaken_start_gets_a_final_report_with_the_orders_that_were_turned_away() -> None:
     stage = Stage()
-    stage.take(end_before_the_start(), start_of())
+    stage.take(end_before_the_start(), start_of(), *OVERTAKEN)
+    stage.take(figures("SKU-1", 1, "REJECTED", rejected_units=5, rejected_orders=2))
     (report,) = reports(stage.wait(GRACE_MS))
     assert (report["kind"], report["status"]) == ("FINAL", "REJECTED")
-    assert report["totals"]["reserved"] == 0
+    totals = report["totals"]
+    assert (totals["reserved"], totals["rejectedUnits"], totals["rejectedOrders"]) == (0, 5, 2)
 
 
 @pytest.mark.parametrize("answer", [held("SKU-1"), refused("SKU-1")])

@@ -14,6 +14,7 @@ from tests.streams.ledger.promotions.stage import (
     figures,
     held,
     of,
+    refused,
     reports,
     results,
     sku_commands,
@@ -68,8 +69,9 @@ def test_10_000_skus_are_reserved_decided_ended_and_reported_within_the_budget_o
 def test_10_000_skus_that_were_ended_before_they_were_started_are_answered() -> None:
     stage = Stage()
     stage.take(end_before_the_start())
-    sent = stage.take(start_of(LINES))
-    assert sku_commands(sent) == []
+    asked = sku_commands(stage.take(start_of(LINES)))
+    assert [one.sku for one in asked if isinstance(one, Reserve) and one.ended_first] == SKUS
+    sent = stage.take(*(refused(sku, "ENDED") for sku in SKUS))
     assert [one["sku"] for one in sku_results(sent)] == SKUS
     assert len(results(sent)) == 20
 

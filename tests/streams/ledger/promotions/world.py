@@ -90,6 +90,7 @@ class Reservation:
     state: str = "PENDING"
     version: int = 0
     ended_at_ms: int = 0
+    ended_first: bool = False
     sent: list[LineFigures] = field(default_factory=list)
 
     def decide(self, reason: str) -> LineReserved:
@@ -97,7 +98,7 @@ class Reservation:
         self.answered, self.refused = True, reason != ""
         ref = f"FS-{self.promotion}-{self.sku}"
         if self.refused:
-            self.state = "RELEASING" if self.ended else "REJECTED"
+            self.state = "RELEASING" if self.ended and not self.ended_first else "REJECTED"
             return LineReserved(self.promotion, self.sku, 0, ref, 0, reason, "no stock")
         self.state = "ACTIVE"
         return LineReserved(self.promotion, self.sku, self.quantity, ref, self.expires_at_ms)
@@ -141,6 +142,7 @@ class Ledgers:
             command.expires_at_ms,
             ended=command.ended_at_ms > 0,
             ended_at_ms=command.ended_at_ms,
+            ended_first=command.ended_first,
         )
 
     def _end(self, command: End) -> None:

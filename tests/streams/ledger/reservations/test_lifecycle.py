@@ -157,6 +157,21 @@ def test_a_reserve_for_which_nothing_can_come_in_time_any_more_holds_nothing(
     assert ledger.claim("O-1", placed_at_ms=NOON_MS - 60_000) == [decided("O-1", reason)]
 
 
+def test_a_reserve_whose_promotion_was_ended_first_holds_nothing_and_counts_whom_it_turns_away() -> None:
+    """Seen by reading: its ledger did not hear of it at all, so that the FINAL report said that nobody had
+    been turned away, and each order was told so only after its grace."""
+    ledger = Ledger()
+    assert ledger.claim("O-1", 3) == []
+    out = ledger.do(c.Reserve(*IDS, 5, NOON_MS + HOUR_MS, TERMS, ended_at_ms=NOON_MS - 1, ended_first=True))
+    assert [(told.reason, told.error) for told in of(c.LineReserved, out)] == [
+        ("ENDED", "Promotion FLASH-1 was ended before it was started.")
+    ]
+    assert (decided("O-1", "NO_RESERVATION", 3) in out, of(HoldRequest, out)) == (True, [])
+    assert ledger.claim("O-2", 2) == [decided("O-2", "NO_RESERVATION", 2)]
+    [*_, newest] = figures_in(ledger.after(TERMS.report_interval_ms))
+    assert (newest.state, newest.rejected_units, newest.rejected_orders) == ("REJECTED", 5, 2)
+
+
 def test_a_reserve_from_a_backlog_holds_its_units_for_the_orders_that_wait_behind_it() -> None:
     """Its time is over by the clock, not by the watermark."""
     ledger = Ledger()
