@@ -57,6 +57,9 @@ class Client:
         self.learned.append("bootstrap")
         self.known = {1}
 
+    async def close(self) -> None:
+        self.learned.append("closed")
+
     async def force_metadata_update(self) -> None:
         self.learned.append("metadata")
         self.known |= {1, 2, 3, 4, 5}
@@ -160,6 +163,23 @@ async def test_offsets_of_which_one_is_about_to_change_are_asked_again_and_one_t
     for answer in (offsets((0, 1, "", 0), (3, 5, "", NOT_ALLOWED)), offsets((3, 5, "", 0), code=NOT_ALLOWED)):
         with pytest.raises(KafkaError):
             await asking(Client(answer)).offsets([PLACE], stable=True, within_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("kept", "now", "offset"), [("id", "id", 7), ("", "id", 7), ("id", "", 7), ("former", "id", None)]
+)
+def test_an_offset_in_a_topic_that_was_created_again_is_no_position(
+    kept: str, now: str, offset: int | None
+) -> None:
+    found = GroupOffset(7, Ownership(("a",), 4, topic_id=kept))
+    assert found.offset_in(now) == offset and found.is_of_another(now) is (offset is None)
+    assert GroupOffset(7, None).offset_in(now) == 7
+
+
+async def test_it_closes_its_client() -> None:
+    client = Client()
+    await asking(client).close()
+    assert client.learned == ["closed"]
 
 
 async def test_a_member_that_was_thrown_out_asks_nothing() -> None:
