@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
 from streams.engine.host.batches import Batches
+from streams.engine.stage import Withheld
+from tests.support.bombs import batch_of, record
 from tests.support.odd_records import AT_MS, Headers, batch
 
 NO_TEXT: Headers = [(b"\xff\xfe", b"1"), (b"traceparent", None)]
@@ -39,6 +44,39 @@ def test_a_header_whose_name_is_no_text_keeps_no_record_from_being_read(compress
         [("\ufffd\ufffd", b"1"), ("traceparent", None)],
         [],
     ]
+
+
+def stamped(data: bytes, first_ms: int, last_ms: int, *, by_broker: bool) -> bytes:
+    """The batch with other times, which are the broker's or its producer's."""
+    made, at = bytearray(data), _DefaultRecordBatchPy.ATTRIBUTES_OFFSET
+    made[at + 1] |= _DefaultRecordBatchPy.TIMESTAMP_TYPE_MASK if by_broker else 0
+    struct.pack_into(">qq", made, at + 6, first_ms, last_ms)
+    struct.pack_into(">I", made, _DefaultRecordBatchPy.CRC_OFFSET, calc_crc32c(bytes(made[at:])))
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [batch(ODD[:1]), batch(ODD), batch(ODD, compression=4), batch_of(b"is none", 4, 3)],
+    ids=["quick", "tolerant", "unpacked", "withheld"],
+)
+@pytest.mark.parametrize("by_broker", [True, False])
+def test_a_record_has_the_brokers_time_where_the_batch_has(data: bytes, by_broker: bool) -> None:
+    """However it is read: whether an order is in time depends on it."""
+    found = read(Batches(stamped(data, 1_000, 9_000, by_broker=by_broker)))
+    assert {(each.timestamp, each.timestamp_type) for each in found} == (
+        {(9_000, 1)} if by_broker else {(1_000, 0)}
+    )
+
+
+def test_a_record_that_says_it_is_longer_than_what_there_is_is_withheld_and_those_before_it_are_read() -> (
+    None
+):
+    plain = record(0, b"a") + record(1, b"b")
+    cut = record(2, b"x" * 50)[:-10]
+    found = read(Batches(batch_of(plain + cut, 0, 3)))
+    assert [(each.offset, each.value) for each in found] == [(0, b"a"), (1, b"b"), (2, None)]
+    assert isinstance(found[2], Withheld)
 
 
 def test_attributes_of_a_record_are_one_byte_whatever_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,12 @@ import cramjam
 import pytest
 
 from schemas.topics import MAX_MESSAGE_BYTES
-from streams.engine.host import batches
+from streams.engine.host import batches, unpacking
 from streams.engine.host.batches import FETCH_BYTES, MAX_HEADERS, MAX_WITHHELD, Batches
 from streams.engine.host.unpacking import MAX_UNPACKED_BYTES
 from streams.engine.stage import Withheld
 from tests.streams.engine.test_batches import read
-from tests.support.bombs import GZIP, LZ4, SNAPPY, ZSTD, batch_of, bomb, packed, record
+from tests.support.bombs import GZIP, LZ4, SNAPPY, XERIAL_HEADER, ZSTD, batch_of, bomb, packed, record
 from tests.support.odd_records import AT_MS
 
 CODECS = pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4, ZSTD], ids=["gzip", "snappy", "lz4", "zstd"])
@@ -75,6 +76,27 @@ def test_snappy_without_a_frame_is_read_and_a_length_that_is_made_up_is_not_beli
     assert [each.value for each in read(Batches(batch_of(bare, SNAPPY, 1)))] == [b"bare"]
     lie = b"\xff\xff\xff\xff\x0f" + bare[1:]
     assert [type(each) for each in read(Batches(batch_of(lie, SNAPPY, 1)))] == [Withheld]
+
+
+def test_blocks_of_snappy_are_read_one_after_the_other() -> None:
+    """As Java's producer writes them, 32 KiB each."""
+    values = [b"%d" % number * 1_000 for number in range(4)]
+    plain = b"".join(record(number, value) for number, value in enumerate(values))
+    blocks = [
+        bytes(cramjam.snappy.compress_raw(plain[at : at + 1_500])) for at in range(0, len(plain), 1_500)
+    ]
+    framed = XERIAL_HEADER + b"".join(struct.pack(">i", len(block)) + block for block in blocks)
+    assert [each.value for each in read(Batches(batch_of(framed, SNAPPY, 4)))] == values
+
+
+@CODECS
+def test_room_is_kept_for_the_next_batch_unless_much_of_it_was_used(codec: int) -> None:
+    read(Batches(batch_of(packed(codec, record(0, b"a")), codec, 1)))
+    kept = unpacking._scratch.room
+    read(Batches(batch_of(packed(codec, record(0, bytes(unpacking.KEPT_BYTES - 100))), codec, 1)))
+    assert kept is not None and unpacking._scratch.room is kept
+    read(Batches(batch_of(packed(codec, record(0, bytes(unpacking.KEPT_BYTES))), codec, 1)))
+    assert unpacking._scratch.room is None
 
 
 @pytest.mark.parametrize("codec", range(1, 8))

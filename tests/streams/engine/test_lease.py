@@ -97,6 +97,17 @@ async def test_a_heartbeat_that_is_answered_with_an_error_does_not_renew_it(
     assert lease.expires_at() == until
 
 
+@pytest.mark.parametrize("error_code", [0, errors.RebalanceInProgressError.errno])
+@pytest.mark.parametrize("request_", [HEARTBEAT, SYNC, JOIN])
+async def test_the_broker_was_heard_whatever_it_said(
+    lease: Lease, coordinator: Coordinator, request_: Any, error_code: int
+) -> None:
+    assert lease.heard_at == 0
+    coordinator.error_code, before = error_code, time.monotonic()
+    await coordinator._send_req(request_)
+    assert before <= lease.heard_at <= time.monotonic()
+
+
 async def test_joining_alone_begins_none(lease: Lease, coordinator: Coordinator) -> None:
     await coordinator._send_req(JOIN)
     assert lease.left_s < 0
