@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.audit.events import Event
 from tests.audit.evidence import ORDER_CANCELLED, ORDER_PLACED, PROMOTION_END, PROMOTION_START, Source
-from tests.audit.sale import Sale, asked, changes, refused, time_ms
+from tests.audit.sale import Outcome, Sale, asked, changes, refused, time_ms
 
 LETTERS = {
     ORDER_PLACED: ("CONFLICT",),
@@ -143,6 +143,27 @@ def an_outcome_says_what_is_left(sale: Sale) -> Iterator[str]:
                     expected.add("CANCELLED")
             if outcome["outcome"] not in expected:
                 yield f"{name} is {outcome['outcome']}, not {expected}, with {has} left: {outcome}"
+
+
+def a_cancel_gives_back_what_it_asks_for(sale: Sale) -> Iterator[str]:
+    """Each of its lines whole where the order has as much, else nothing; without lines all that there is."""
+    own: dict[Any, tuple[Event, Outcome]] = {}
+    for source, _, outcome in sale.outcomes:
+        event = sale.events.get(source)
+        if event is not None and event.topic == ORDER_CANCELLED and event.name not in sale.forgettable:
+            _, known = own.get(event.identity, (event, outcome))
+            own[event.identity] = (event, min(known, outcome, key=lambda each: int(each["revision"])))
+    for event, outcome in own.values():
+        has: Counter[str] = Counter()
+        for former in sale.histories[outcome["orderRef"], outcome["promotionId"]]:
+            if former["revision"] < outcome["revision"]:
+                has.update(dict(changes(former)))
+        asked_for = event.content or frozenset(has.items())
+        due = {(sku, units) for sku, units in asked_for if 0 < units <= has[sku]}
+        told = [(line["sku"], line["quantity"]) for line in outcome.get("cancelResults", ())]
+        given = {(sku, -units) for sku, units in changes(outcome) if units < 0}
+        if given != due or (event.content and sorted(told) != sorted(event.content)):
+            yield f"{event.name} had {dict(has)} and was asked for {sorted(asked_for)} back: {outcome}"
 
 
 def _whole(outcome: dict[str, Any]) -> str:

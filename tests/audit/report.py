@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from tests.audit.answers import (
+    a_cancel_gives_back_what_it_asks_for,
     a_dead_letter_is_the_original_with_a_true_reason,
     a_repeat_gets_the_same_bytes,
     all_or_nothing_is,
@@ -56,6 +57,7 @@ ALWAYS: tuple[Check, ...] = (
     a_repeat_gets_the_same_bytes,
     an_order_is_decided_once,
     an_outcome_says_what_is_left,
+    a_cancel_gives_back_what_it_asks_for,
     what_was_cancelled_first_is_not_taken,
     all_or_nothing_is,
     no_sku_is_oversold,

@@ -89,9 +89,9 @@ def line(sku: str, reserved: int, consumed: int, **more: Any) -> dict[str, Any]:
     return {"sku": sku, **figures, **rest, **more}
 
 
-def final(*lines: dict[str, Any], revision: int = 1) -> bytes:
+def final(*lines: dict[str, Any], revision: int = 1, **more: Any) -> bytes:
     """A FINAL report."""
-    return encoded({"promotionId": "P", "kind": "FINAL", "lines": lines, "revision": revision})
+    return encoded({"promotionId": "P", "kind": "FINAL", "lines": lines, "revision": revision, **more})
 
 
 def release(sku: str, reserved: int, consumed: int, cause: str = "ENDED", **more: str) -> bytes:

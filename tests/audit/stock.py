@@ -86,6 +86,9 @@ def the_final_report_says_what_the_outcomes_say(sale: Sale) -> Iterator[str]:
         if len(pages) != pages[0].get("pages", 1):
             yield f"of the FINAL report of {promotion} there are {len(pages)} pages"
         told = {line["sku"]: line for page in pages for line in page["lines"]}
+        for column, total in pages[0].get("totals", {}).items():
+            if total != sum(line[column] for line in told.values()):
+                yield f"the FINAL report of {promotion} has {total} as the sum of {column}"
         if told.keys() != {sku for of, sku in sale.reserved if of == promotion}:
             yield f"the FINAL report of {promotion} has the SKUs {sorted(told)}"
         for sku, line in told.items():

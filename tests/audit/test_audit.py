@@ -25,6 +25,7 @@ from tests.audit.report import INVARIANTS, audit
 from tests.audit.rows import CLAIM, CLAIM_LAYOUT, RESERVATION, RESERVATION_LAYOUT
 from tests.audit.small_sale import (
     AFTER_CANCEL,
+    GIVEN_BACK,
     STANDING,
     answer,
     besides,
@@ -82,6 +83,9 @@ def answers_amiss() -> Iterator[tuple[str, Evidence]]:
     yield left, instead(RIGHT, OUTCOMES, 1, answer(SECOND, outcome("O-2", ("A", 2, ""), outcome="PARTIAL")))
     last = outcome("O-1", ("A", 1, ""), ("B", 1, ""), **{**AFTER_CANCEL, "outcome": "PARTIAL"})
     yield left, instead(RIGHT, OUTCOMES, 4, answer((ORDER_CANCELLED, 0, 0), last))
+    gives = "a cancel gives back what it asks for"
+    short = outcome("O-1", ("A", 1, ""), ("B", 1, ""), **{**AFTER_CANCEL, "cancelResults": GIVEN_BACK[:1]})
+    yield gives, instead(RIGHT, OUTCOMES, 4, answer((ORDER_CANCELLED, 0, 0), short))
     first = "what was cancelled first is not taken"
     for lines in ([{"sku": "A", "quantity": 1, "cancelled": False}], []):
         unknown = outcome("O-2", reason="NO_ORDER", cancelResults=lines)
@@ -126,13 +130,9 @@ def units_amiss() -> Iterator[tuple[str, Evidence]]:
     yield says, instead(RIGHT, REPORTS, 0)
     yield says, instead(RIGHT, REPORTS, 0, *log(final(first, second, revision=2)))
     yield says, instead(RIGHT, REPORTS, 0, *log(final(first)))
-    for wrong in (
-        {"consumed": 3},
-        {"cancelled": 0},
-        {"rejectedUnits": 2},
-        {"drift": 1},
-        {"fluent": {"held": 1}},
-    ):
+    yield says, instead(RIGHT, REPORTS, 0, *log(final(first, second, totals={"consumed": 3})))
+    figures = ({"consumed": 3}, {"cancelled": 0}, {"rejectedUnits": 2}, {"drift": 1}, {"fluent": {"held": 1}})
+    for wrong in figures:
         yield says, instead(RIGHT, REPORTS, 0, *log(final({**first, **wrong}, second)))
     with_refused = replace(RIGHT.records[RESULTS][0], value=results(refused="C"))
     refused = instead(RIGHT, RESULTS, 0, with_refused)
