@@ -63,7 +63,8 @@ def _settle_failed(request: SettleRequest, error: str) -> SettleFailed:
 
 
 async def release(stock: Stock, request: ReleaseRequest, pause_s: float) -> ReleaseConfirmed | ReleaseFailed:
-    """Ends the hold; what does not exist is released already. Confirms only what a read-back shows.
+    """Ends the hold; what does not exist is released already, unless it was confirmed, for Fluent deletes
+    nothing. Confirms only what a read-back shows.
 
     Raises Unanswered when it cannot be known now.
     """
@@ -72,6 +73,11 @@ async def release(stock: Stock, request: ReleaseRequest, pause_s: float) -> Rele
         # Nothing there is believed only at a second look: a hold that has just been written may not show yet.
         await asyncio.sleep(pause_s)
         parts = stock.ours(await stock.parts())
+    if not parts and request.confirmed:
+        raise NotSettled(
+            f"the hold {stock.stem} was confirmed, and nothing is there under its refs: is it another "
+            "account, catalogueRef or fluentProfile than when the sale began?"
+        )
     try:
         if request.book_sale:
             await book_sales(stock, parts, request.consumed, pause_s)

@@ -22,7 +22,7 @@ from fluent.parts import (
     sale_ref,
 )
 from fluent.profile import Profile
-from fluent.reading import MAX_PAGES, Reading, listed, readable, whole
+from fluent.reading import MAX_PAGES, Reading, listed, readable, text, whole
 
 
 class Stock(Reading):
@@ -74,7 +74,7 @@ class Stock(Reading):
         for first in range(1, MAX_PAGES * WINDOW, WINDOW):
             refs = [ref(self.stem, number) for number in range(first, first + WINDOW)]
             rows = listed(await self.read(names.FIND_PARTS, refs=refs, first=WINDOW))
-            found += [_asked(self.part(row), refs) for row in rows]
+            found += [_asked(self.part(_whole(row)), refs) for row in rows]
             if len({part.ref for part in found}) < len(found):
                 raise LookupError("a ref is there twice")
             if len(rows) < WINDOW:
@@ -200,6 +200,14 @@ class Stock(Reading):
         if answer.get("ref", values["ref"]) != values["ref"]:
             raise UnreadableAnswer(f"{name} of {values['ref']} answers for {answer['ref']!r:.100}")
         return answer
+
+
+def _whole(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record, if all of it is shown: whatever stands under our refs has a place and a quantity."""
+    text(row["position"])
+    if row["quantity"] is None:
+        raise TypeError(f"{row['ref']!r:.100} without its quantity")
+    return row
 
 
 def _asked(part: Part, refs: Sequence[str]) -> Part:

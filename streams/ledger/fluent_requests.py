@@ -44,11 +44,15 @@ class SettleRequest(_Request, tag=2):
 
 
 class ReleaseRequest(_Request, tag=3):
-    """End the hold; with `book_sale` first book -`consumed` as SALE."""
+    """End the hold; with `book_sale` first book -`consumed` as SALE.
+
+    `confirmed`: Fluent has confirmed the hold, so something is there under its refs, ended or not.
+    """
 
     consumed: int
     book_sale: bool = False
     trace: str = ""
+    confirmed: bool = False
 
 
 class VerifyRequest(_Request, tag=4):

@@ -14,6 +14,7 @@ from fluent.giving_up import FAILURES
 from streams.ledger.commands import (
     HoldConfirmed,
     HoldFailed,
+    ReleaseConfirmed,
     ReleaseFailed,
     SettleFailed,
     SkuCommand,
@@ -130,6 +131,20 @@ async def test_a_release_whose_units_cannot_be_read_is_asked_again_and_again(
     await gateway.handle(one.hold(100))
     blind = new_gateway(transport=strange("FindParts", "C0140"), max_retries=0)
     assert await asked(blind, one.release(), FAILURES + 2) == [None] * (FAILURES + 2)
+
+
+async def test_a_confirmed_hold_that_is_not_there_is_not_said_to_be_released(
+    simulator: FluentSimulator, gateway: Gateway, new_gateway: NewGateway, one: Requests
+) -> None:
+    """Seen: with another catalogueRef after a restart the release was confirmed, the units stayed held."""
+    await gateway.handle(one.hold(100))
+    release = msgspec.structs.replace(one.release(), confirmed=True)
+    elsewhere = new_gateway(catalogue="OTHER:1", max_retries=0)
+    *before, last = await asked(elsewhere, release)
+    assert before == [None] * (FAILURES - 1)
+    assert isinstance(last, ReleaseFailed) and "catalogueRef" in last.error
+    assert isinstance(await gateway.handle(release), ReleaseConfirmed)
+    assert live(simulator, one.sku) == {}
 
 
 async def test_an_outage_refuses_nothing_however_long_it_lasts(

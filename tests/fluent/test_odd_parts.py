@@ -46,6 +46,18 @@ class Garbled(Edited):
         self.change = {}
 
 
+class Always(Edited):
+    """Changes every part of every look-up."""
+
+    def __init__(self, change: dict[str, Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    def edit(self, edges: list[Any]) -> None:
+        for edge in edges:
+            edge["node"].update(self.change)
+
+
 class Hidden(Edited):
     """Shows nothing of the first part in any look-up, only that there is something."""
 
@@ -85,6 +97,21 @@ async def test_a_part_that_is_shown_twice_is_not_taken_for_two(
     assert await gateway.handle(one.settle(60, 40)) is None
     assert await gateway.handle(one.settle(100, 0)) is None
     assert list(live(simulator, one.sku).values()) == [100]
+
+
+@pytest.mark.parametrize("change", [{"position": None}, {"quantity": None}], ids=str)
+async def test_a_part_that_is_not_shown_whole_refuses_no_settle_and_books_nothing(
+    new_gateway: NewGateway, simulator: FluentSimulator, one: Requests, change: dict[str, Any]
+) -> None:
+    """Seen: a sale was to be booked nowhere, which was refused for good; a counted one was booked again."""
+    assert isinstance(await new_gateway().handle(one.hold(100)), HoldConfirmed)
+    await new_gateway().handle(one.settle(70, 30, sale=True))
+    simulator.stock_batch({one.sku: {"LOC-1": 70}})
+    settle = one.settle(60, 40, sale=True)
+    assert await new_gateway(transport=Always(change), max_retries=0).handle(settle) is None
+    assert simulator.truth(one.sku)["booked"] == 0, "those that were booked are counted"
+    assert await new_gateway().handle(settle) == SettleConfirmed(one.promotion, one.sku, 3, 60)
+    assert simulator.truth(one.sku)["booked"] == 10
 
 
 class Swapped(Network):

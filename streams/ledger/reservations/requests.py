@@ -58,7 +58,7 @@ def _request(turn: ReservationTurn) -> FluentRequest:
     if row.request == SETTLE:
         return SettleRequest(*subject, row.asked_remaining, row.asked_consumed, book_sale, details.trace)
     if row.request == RELEASE:
-        return ReleaseRequest(*subject, row.asked_consumed, book_sale, details.trace)
+        return ReleaseRequest(*subject, row.asked_consumed, book_sale, details.trace, row.reserved > 0)
     closed = row.state in CLOSED_STATES
     figures = (row.asked_remaining, row.asked_consumed)
     return VerifyRequest(*subject, *figures, book_sale, closed, row.drift_units > 0)

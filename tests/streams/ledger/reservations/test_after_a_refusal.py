@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.ledger import commands as c
-from streams.ledger.fluent_requests import VerifyRequest
+from streams.ledger.fluent_requests import ReleaseRequest, VerifyRequest
 from tests.streams.ledger.reservations.stage import IDS, TERMS, Ledger, of
 
 
@@ -26,3 +26,11 @@ def test_the_verify_after_a_refused_release_says_that_a_difference_is_known(held
     ledger.do(c.ReleaseFailed(*IDS, 2, held, "forbidden"))
     [verify] = of(VerifyRequest, ledger.after(TERMS.verify_ms))
     assert (verify.closed, verify.differed) == (True, held > 0)
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_release_says_whether_the_hold_was_confirmed(confirmed: bool) -> None:
+    ledger = Ledger()
+    ledger.open(100) if confirmed else ledger.reserve(100)
+    release = of(ReleaseRequest, [*ledger.end(), *ledger.after(TERMS.hold_timeout_ms)])[0]
+    assert release.confirmed is confirmed

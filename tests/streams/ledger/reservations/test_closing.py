@@ -54,7 +54,7 @@ def test_unsold_units_are_released_at_once_and_young_ones_stay_held_until_they_a
     assert of(SettleRequest, ledger.end()) == [settle(3, 5, 10)]
     assert released(confirm(ledger)) == [(100, 15, 85, "ENDED")]
     assert of(ReleaseRequest, ledger.after(DELAY_MS - 1)) == []
-    assert of(ReleaseRequest, ledger.after(INTERVAL_MS)) == [ReleaseRequest(*IDS, 4, REF, 15)]
+    assert of(ReleaseRequest, ledger.after(INTERVAL_MS)) == [ReleaseRequest(*IDS, 4, REF, 15, confirmed=True)]
     out = confirm(ledger)
     assert released(out) == [], "one record a SKU"
     assert [figures.state for figures in figures_in(out)] == ["CLOSED"]
@@ -71,14 +71,14 @@ def test_how_long_the_release_took_since_the_deadline_is_measured() -> None:
 
 def test_where_everything_sold_is_of_age_the_hold_ends_at_once() -> None:
     ledger = closing(old=10)
-    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 3, REF, 10)]
+    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 3, REF, 10, confirmed=True)]
     assert released(confirm(ledger)) == [(100, 10, 90, "ENDED")]
 
 
 def test_units_that_come_of_age_with_the_close_do_not_hold_it_up() -> None:
     ledger = closing(young=5)
     ledger.now_ms += DELAY_MS + INTERVAL_MS
-    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 5)]
+    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 5, confirmed=True)]
 
 
 def test_units_that_were_sold_in_one_moment_stay_held_together() -> None:
@@ -92,7 +92,7 @@ def test_where_the_ledger_books_the_sales_itself_nothing_stays_held(moment_ms: i
     ledger = closing(terms=Terms(book_sale=True))
     ledger.now_ms += moment_ms
     ledger.claim("YOUNG", 5)
-    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 5, True)]
+    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 5, True, confirmed=True)]
     assert of(ReleaseRequest, ledger.cancel("YOUNG", 2)) == [], "Fluent has not answered about the first one"
 
 
@@ -100,7 +100,9 @@ def test_a_sold_out_reservation_is_held_until_its_last_unit_is_of_age() -> None:
     ledger = closing(young=5, reserved=5)
     assert of(SettleRequest, ledger.end()) == [settle(2, 5, 0)]
     assert released(confirm(ledger)) == [(5, 5, 0, "ENDED")]
-    assert of(ReleaseRequest, ledger.after(DELAY_MS + INTERVAL_MS)) == [ReleaseRequest(*IDS, 3, REF, 5)]
+    assert of(ReleaseRequest, ledger.after(DELAY_MS + INTERVAL_MS)) == [
+        ReleaseRequest(*IDS, 3, REF, 5, confirmed=True)
+    ]
 
 
 def test_units_that_come_of_age_one_after_the_other_leave_the_hold_one_after_the_other() -> None:
@@ -111,7 +113,9 @@ def test_units_that_come_of_age_one_after_the_other_leave_the_hold_one_after_the
     confirm(ledger)
     assert of(SettleRequest, ledger.after(DELAY_MS // 2 + INTERVAL_MS)) == [settle(3, 3, 5)]
     confirm(ledger)
-    assert of(ReleaseRequest, ledger.after(DELAY_MS // 2 + INTERVAL_MS)) == [ReleaseRequest(*IDS, 4, REF, 8)]
+    assert of(ReleaseRequest, ledger.after(DELAY_MS // 2 + INTERVAL_MS)) == [
+        ReleaseRequest(*IDS, 4, REF, 8, confirmed=True)
+    ]
 
 
 def test_a_young_unit_that_is_cancelled_after_the_close_is_released_at_once() -> None:
@@ -131,7 +135,7 @@ def test_the_last_young_unit_that_is_cancelled_ends_the_hold() -> None:
     ledger.end()
     confirm(ledger)
     out = ledger.cancel("YOUNG")
-    assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 4, REF, 10)]
+    assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 4, REF, 10, confirmed=True)]
 
 
 def test_a_cancel_before_fluent_confirms_the_close_is_part_of_the_one_release_record() -> None:
@@ -181,7 +185,9 @@ def test_a_refused_settle_at_the_close_is_drift_and_the_hold_ends_all_the_same()
     out = ledger.do(c.SettleFailed(*IDS, 2, "forbidden"))
     assert released(out) == []
     assert (ledger.row().drift_units, ledger.row().drift_kind) == (95, "SETTLE_REFUSED")
-    assert of(ReleaseRequest, ledger.after(DELAY_MS + INTERVAL_MS)) == [ReleaseRequest(*IDS, 3, REF, 5)]
+    assert of(ReleaseRequest, ledger.after(DELAY_MS + INTERVAL_MS)) == [
+        ReleaseRequest(*IDS, 3, REF, 5, confirmed=True)
+    ]
     assert released(confirm(ledger)) == [(100, 5, 95, "ENDED")]
     assert ledger.row().drift_units == 0
 

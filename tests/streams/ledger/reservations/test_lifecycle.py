@@ -216,7 +216,7 @@ def test_an_idle_reservation_expires_when_the_grace_is_over_and_not_before() -> 
     ledger = Ledger()
     ledger.open(100, terms=Terms(report_interval_ms=10 * HOUR_MS))
     assert ledger.after(HOUR_MS + TERMS.expiry_grace_ms - 1) == []
-    assert of(ReleaseRequest, ledger.after(1)) == [ReleaseRequest(*IDS, 2, REF, 0, False)]
+    assert of(ReleaseRequest, ledger.after(1)) == [ReleaseRequest(*IDS, 2, REF, 0, False, confirmed=True)]
 
 
 def test_without_auto_release_claims_expire_but_units_stay_held_until_the_end() -> None:

@@ -52,7 +52,7 @@ def test_release_creates_phantom_stock() -> None:
     ledger = Ledger()
     ledger.open(10)
     out = ledger.end()
-    assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 2, REF, 0, False)]
+    assert of(ReleaseRequest, out) == [ReleaseRequest(*IDS, 2, REF, 0, False, confirmed=True)]
     records = ledger.do(c.ReleaseConfirmed(*IDS, 2)) + ledger.do(c.ReleaseConfirmed(*IDS, 2)) + ledger.end()
     assert [record["released"] for record in of(dict, records)] == [10]
 
@@ -61,7 +61,7 @@ def test_consumed_units_vanish_on_release() -> None:
     ledger = Ledger()
     ledger.open(10, terms=Terms(book_sale=True))
     ledger.claim("O-1", 4)
-    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 4, True)]
+    assert of(ReleaseRequest, ledger.end()) == [ReleaseRequest(*IDS, 2, REF, 4, True, confirmed=True)]
     record = of(dict, ledger.do(c.ReleaseConfirmed(*IDS, 2)))[0]
     assert (record["consumed"], record["released"]) == (4, 6)
 
