@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from io import BytesIO
+from types import SimpleNamespace
+from typing import Any, cast
 
 import confluent_kafka as librdkafka
 import pytest
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from rehearsal.kafka import KafkaCluster
 from streams.engine.broker.coordinators import Partition
 from streams.engine.broker.logs import LogEnds
-from streams.engine.broker.topic_ids import Uuid
+from streams.engine.broker.requests import LeaderEpochs
+from streams.engine.broker.topic_ids import TopicIds, Uuid
 from streams.engine.changelog import ChangelogReader
 from tests.support.deadlines import in_sync
 from tests.support.kafka import KafkaUnderTest
@@ -128,3 +132,60 @@ async def test_without_a_broker_nothing_is_known_and_nothing_raises() -> None:
     client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
     assert await LogEnds(client).of(["orders"]) == {("orders", 0): None}
     await client.close()
+
+
+class Leader:
+    """In place of a client of one broker, which leads two partitions in its `epoch` and no other."""
+
+    def __init__(self) -> None:
+        self.cluster = self
+        self.epoch, self.end = 4, 7
+        self.answers = True
+        self.asked: list[str] = []
+
+    def brokers(self) -> set[int]:
+        return {1}
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0, 1}
+
+    def leader_for_partition(self, partition: object) -> int:
+        return 1
+
+    async def _metadata_update(self, cluster: object, topics: list[str]) -> bool:
+        return True
+
+    async def send(self, node: int, request: Any) -> Any:
+        self.asked.append(type(request).__name__)
+        if not self.answers:
+            raise KafkaConnectionError("broken")
+        if isinstance(request, TopicIds):
+            return SimpleNamespace(topics=[(0, topic, "id") for topic in request.topics])
+        if isinstance(request, LeaderEpochs):
+            rows: list[Any] = [(number, 0, -1, -1, self.epoch) for number, *_ in request.topics["orders"]]
+        else:
+            epochs = [(number, epoch) for number, epoch, _ in request.topics["orders"]]
+            rows = [(0 if epoch == self.epoch else FENCED, n, epoch, self.end) for n, epoch in epochs]
+        return SimpleNamespace(topics=[("orders", rows)])
+
+
+FENCED = 74
+
+
+async def test_the_epoch_of_a_leader_is_asked_for_again_once_nobody_answers_for_the_one_that_is_known() -> (
+    None
+):
+    """Otherwise no end would ever be known again after a leader has moved, and no sale would close."""
+    leader = Leader()
+    logs = LogEnds(cast(AIOKafkaClient, leader))
+    ends, unknown = {("orders", 0): 7, ("orders", 1): 7}, {("orders", 0): None, ("orders", 1): None}
+    assert await logs.of(["orders"]) == ends
+    assert await logs.of(["orders"]) == ends
+    assert leader.asked == ["LeaderEpochs", *["EpochEnds", "TopicIds"] * 2], "an epoch is asked for once"
+    leader.epoch = 5
+    assert await logs.of(["orders"]) == unknown
+    assert await logs.of(["orders"]) == ends
+    leader.epoch, leader.answers = 6, False
+    assert await logs.of(["orders"]) == unknown
+    leader.answers = True
+    assert await logs.of(["orders"]) == ends
