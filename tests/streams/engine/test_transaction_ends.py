@@ -123,6 +123,7 @@ async def test_what_was_not_told_to_end_is_aborted_by_fencing_our_own_id(
     cluster.fails["send"] = [error]
     with pytest.raises(means):
         await worker.commit(TRANSACTION)
+    assert worker.ids == ()
     await worker.close()
     assert sorted(steps(cluster)) == [
         ("abandon", "1-a"),
@@ -130,7 +131,6 @@ async def test_what_was_not_told_to_end_is_aborted_by_fencing_our_own_id(
         ("fence", "1-a"),
         ("send", "1-a"),
     ]
-    assert worker.ids == ()
     assert await worker.start() == ("2-a", "2-b")
 
 
@@ -142,6 +142,7 @@ async def test_of_what_was_told_to_end_only_the_broker_knows_the_outcome(
     cluster.fails["end"] = [error]
     with pytest.raises(OutcomeUnknown, match="was not confirmed"):
         await worker.commit(TRANSACTION)
+    assert worker.ids == ()
     await worker.close()
     assert sorted(steps(cluster)) == [("abandon", "1-a"), ("abandon", "1-b"), ("end", "1-a"), ("send", "1-a")]
 
