@@ -184,7 +184,7 @@ NOTICED: dict[str, int] = {
     "a gap is not noticed, and reading goes on at the oldest record": 90,
     "a position that its log does not hold is no error": 90,
     "nobody looks whether a log still holds the position of what stands still": 25,
-    "nobody looks whether a topic was created again": 127,
+    "nobody looks whether a topic was created again": 114,
     "the ids of topics are not compared": 11,
     "a position does not say which topic it is of": 125,
     "an offset does not say which topic it is of": 127,
