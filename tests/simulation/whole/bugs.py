@@ -169,7 +169,6 @@ BUGS = (*TASKS, *TIME, *LOST, *GATEWAY)
 NOTICED: dict[str, int] = {
     "an unknown outcome passes for an abort": 8,
     "the watermark leaves a partition out": 58,
-    "a Tick says that everything is committed": 214,
     "a gap is accepted": 0,
     "what was decided is decided again": 13,
     "decisions outlive an abort": 0,
