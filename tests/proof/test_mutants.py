@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,11 +145,11 @@ def test_a_test_that_fails_without_any_change_is_told() -> None:
         trial._learnt(fails)
 
 
-def test_threads_that_a_test_has_left_behind_are_not_missed_by_the_next(tmp_path: Path) -> None:
+def threads_are_not_missed(directory: str) -> None:
     """Seen: a test that opened RocksDB waited for ever in each fork, because its threads were not there."""
 
     def opens() -> None:
-        store = RocksStore(tmp_path / str(os.getpid()))
+        store = RocksStore(Path(directory) / str(os.getpid()))
         store.write({b"k": b"v"})
         store.close()
 
@@ -156,6 +158,18 @@ def test_threads_that_a_test_has_left_behind_are_not_missed_by_the_next(tmp_path
         [], [trial.Known(known.run, known.seconds, known.functions | trial._learnt(passes).functions)]
     )
     assert suite.verdict(MUTANT, 20.0) == "survived"
+
+
+def test_threads_that_a_test_has_left_behind_are_not_missed_by_the_next(tmp_path: Path) -> None:
+    """In a process in which no other test has opened RocksDB yet, as the tool's is."""
+    call = f"from {__name__} import *; threads_are_not_missed({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", call], cwd=trial.ROOT, timeout=120, check=True)
+
+
+def test_a_test_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "LEARNS_S", 1)
+    with pytest.raises(AssertionError, match="did not end within 1 s"):
+        trial._learnt(hangs)
 
 
 def test_this_process_is_not_changed_by_a_trial() -> None:

@@ -39,6 +39,9 @@ SPARE_S, TIMES = 5, 3
 """A change may take so many times as long as the tests do without it, and so many seconds more."""
 
 SALES_S = 60
+LEARNS_S = 600
+"""What a test may take without any change, under a profiler."""
+
 SPARE_BYTES = 2 << 30
 """A change may take so much more memory than there was before it: some lists never end."""
 
@@ -191,10 +194,14 @@ def _run(item: pytest.Item) -> None:
 
 
 def _learnt(run: Runs) -> Known:
-    """In a fork: what threads a test leaves behind (those of RocksDB), later forks would miss."""
+    """In a fork: what threads a test leaves behind (those of RocksDB), later forks would miss.
+
+    So would this one, where such a test has run in this process before; it is given up after LEARNS_S.
+    """
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
+        signal.alarm(LEARNS_S)
         try:
             with os.fdopen(writes, "w") as told:
                 json.dump(_profiled(run), told)
@@ -202,8 +209,10 @@ def _learnt(run: Runs) -> Known:
             os._exit(0)
     os.close(writes)
     with os.fdopen(reads) as told:
-        failure, seconds, functions = json.load(told)
+        said = told.read()
     os.waitpid(child, 0)
+    assert said, f"a test without any change did not end within {LEARNS_S} s, or ended its process"
+    failure, seconds, functions = json.loads(said)
     assert not failure, failure
     return Known(run, seconds, frozenset(map(tuple, functions)))
 
