@@ -25,7 +25,7 @@ def test_workers_two_minutes_off_close_a_sale_on_time_and_say_how_wrong_their_cl
         workers = [sale.start_worker(program=(SKEWED, str(each))) for each in ahead_s]
         deadline = Deadline.within(6)
         started(sale, dict.fromkeys(SKUS, 50), deadline)
-        deadline.wait(-0.3)
+        deadline.wait(-1.5)
         place(sale, orders("O", 20, SKUS))
         deadline.wait(0.01)
         place(sale, orders("LATE", 20, SKUS))
