@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from streams.log import get_logger
+from streams.log import REDACTED, get_logger
 
 log = get_logger("fluent")
 
@@ -29,7 +29,7 @@ def in_short(text: str) -> str:
     """What was said, cut to what a person reads, and without a token that some page has repeated."""
     if len(text) > LONGEST_WORDS:
         text = f"{text[:LONGEST_WORDS]}…"
-    return _BEARER.sub("bearer [redacted]", text)
+    return _BEARER.sub(f"bearer {REDACTED}", text)
 
 
 class FluentError(Exception):

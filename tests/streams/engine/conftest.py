@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from types import SimpleNamespace
-
 import pytest
 
 from streams.engine import takeover
@@ -15,6 +12,5 @@ from tests.streams.engine.driving import Clock
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Of the steps: time passes while one of them waits."""
     made = Clock()
-    monkeypatch.setattr(takeover, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": made.sleep}))
-    monkeypatch.setattr(takeover, "time", SimpleNamespace(monotonic=lambda: made.now_s))
+    made.rule(monkeypatch, takeover)
     return made

@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 
 from streams.engine.broker.coordinators import GroupOffset, Partition
 from streams.engine.broker.errors import Refused
@@ -46,6 +48,11 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now_s += seconds
+
+    def rule(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+        """Be the time of a module: it sleeps here, and asks here what time it is."""
+        monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": self.sleep}))
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now_s))
 
 
 def row_of(offset: int) -> tuple[bytes, bytes]:

@@ -84,8 +84,7 @@ def asking(client: Client) -> Coordinators:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": made.sleep}))
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: made.now_s))
+    made.rule(monkeypatch, module)
     return made
 
 
